@@ -1,1 +1,18 @@
-//! words
+//! The words that every stage of the gateway shares.
+//!
+//! A stage is a pure function of a [`RequestHead`], a [`Now`] and its own compiled policy. Nothing here knows a stage, a
+//! proxy or a clock: what the host does (reading maps, telling the time, sending replies) happens in the `gateway` crate.
+
+mod config;
+mod denial;
+mod headers;
+mod name;
+mod request;
+mod time;
+
+pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
+pub use denial::{Answer, DenyReason};
+pub use headers::{Headers, HeadersError};
+pub use name::HeaderName;
+pub use request::RequestHead;
+pub use time::{Mono, Now, Wall};

@@ -1,0 +1,270 @@
+//! Errors in a policy: all of them at once, each with its place, what stands there, what was expected and the nearest valid
+//! name.
+
+use core::{fmt, ops::ControlFlow};
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
+
+/// One step into a policy document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PathSegment {
+    /// A field of an object.
+    Key(String),
+    /// An element of a list.
+    Index(usize),
+}
+
+/// A place in the policy: the steps from its top.
+///
+/// ```
+/// use portcullis_edge_core::Node;
+/// let methods = Node::top().key("routes").index(3).key("methods");
+/// assert_eq!(methods.to_string(), "routes[3].methods");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node(pub Vec<PathSegment>);
+
+impl Node {
+    /// The document itself.
+    #[must_use]
+    pub fn top() -> Self {
+        Self::default()
+    }
+
+    /// The field `name` below this place.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Self {
+        self.step(PathSegment::Key(name.to_owned()))
+    }
+
+    /// The element `index` below this place.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.step(PathSegment::Index(index))
+    }
+
+    fn step(&self, segment: PathSegment) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(segment);
+        Self(steps)
+    }
+
+    /// An error at this place.
+    #[must_use]
+    pub fn error(&self, found: impl Into<String>, expected: impl Into<String>) -> ConfigError {
+        ConfigError { at: self.clone(), found: found.into(), expected: expected.into(), nearest: None }
+    }
+
+    fn from_pointer(pointer: ValuePointerRef<'_>) -> Self {
+        match pointer {
+            ValuePointerRef::Origin => Self::top(),
+            ValuePointerRef::Key { key, prev } => Self::from_pointer(*prev).key(key),
+            ValuePointerRef::Index { index, prev } => Self::from_pointer(*prev).index(index),
+        }
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("(top of the policy)");
+        }
+        for (depth, segment) in self.0.iter().enumerate() {
+            match segment {
+                PathSegment::Key(key) if depth == 0 => f.write_str(key)?,
+                PathSegment::Key(key) => write!(f, ".{key}")?,
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One mistake in a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where.
+    pub at: Node,
+    /// What stands there.
+    pub found: String,
+    /// What may stand there.
+    pub expected: String,
+    /// The valid name that looks most like what was found.
+    pub nearest: Option<String>,
+}
+
+impl ConfigError {
+    /// Adds the nearest of the valid names to `name`, if one is near enough to be meant.
+    #[must_use]
+    pub fn near<'a>(mut self, name: &str, valid: impl IntoIterator<Item = &'a str>) -> Self {
+        self.nearest = nearest(name, valid).map(str::to_owned);
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: found {}, expected {}", self.at, self.found, self.expected)?;
+        match &self.nearest {
+            Some(name) => write!(f, "; did you mean `{name}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The name among `valid` that is closest to `name`, within a third of its length in edits (one at least).
+#[must_use]
+pub fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = name.chars().count().div_ceil(3).max(1);
+    valid
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Every mistake found so far; the error type of all policy parsing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl MergeWithError<ConfigErrors> for ConfigErrors {
+    fn merge(this: Option<Self>, other: Self, _: ValuePointerRef<'_>) -> ControlFlow<Self, Self> {
+        let mut all = this.unwrap_or_default();
+        all.0.extend(other.0);
+        ControlFlow::Continue(all)
+    }
+}
+
+/// A `try_from` of a policy type says what it expected; what it found is the value.
+impl MergeWithError<ConfigError> for ConfigErrors {
+    fn merge(this: Option<Self>, other: ConfigError, at: ValuePointerRef<'_>) -> ControlFlow<Self, Self> {
+        let mut all = this.unwrap_or_default();
+        all.0.push(ConfigError { at: Node::from_pointer(at), ..other });
+        ControlFlow::Continue(all)
+    }
+}
+
+impl DeserializeError for ConfigErrors {
+    fn error<V: IntoValue>(
+        this: Option<Self>,
+        error: ErrorKind<'_, V>,
+        at: ValuePointerRef<'_>,
+    ) -> ControlFlow<Self, Self> {
+        let mut all = this.unwrap_or_default();
+        all.0.push(describe(error, &Node::from_pointer(at)));
+        ControlFlow::Continue(all)
+    }
+}
+
+fn describe<V: IntoValue>(error: ErrorKind<'_, V>, at: &Node) -> ConfigError {
+    match error {
+        ErrorKind::IncorrectValueKind { actual, accepted } => at.error(found(&actual), kinds(accepted)),
+        ErrorKind::MissingField { field } => at.key(field).error("nothing", format!("the field `{field}`")),
+        ErrorKind::UnknownKey { key, accepted } => at
+            .key(key)
+            .error(format!("the unknown field `{key}`"), one_of(accepted))
+            .near(key, accepted.iter().copied()),
+        ErrorKind::UnknownValue { value, accepted } => {
+            at.error(quoted(value), one_of(accepted)).near(value, accepted.iter().copied())
+        }
+        ErrorKind::BadSequenceLen { actual, expected } => {
+            use deserr::Sequence as _;
+            at.error(format!("a list of {}", actual.len()), format!("a list of {expected}"))
+        }
+        ErrorKind::Unexpected { msg } => at.error("an unusable value", msg),
+    }
+}
+
+/// A value as an error shows it: quoted, on one line, cut at 80 characters.
+pub(crate) fn quoted(value: &str) -> String {
+    let short: String = value.chars().take(80).collect();
+    let more = if short.len() < value.len() { "..." } else { "" };
+    format!("`{}{more}`", short.escape_debug())
+}
+
+fn one_of(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [only] => only.clone(),
+        _ => format!("one of {}", names.join(", ")),
+    }
+}
+
+fn found<V: IntoValue>(value: &deserr::Value<V>) -> String {
+    use deserr::{Sequence as _, Value};
+    match value {
+        Value::Null => "nothing (null)".to_owned(),
+        Value::Boolean(value) => format!("the boolean `{value}`"),
+        Value::Integer(value) => format!("the number `{value}`"),
+        Value::NegativeInteger(value) => format!("the number `{value}`"),
+        Value::Float(value) => format!("the number `{value}`"),
+        Value::String(value) => format!("the text {}", quoted(value)),
+        Value::Sequence(value) => format!("a list of {}", value.len()),
+        Value::Map(_) => "an object".to_owned(),
+    }
+}
+
+fn kinds(accepted: &[ValueKind]) -> String {
+    let mut names: Vec<&str> = accepted.iter().map(|kind| kind_name(*kind)).collect();
+    names.dedup();
+    names.join(" or ")
+}
+
+fn kind_name(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Null => "nothing",
+        ValueKind::Boolean => "true or false",
+        ValueKind::Integer | ValueKind::NegativeInteger => "a whole number",
+        ValueKind::Float => "a number",
+        ValueKind::String => "text",
+        ValueKind::Sequence => "a list",
+        ValueKind::Map => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deserr::Deserr;
+    use serde_json::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[derive(Debug, Deserr)]
+    #[deserr(deny_unknown_fields)]
+    struct Sample {
+        #[allow(dead_code)]
+        port: u16,
+        #[allow(dead_code)]
+        name: String,
+    }
+
+    fn errors(value: serde_json::Value) -> Vec<String> {
+        let result: Result<Sample, ConfigErrors> = deserr::deserialize(value);
+        result.unwrap_err().0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_mistakes_of_an_object_are_told_at_once() {
+        assert_eq!(
+            errors(json!({"port": "x", "nam": 1})),
+            [
+                "port: found the text `x`, expected a whole number",
+                "nam: found the unknown field `nam`, expected one of `port`, `name`; did you mean `name`?",
+                "name: found nothing, expected the field `name`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_far_name_is_not_suggested() {
+        assert_eq!(nearest("zzzzzz", ["port", "name"]), None);
+        assert_eq!(nearest("prot", ["port", "name"]), Some("port"));
+    }
+
+    #[test]
+    fn what_was_found_is_cut_and_kept_on_one_line() {
+        let shown = quoted(&format!("a\nb{}", "x".repeat(200)));
+        assert!(shown.starts_with("`a\\nbxxx") && shown.ends_with("...`") && shown.len() < 100);
+    }
+}

@@ -1,0 +1,75 @@
+use core::fmt;
+
+/// A header name as it may stand in a policy: an RFC 9110 token, kept in the spelling the policy uses and compared in
+/// lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderName {
+    lower: String,
+}
+
+impl HeaderName {
+    /// Parses a field name (RFC 9110 section 5.1). Pseudo headers (`:path`) are not field names.
+    ///
+    /// # Errors
+    /// Says what a name may be made of.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let is_token = !text.is_empty() && text.bytes().all(is_token_byte);
+        if !is_token {
+            return Err("a header name: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 section 5.1)");
+        }
+        Ok(Self { lower: text.to_ascii_lowercase() })
+    }
+
+    /// The name in lower case, as hosts keep it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.lower
+    }
+
+    /// Whether `other` is this name to *somebody*: compared without case and with `_` read as `-`, because CGI-style
+    /// backends cannot tell `X_User_Role` from `X-User-Role`.
+    #[must_use]
+    pub fn is_spelt_like(&self, other: &[u8]) -> bool {
+        let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
+        self.lower.len() == other.len() && self.lower.bytes().zip(other).all(|(a, b)| fold(a) == fold(*b))
+    }
+}
+
+fn is_token_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lower)
+    }
+}
+
+impl fmt::Debug for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lower)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn underscore_and_case_do_not_hide_a_name() {
+        let role = HeaderName::parse("X-User-Role").unwrap();
+        assert!(role.is_spelt_like(b"x_user-role"));
+        assert!(role.is_spelt_like(b"X_User_Role"));
+        assert!(!role.is_spelt_like(b"x-user-rolex"));
+        assert!(!role.is_spelt_like(b"x-user-id"));
+    }
+
+    #[test]
+    fn only_tokens_are_names() {
+        for bad in ["", "a b", ":path", "x\r\ny", "é"] {
+            assert!(HeaderName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
