@@ -1,0 +1,235 @@
+//! Path normalisation (RFC 3986 section 6.2.2, narrowed).
+//!
+//! Rules, each of which has been somebody's path confusion:
+//! - unreserved characters are unescaped, remaining escapes get upper-case digits;
+//! - `//` becomes `/`, `.` and `..` segments are resolved; `..` above the root, or together with `//` (readers differ on
+//!   which comes first), is refused;
+//! - refused outright: escaped `/`, `\` and NUL or other controls, `\`, `;`, `#`, bytes outside printable ASCII, broken
+//!   escapes, a path that does not begin with `/`.
+
+use std::borrow::Cow;
+
+/// Why a path has no normal form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not begin with `/` (absent, `*`, an authority).
+    NotAbsolute,
+    /// A byte that has no place in a path, or that readers treat differently (`;`, `\`, `#`, controls, non-ASCII).
+    ForbiddenByte(u8),
+    /// `%` without two hexadecimal digits.
+    BrokenEscape,
+    /// `%2F`, `%5C`, `%00` and their like.
+    ForbiddenEscape(u8),
+    /// `..` leads above the root, or stands in a path that also has `//`.
+    AmbiguousDots,
+}
+
+/// A path in its one normal form, without its query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalPath<'a> {
+    /// The path; borrowed when the client sent it in normal form, as nearly all do.
+    pub path: Cow<'a, str>,
+    /// What followed the first `?`, that sign excluded, untouched.
+    pub query: Option<&'a [u8]>,
+}
+
+impl NormalPath<'_> {
+    /// Whether the client's spelling differed, so that the upstream must be given ours.
+    #[must_use]
+    pub fn was_rewritten(&self) -> bool {
+        matches!(self.path, Cow::Owned(_))
+    }
+
+    /// Path and query as a `:path` header.
+    #[must_use]
+    pub fn to_target(&self) -> Vec<u8> {
+        let mut target = self.path.as_bytes().to_vec();
+        if let Some(query) = self.query {
+            target.push(b'?');
+            target.extend_from_slice(query);
+        }
+        target
+    }
+}
+
+/// The normal form of a request target's path.
+///
+/// ```
+/// use portcullis_route::normalise;
+/// assert_eq!(normalise(b"/a/./b//%7Ec?x=/..").unwrap().path, "/a/b/~c");
+/// assert!(normalise(b"/public/..%2fadmin").is_err());
+/// ```
+///
+/// # Errors
+/// When the path has no normal form that every reader agrees on.
+pub fn normalise(target: &[u8]) -> Result<NormalPath<'_>, PathError> {
+    let (path, query) = split_query(target);
+    if path.first() != Some(&b'/') {
+        return Err(PathError::NotAbsolute);
+    }
+    let path = if is_normal(path)? { Cow::Borrowed(as_text(path)?) } else { Cow::Owned(rewrite(path)?) };
+    Ok(NormalPath { path, query })
+}
+
+fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut parts = target.splitn(2, |b| *b == b'?');
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
+/// One pass over the bytes: forbidden ones are errors; nothing to rewrite means the path is used as it is.
+fn is_normal(path: &[u8]) -> Result<bool, PathError> {
+    let mut previous = 0_u8;
+    let mut normal = true;
+    for &byte in path {
+        check_byte(byte)?;
+        // A segment that begins with a dot may be a dot segment; whether it is shows in `rewrite`.
+        normal &= byte != b'%' && !(previous == b'/' && (byte == b'/' || byte == b'.'));
+        previous = byte;
+    }
+    Ok(normal)
+}
+
+fn check_byte(byte: u8) -> Result<(), PathError> {
+    match byte {
+        b';' | b'\\' | b'#' => Err(PathError::ForbiddenByte(byte)),
+        0x21..=0x7e => Ok(()),
+        _ => Err(PathError::ForbiddenByte(byte)),
+    }
+}
+
+fn as_text(path: &[u8]) -> Result<&str, PathError> {
+    core::str::from_utf8(path).map_err(|_| PathError::ForbiddenByte(0x80))
+}
+
+fn rewrite(path: &[u8]) -> Result<String, PathError> {
+    resolve_segments(&unescape_unreserved(as_text(path)?)?)
+}
+
+fn unescape_unreserved(path: &str) -> Result<String, PathError> {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path.chars();
+    while let Some(c) = rest.next() {
+        if c == '%' { push_escape(&mut out, hex_pair(&mut rest)?)? } else { out.push(c) }
+    }
+    Ok(out)
+}
+
+fn hex_pair(rest: &mut core::str::Chars<'_>) -> Result<u8, PathError> {
+    let mut digit = || rest.next().and_then(|c| c.to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let (high, low) = (digit().ok_or(PathError::BrokenEscape)?, digit().ok_or(PathError::BrokenEscape)?);
+    Ok(high << 4 | low)
+}
+
+fn push_escape(out: &mut String, byte: u8) -> Result<(), PathError> {
+    match byte {
+        b'/' | b'\\' | 0x00..=0x1f | 0x7f => return Err(PathError::ForbiddenEscape(byte)),
+        b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+        _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+        _ => {
+            use core::fmt::Write as _;
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Ok(())
+}
+
+fn resolve_segments(path: &str) -> Result<String, PathError> {
+    let has_double_slash = path.contains("//");
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            ".." if has_double_slash => return Err(PathError::AmbiguousDots),
+            ".." => drop(kept.pop().ok_or(PathError::AmbiguousDots)?),
+            "." | "" => {}
+            _ => kept.push(segment),
+        }
+    }
+    let ends_open = matches!(path.rsplit('/').next(), Some("" | "." | ".."));
+    let tail = if ends_open && !kept.is_empty() { "/" } else { "" };
+    Ok(format!("/{}{tail}", kept.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn path(target: &str) -> String {
+        normalise(target.as_bytes()).unwrap().path.into_owned()
+    }
+
+    #[test]
+    fn a_normal_path_is_borrowed_and_its_query_untouched() {
+        let normal = normalise(b"/api/v1/orders/42?next=//..;%zz").unwrap();
+        assert!(!normal.was_rewritten());
+        assert_eq!((&*normal.path, normal.query), ("/api/v1/orders/42", Some(&b"next=//..;%zz"[..])));
+    }
+
+    #[test]
+    fn spellings_of_one_path_become_that_path() {
+        for spelling in
+            ["/a/b", "//a//b", "/a/./b", "/a/x/../b", "/%61/b", "/a/%62", "/a/x/%2e%2E/b", "/./a/b"]
+        {
+            assert_eq!(path(spelling), "/a/b", "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_trailing_slash_is_another_path_and_is_kept() {
+        assert_eq!(path("/a/b/"), "/a/b/");
+        assert_eq!(path("/a/b/."), "/a/b/");
+        assert_eq!(path("/a/b/c/.."), "/a/b/");
+        assert_eq!(path("//"), "/");
+    }
+
+    #[test]
+    fn escapes_that_must_stay_get_upper_case_digits() {
+        assert_eq!(path("/caf%c3%a9/%3b%3f%25"), "/caf%C3%A9/%3B%3F%25");
+    }
+
+    #[test]
+    fn a_name_that_begins_with_a_dot_is_no_dot_segment() {
+        assert_eq!(path("/.well-known/..x/x.."), "/.well-known/..x/x..");
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        let refused = [
+            "/a/..;/b",
+            "/a;x=1/b",
+            "/a%2Fb",
+            "/a%2fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/a%0d%0a",
+            "/a#b",
+            "/a b",
+            "/..",
+            "/a/../../b",
+            "/a//../b",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "*",
+            "",
+            "a",
+            "http://x/y",
+            "/a%7f",
+        ];
+        for target in refused {
+            assert!(normalise(target.as_bytes()).is_err(), "{target:?} was accepted");
+        }
+        assert!(normalise(b"/\xff").is_err() && normalise(b"/\0").is_err());
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing_more() {
+        for target in ["//a/./b/", "/%41/%c3%a9", "/a/b/../c", "/a%252Fb"] {
+            let once = path(target);
+            assert_eq!(path(&once), once);
+        }
+    }
+}
