@@ -1,0 +1,7 @@
+//! Headers others rely on: trust headers on the way to a service, browser headers on the way to a client.
+
+mod browser;
+mod trust;
+
+pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
+pub use trust::{RawTrustHeaders, TrustHeaders};

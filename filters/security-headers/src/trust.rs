@@ -1,0 +1,186 @@
+//! Trust headers: what services believe because only the gateway may say it.
+//!
+//! A client's copies are removed on every route, in any spelling a backend could read as the name: other case, `_` for
+//! `-`, several values, in trailers. Names a client lists in `Connection` (RFC 9110 section 7.6.1) would be dropped by the
+//! next hop, so ours are struck from that list.
+
+use deserr::Deserr;
+use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Node};
+use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
+/// `trust_headers`: the headers that tell services who is asking and that the gateway has checked it.
+#[derive(Clone, Debug, Default, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawTrustHeaders {
+    /// Sent to every service, with these values.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub set: BTreeMap<String, String>,
+    /// Further names that only the gateway may send: removed from what a client sends, on every route, like those in `set`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub reserve: Vec<String>,
+}
+
+/// The compiled section.
+#[derive(Clone, Debug, Default)]
+pub struct TrustHeaders {
+    set: Vec<(HeaderName, Vec<u8>)>,
+    /// Names of `set` and `reserve`.
+    ours: Vec<HeaderName>,
+}
+
+impl RawTrustHeaders {
+    /// Checks the section, which stands at `at`.
+    ///
+    /// # Errors
+    /// Names that are none, values that could split a header, a name twice, a name the proxy needs itself.
+    pub fn compile(&self, at: &Node) -> Result<TrustHeaders, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let mut trust = TrustHeaders::default();
+        for (name, value) in &self.set {
+            let place = at.key("set").key(name);
+            match trust_name(name, &trust.ours, &place).and_then(|n| Ok((n, header_value(value, &place)?))) {
+                Ok((name, value)) => {
+                    trust.ours.push(name.clone());
+                    trust.set.push((name, value));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        for (index, name) in self.reserve.iter().enumerate() {
+            match trust_name(name, &trust.ours, &at.key("reserve").index(index)) {
+                Ok(name) => trust.ours.push(name),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(trust) } else { Err(errors) }
+    }
+}
+
+/// Headers that mean something to the proxy or the protocol; removing a client's copy would break the request.
+const NOT_OURS: [&str; 9] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+];
+
+fn trust_name(name: &str, known: &[HeaderName], at: &Node) -> Result<HeaderName, ConfigError> {
+    let parsed = HeaderName::parse(name)
+        .map_err(|expected| at.error(format!("`{}`", name.escape_debug()), expected))?;
+    if NOT_OURS.contains(&parsed.as_str()) {
+        return Err(at.error(format!("`{name}`"), "a header that clients have no business sending"));
+    }
+    if known.iter().any(|k| k.is_spelt_like(name.as_bytes())) {
+        return Err(
+            at.error(format!("`{name}` a second time"), "each name once (case and `_` make no difference)")
+        );
+    }
+    Ok(parsed)
+}
+
+/// A field value (RFC 9110 section 5.5): visible ASCII, spaces and tabs inside.
+pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigError> {
+    let fine = value.bytes().all(|b| matches!(b, b'\t' | 0x20..=0x7e)) && value.trim() == value;
+    if !fine {
+        let found = format!("`{}`", value.escape_debug());
+        return Err(at.error(found, "a header value: visible ASCII, no line breaks, no space at either end"));
+    }
+    Ok(value.as_bytes().to_vec())
+}
+
+impl TrustHeaders {
+    /// What every service is told.
+    pub fn to_set(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        self.set.iter().map(|(name, value)| (name, value.as_slice()))
+    }
+
+    /// Every name that only the gateway may send.
+    #[must_use]
+    pub fn ours(&self) -> &[HeaderName] {
+        &self.ours
+    }
+
+    /// Whether a client's header `name` must not pass.
+    #[must_use]
+    pub fn claims_trust(&self, name: &[u8]) -> bool {
+        self.ours.iter().any(|ours| ours.is_spelt_like(name))
+    }
+
+    /// The names in `headers` (as the client spelt them) that must be removed; none in nearly every request.
+    #[must_use]
+    pub fn forged<'h>(&self, headers: &'h Headers) -> Vec<&'h [u8]> {
+        headers.iter().map(|(name, _)| name).filter(|name| self.claims_trust(name)).collect()
+    }
+
+    /// The `Connection` header without our names, if a client listed any.
+    #[must_use]
+    pub fn clean_connection(&self, headers: &Headers) -> Option<Vec<u8>> {
+        let options =
+            || headers.all("connection").flat_map(|v| v.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+        if !options().any(|option| self.claims_trust(option)) {
+            return None;
+        }
+        let kept: Vec<&[u8]> = options().filter(|option| !self.claims_trust(option)).collect();
+        Some(kept.join(&b", "[..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn policy(set: &[(&str, &str)], reserve: &[&str]) -> RawTrustHeaders {
+        RawTrustHeaders {
+            set: set.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+            reserve: reserve.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn trust() -> TrustHeaders {
+        policy(&[("X-Source", "gateway")], &["X-User-Role"]).compile(&Node::top()).unwrap()
+    }
+
+    #[test]
+    fn every_spelling_of_a_trust_header_is_found_and_others_are_left() {
+        let names = ["x-user-role", "x_user_role", "x-user_role", "x-source", "x-user-rolex", "accept"];
+        let headers = Headers::from_pairs(names.map(|n| (n, &b"v"[..])));
+        assert_eq!(trust().forged(&headers), names[..4].iter().map(|n| n.as_bytes()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_client_cannot_have_the_next_hop_drop_our_headers() {
+        let headers =
+            Headers::from_pairs([("connection", &b"Upgrade, X-Source"[..]), ("connection", b"x_user_role")]);
+        assert_eq!(trust().clean_connection(&headers), Some(b"Upgrade".to_vec()));
+        let harmless = Headers::from_pairs([("connection", &b"keep-alive, Upgrade"[..])]);
+        assert_eq!(trust().clean_connection(&harmless), None);
+    }
+
+    #[test]
+    fn mistakes_are_located() {
+        let errors = policy(&[("X-A", "1\r\nX-B: 2"), ("bad name", "")], &["x_a", "x-c", "X_C", "Host"])
+            .compile(&Node::top().key("trust_headers"))
+            .unwrap_err();
+        let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
+        assert_eq!(
+            places,
+            [
+                "trust_headers.set.X-A",
+                "trust_headers.set.bad name",
+                "trust_headers.reserve[2]",
+                "trust_headers.reserve[3]"
+            ]
+        );
+    }
+}
