@@ -5,6 +5,7 @@
 
 mod config;
 mod denial;
+mod duration;
 mod headers;
 mod name;
 mod request;
@@ -12,6 +13,7 @@ mod time;
 
 pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
 pub use denial::{Answer, DenyReason};
+pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
 pub use name::HeaderName;
 pub use request::RequestHead;

@@ -1,0 +1,94 @@
+//! The plain counters that a series is kept in.
+
+use crate::{Family, Kind};
+use core::fmt::Write as _;
+
+/// A stat's place among all stats of its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatId(pub usize);
+
+/// A counter for the host to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Name and labels in one string, labels in Istio's tag convention (`label=.=value;.;`) in front of the name; the
+    /// host's tag rules cut them out again.
+    pub name: String,
+}
+
+/// How many stats a series of this kind has: a histogram has one per bound, one for +Inf, the count and the sum.
+pub(crate) fn width(kind: Kind) -> usize {
+    match kind {
+        Kind::Counter => 1,
+        Kind::Histogram(bounds) => bounds.len().saturating_add(3),
+    }
+}
+
+/// A bucket's upper bound as its `le` label: seconds, shortest form.
+pub(crate) fn le(bounds: &[u64], bucket: usize) -> String {
+    bounds.get(bucket).map_or_else(|| "+Inf".to_owned(), |micros| seconds(*micros))
+}
+
+/// Microseconds as decimal seconds, exactly, without trailing zeros.
+pub(crate) fn seconds(micros: u64) -> String {
+    let (whole, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    let text = format!("{whole}.{fraction:06}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+pub(crate) fn stats_of(family: &Family, values: &[String], first: usize) -> Vec<(StatId, Stat)> {
+    let tags = tags(family.labels, values);
+    let names = match family.kind {
+        Kind::Counter => vec![format!("{tags}{}", family.name)],
+        Kind::Histogram(bounds) => histogram_names(&family.name, &tags, bounds),
+    };
+    (first..).zip(names).map(|(id, name)| (StatId(id), Stat { name })).collect()
+}
+
+fn histogram_names(name: &str, tags: &str, bounds: &[u64]) -> Vec<String> {
+    let base = name.strip_suffix("_seconds").unwrap_or(name);
+    let buckets = (0..=bounds.len()).map(|b| format!("le=.={};.;{tags}{name}_bucket", le(bounds, b)));
+    buckets.chain([format!("{tags}{name}_count"), format!("{tags}{base}_microseconds_sum")]).collect()
+}
+
+fn tags(labels: &[&str], values: &[String]) -> String {
+    labels.iter().zip(values).fold(String::new(), |mut out, (label, value)| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{label}=.={value};.;");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn seconds_are_exact_and_short() {
+        let shown: Vec<_> = [0, 5_000, 250_000, 1_000_000, 2_500_000, 10_000_000, 1].map(seconds).into();
+        assert_eq!(shown, ["0", "0.005", "0.25", "1", "2.5", "10", "0.000001"]);
+    }
+
+    #[test]
+    fn a_histogram_is_kept_in_counters_whose_tags_can_be_cut_out() {
+        let family = Family {
+            name: "x_seconds".into(),
+            help: String::new(),
+            kind: Kind::Histogram(&[5_000]),
+            labels: &["endpoint"],
+        };
+        let names: Vec<_> =
+            stats_of(&family, &["/a/{id}".into()], 7).into_iter().map(|(id, s)| (id.0, s.name)).collect();
+        assert_eq!(
+            names,
+            [
+                (7, "le=.=0.005;.;endpoint=.=/a/{id};.;x_seconds_bucket".to_owned()),
+                (8, "le=.=+Inf;.;endpoint=.=/a/{id};.;x_seconds_bucket".to_owned()),
+                (9, "endpoint=.=/a/{id};.;x_seconds_count".to_owned()),
+                (10, "endpoint=.=/a/{id};.;x_microseconds_sum".to_owned()),
+            ]
+        );
+        assert_eq!(names.len(), width(family.kind));
+    }
+}
