@@ -122,7 +122,8 @@ mod tests {
             denied: None,
             details: None,
         };
-        let line = RequestLine { at: Wall(0), service: "gateway", request_id: "r-1", duration_ms: 1.23456, extra };
+        let line =
+            RequestLine { at: Wall(0), service: "gateway", request_id: "r-1", duration_ms: 1.23456, extra };
         let text = String::from_utf8(line.to_json()).unwrap();
         assert!(!text.contains('\n'));
         serde_json::from_str(&text).unwrap()

@@ -21,7 +21,8 @@ pub fn loggable_path(target: &[u8]) -> Cow<'_, str> {
 }
 
 fn strike_tokens(path: &str) -> String {
-    let shown: Vec<_> = path.split('/').map(|s| if s.contains("eyJ") && s.contains('.') { "[token]" } else { s }).collect();
+    let shown: Vec<_> =
+        path.split('/').map(|s| if s.contains("eyJ") && s.contains('.') { "[token]" } else { s }).collect();
     shown.join("/")
 }
 

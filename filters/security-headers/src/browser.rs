@@ -14,12 +14,16 @@ pub struct RawBrowserHeader {
     /// The header.
     pub name: String,
     /// This value, whatever the service said.
+    #[deserr(default)]
     pub set: Option<String>,
     /// This value, unless the service sent one.
+    #[deserr(default)]
     pub if_absent: Option<String>,
     /// `true`: the header never reaches the client.
+    #[deserr(default)]
     pub remove: Option<bool>,
     /// `true`: only where the client came over TLS. Implied for Strict-Transport-Security (RFC 6797 section 7.2).
+    #[deserr(default)]
     pub tls_only: Option<bool>,
 }
 

@@ -1,7 +1,9 @@
 //! Headers others rely on: trust headers on the way to a service, browser headers on the way to a client.
 
 mod browser;
+mod cors;
 mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
+pub use cors::{Cors, OriginRule, RawCors, preflight_method};
 pub use trust::{RawTrustHeaders, TrustHeaders};

@@ -1,0 +1,22 @@
+//! The policy file.
+//!
+//! Each stage owns the types of its section; this crate puts the sections together, adds what concerns several of them (routes
+//! name services), and compiles the whole: all of it or nothing, with every mistake told at once.
+
+mod document;
+mod gateway;
+mod policy;
+mod raw;
+mod references;
+mod routes;
+
+pub use policy::{GatewayPaths, Policy};
+pub use portcullis_edge_core::{ConfigError, Node, PathSegment};
+pub use raw::{RawGateway, RawPolicy, RawProxy, RawRoute, RawService};
+pub use routes::{Route, Service};
+
+/// The JSON Schema of the policy file, for editors.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(RawPolicy).to_value()
+}

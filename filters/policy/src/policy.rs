@@ -1,0 +1,254 @@
+//! The policy, compiled.
+
+use crate::document::Document;
+use crate::gateway;
+use crate::raw::{RawGateway, RawProxy, RawRoute, RawService};
+use crate::references::unknown_services;
+use crate::routes::{Context, Route, Service};
+use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
+use portcullis_edge_core::{ConfigError, Node};
+use portcullis_metrics::{Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
+use portcullis_route::RouteTable;
+use portcullis_security_headers::{
+    BrowserHeaders, Cors, RawBrowserHeader, RawCors, RawTrustHeaders, TrustHeaders,
+};
+use serde_json::Value;
+
+/// What the gateway answers itself.
+#[derive(Clone, Debug)]
+pub struct GatewayPaths {
+    /// Its name.
+    pub name: String,
+    /// Listener address, `ip:port`.
+    pub listen: String,
+    /// Admin address, `ip:port`.
+    pub admin: String,
+    /// Health page.
+    pub health: String,
+}
+
+/// A policy, checked whole.
+pub struct Policy {
+    /// The gateway itself.
+    pub gateway: GatewayPaths,
+    /// Begins every route's path; `""` if there is none.
+    pub path_prefix: String,
+    /// How clients are told apart.
+    pub client_ip: ClientIpPolicy,
+    /// Services, by name.
+    pub services: Vec<Service>,
+    /// Routes, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Finds a route.
+    pub table: RouteTable,
+    /// Web pages that may call.
+    pub cors: Option<Cors>,
+    /// The same, as written.
+    pub raw_cors: Option<RawCors>,
+    /// Trust headers.
+    pub trust: TrustHeaders,
+    /// Browser headers where no route says otherwise.
+    pub browser: BrowserHeaders,
+    /// Metrics section.
+    pub metrics: MetricsPolicy,
+    /// What can be counted; the last endpoint is `unmatched`.
+    pub catalogue: Catalogue,
+    /// What the proxy does.
+    pub proxy: RawProxy,
+}
+
+/// Fields of a policy, in the order in which errors list them.
+pub(crate) const FIELDS: [&str; 11] = [
+    "version",
+    "gateway",
+    "path_prefix",
+    "client_ip",
+    "services",
+    "routes",
+    "cors",
+    "trust_headers",
+    "browser_headers",
+    "metrics",
+    "proxy",
+];
+
+impl Policy {
+    /// Parses and compiles a policy from its JSON form.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the file's sections.
+    pub fn from_json(text: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        let value: Value = serde_json::from_slice(text)
+            .map_err(|error| vec![Node::top().error("text that is no JSON", format!("JSON ({error})"))])?;
+        Self::from_value(&value)
+    }
+
+    /// Compiles a policy document.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn from_value(value: &Value) -> Result<Self, Vec<ConfigError>> {
+        let mut document = Document::open(value, &FIELDS)?;
+        check_version(&mut document);
+        let parts = Parts::read(&mut document);
+        document.errors.extend(unknown_services(value));
+        match parts.and_then(|parts| parts.compile(&mut document)) {
+            Some(policy) if document.errors.is_empty() => Ok(policy),
+            _ => Err(document.errors),
+        }
+    }
+
+    /// The metrics of one VM.
+    ///
+    /// # Errors
+    /// When `metrics.max_series` is too small for this policy.
+    pub fn build_metrics(&self) -> Result<GatewayMetrics, ConfigError> {
+        GatewayMetrics::build(&self.catalogue, &Node::top().key("metrics").key("max_series"))
+    }
+}
+
+fn check_version(document: &mut Document<'_>) {
+    let version: Option<u32> = document.required("version");
+    if let Some(other) = version.filter(|v| *v != 1) {
+        document
+            .errors
+            .push(Node::top().key("version").error(format!("`{other}`"), "`1`, the format this build reads"));
+    }
+}
+
+/// The sections, each checked on its own.
+struct Parts {
+    gateway: RawGateway,
+    path_prefix: String,
+    client_ip: Option<ClientIpPolicy>,
+    services: Vec<Service>,
+    routes: Vec<(usize, RawRoute)>,
+    cors: Option<Cors>,
+    raw_cors: Option<RawCors>,
+    trust: Option<TrustHeaders>,
+    browser: BrowserHeaders,
+    metrics: Option<MetricsPolicy>,
+    proxy: RawProxy,
+}
+
+impl Parts {
+    fn read(document: &mut Document<'_>) -> Option<Self> {
+        let top = Node::top();
+        let gateway: RawGateway = document.section("gateway").unwrap_or_default();
+        document.errors.extend(gateway::check(&gateway, &top.key("gateway")));
+        let path_prefix: String = document.section("path_prefix").unwrap_or_default();
+        document.errors.extend(check_prefix(&path_prefix));
+        let client_ip = document
+            .section::<RawClientIp>("client_ip")
+            .unwrap_or(RawClientIp { trusted_hops: 0, ipv6_prefix: 64 });
+        let client_ip = document.keep(client_ip.compile(&top.key("client_ip")));
+        let services = read_services(document);
+        let routes = document.list("routes");
+        let raw_cors: Option<RawCors> = document.section("cors");
+        let cors = raw_cors.as_ref().and_then(|cors| document.keep(cors.compile(&top.key("cors"))));
+        let trust: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
+        let trust = document.keep(trust.compile(&top.key("trust_headers")));
+        let browser: Vec<RawBrowserHeader> = document.section("browser_headers").unwrap_or_default();
+        let browser = document.keep(BrowserHeaders::compile(
+            &browser,
+            &BrowserHeaders::default(),
+            &top.key("browser_headers"),
+        ));
+        let metrics: RawMetrics = document.section("metrics").unwrap_or_default();
+        let metrics = document.keep(metrics.compile(&top.key("metrics")));
+        let proxy = document.section("proxy").unwrap_or_default();
+        let browser = browser.unwrap_or_default();
+        Some(Self {
+            gateway,
+            path_prefix,
+            client_ip,
+            services,
+            routes,
+            cors,
+            raw_cors,
+            trust,
+            browser,
+            metrics,
+            proxy,
+        })
+    }
+
+    fn compile(self, document: &mut Document<'_>) -> Option<Policy> {
+        let routes = self.compile_routes(document);
+        let table =
+            document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
+        let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
+        let metrics = self.metrics?;
+        let catalogue = catalogue(&self.services, &routes, &metrics);
+        if let Err(error) = GatewayMetrics::build(&catalogue, &Node::top().key("metrics").key("max_series")) {
+            document.errors.push(error);
+        }
+        let RawGateway { name, listen, admin, health_path } = self.gateway;
+        Some(Policy {
+            gateway: GatewayPaths { name, listen, admin, health: health_path },
+            path_prefix: self.path_prefix,
+            client_ip: self.client_ip?,
+            services: self.services,
+            routes,
+            table: table?,
+            cors: self.cors,
+            raw_cors: self.raw_cors,
+            trust: self.trust?,
+            browser: self.browser,
+            metrics,
+            catalogue,
+            proxy: self.proxy,
+        })
+    }
+
+    fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {
+        let around = Context { prefix: &self.path_prefix, services: &self.services, browser: &self.browser };
+        let mut compiled = Vec::new();
+        for (index, raw) in &self.routes {
+            let route = document.keep(Route::compile(*index, raw, &around));
+            compiled.extend(route.map(|route| (*index, route)));
+        }
+        compiled
+    }
+}
+
+fn read_services(document: &mut Document<'_>) -> Vec<Service> {
+    let raw: Vec<(String, RawService)> = document.map("services");
+    raw.iter().filter_map(|(name, service)| document.keep(Service::compile(name, service))).collect()
+}
+
+fn check_prefix(prefix: &str) -> Option<ConfigError> {
+    let is_plain = prefix.is_empty()
+        || (!prefix.ends_with('/')
+            && portcullis_route::Template::parse(prefix).is_ok_and(|t| t.is_literal()));
+    let found = format!("`{}`", prefix.escape_debug());
+    if is_plain {
+        None
+    } else {
+        Some(Node::top().key("path_prefix").error(found, "a plain path such as `/api/v1`"))
+    }
+}
+
+fn catalogue(services: &[Service], routes: &[Route], metrics: &MetricsPolicy) -> Catalogue {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    let mut add = |label: &str, service: usize| match endpoints.iter_mut().find(|e| e.label == label) {
+        Some(endpoint) if endpoint.services.contains(&service) => {}
+        Some(endpoint) => endpoint.services.push(service),
+        None => endpoints.push(Endpoint { label: label.to_owned(), services: vec![service] }),
+    };
+    routes.iter().for_each(|route| add(route.template.as_str(), route.service));
+    for (index, service) in services.iter().enumerate() {
+        service.calls.iter().for_each(|call| add(call, index));
+    }
+    endpoints.push(Endpoint { label: "unmatched".to_owned(), services: Vec::new() });
+    Catalogue {
+        endpoints,
+        services: services.iter().map(|s| s.name.clone()).collect(),
+        statuses: metrics.statuses.clone(),
+        max_series: metrics.max_series,
+    }
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! The policy as written.
+
+use deserr::Deserr;
+use portcullis_client_ip::RawClientIp;
+use portcullis_edge_core::{ConfigErrors, PolicyDuration};
+use portcullis_metrics::RawMetrics;
+use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
+use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
+/// A Portcullis policy: all that a gateway's user edits.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Portcullis policy")]
+pub struct RawPolicy {
+    /// Version of this file's format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// The gateway itself.
+    #[schemars(default)]
+    pub gateway: RawGateway,
+    /// Begins the path of every route; cut off on the way to the service.
+    #[schemars(default)]
+    pub path_prefix: Option<String>,
+    /// How a client's address is found.
+    #[schemars(default)]
+    pub client_ip: RawClientIp,
+    /// The services behind the gateway, by name. The name is also the prefix of the service's metrics.
+    pub services: BTreeMap<String, RawService>,
+    /// What clients may ask for. Anything else is answered with 404.
+    pub routes: Vec<RawRoute>,
+    /// Which web pages may call the gateway; left out: none.
+    #[schemars(default)]
+    pub cors: Option<RawCors>,
+    /// What services are told about a request, and what only the gateway may say.
+    #[schemars(default)]
+    pub trust_headers: RawTrustHeaders,
+    /// What browsers are told about an answer, on every route.
+    #[schemars(default)]
+    pub browser_headers: Vec<RawBrowserHeader>,
+    /// What is counted.
+    #[schemars(default)]
+    pub metrics: RawMetrics,
+    /// What the proxy around the filter does already.
+    #[schemars(default)]
+    pub proxy: RawProxy,
+}
+
+/// `gateway`: names, ports and paths of the gateway itself.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawGateway {
+    /// Its name in logs and on its health page (default `gateway`).
+    #[deserr(default = RawGateway::default().name)]
+    #[schemars(default = "default_name")]
+    pub name: String,
+    /// Address and port it listens on (default `0.0.0.0:8080`); used by `portcullis render`.
+    #[deserr(default = RawGateway::default().listen)]
+    #[schemars(default = "default_listen")]
+    pub listen: String,
+    /// Address and port of the proxy's admin interface (default `127.0.0.1:9901`); used by `portcullis render`.
+    #[deserr(default = RawGateway::default().admin)]
+    #[schemars(default = "default_admin")]
+    pub admin: String,
+    /// Where it answers that it is alive (default `/health`).
+    #[deserr(default = RawGateway::default().health_path)]
+    #[schemars(default = "default_health_path")]
+    pub health_path: String,
+}
+
+impl Default for RawGateway {
+    fn default() -> Self {
+        Self {
+            name: default_name(),
+            listen: default_listen(),
+            admin: default_admin(),
+            health_path: default_health_path(),
+        }
+    }
+}
+
+fn default_name() -> String {
+    "gateway".to_owned()
+}
+
+fn default_listen() -> String {
+    "0.0.0.0:8080".to_owned()
+}
+
+fn default_admin() -> String {
+    "127.0.0.1:9901".to_owned()
+}
+
+fn default_health_path() -> String {
+    "/health".to_owned()
+}
+
+/// A service behind the gateway.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawService {
+    /// `host:port`, where host is a name (looked up in DNS) or an address.
+    pub address: String,
+    /// How long a request may take (default `15s`), unless its route says otherwise.
+    #[deserr(default = default_timeout())]
+    #[schemars(default = "default_timeout")]
+    pub timeout: PolicyDuration,
+    /// How long connecting may take (default `1s`).
+    #[deserr(default = default_connect_timeout())]
+    #[schemars(default = "default_connect_timeout")]
+    pub connect_timeout: PolicyDuration,
+    /// Endpoints that the gateway itself calls there, so that their series exist from the start.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub calls: Vec<String>,
+}
+
+pub(crate) fn default_timeout() -> PolicyDuration {
+    PolicyDuration::secs(15)
+}
+
+pub(crate) fn default_connect_timeout() -> PolicyDuration {
+    PolicyDuration::secs(1)
+}
+
+/// A route: methods and a path, and the service they lead to.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawRoute {
+    /// The path, behind the policy's `path_prefix`: segments, `{name}` for any one segment, `{*name}` for the rest.
+    pub path: String,
+    /// The methods, in capitals.
+    pub methods: Vec<String>,
+    /// The name of the service.
+    pub service: String,
+    /// The path at the service, where it is not simply the route's without the prefix; for routes without `{name}` only.
+    #[deserr(default)]
+    pub upstream_path: Option<String>,
+    /// How long a request may take, where it is not the service's `timeout`.
+    #[deserr(default)]
+    pub timeout: Option<PolicyDuration>,
+    /// Rules for response headers, on top of the policy's: a rule here replaces the one of that name there.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub browser_headers: Vec<RawBrowserHeader>,
+}
+
+/// `proxy`: what the proxy's own configuration does already, so that the filter need not do it for each request. `portcullis
+/// render` writes this section together with the configuration that makes it true. Left out, the filter does everything.
+#[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawProxy {
+    /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub appends_peer: bool,
+    /// The proxy replaces a client's `X-Request-ID` by its own (Envoy: `use_remote_address` and `generate_request_id`
+    /// without `preserve_external_request_id`) and returns it (`always_set_request_id_in_response`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub assigns_request_id: bool,
+    /// The proxy's routes set `trust_headers.set`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub sets_trust_headers: bool,
+    /// The proxy's routes apply `browser_headers` to what services answer.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub sets_browser_headers: bool,
+}

@@ -1,0 +1,242 @@
+//! Cross-origin requests.
+//!
+//! The proxy's own CORS filter answers preflights and marks what services answer. What the gateway answers itself never
+//! reaches that filter, so its answers are marked here: without that, a browser shows a script "CORS error" where it should
+//! show "401".
+
+use crate::trust::header_value;
+use deserr::Deserr;
+use portcullis_edge_core::{ConfigError, ConfigErrors, Headers, Node, PolicyDuration, RequestHead};
+use schemars::JsonSchema;
+
+/// `cors`: which web pages may call the gateway from a browser.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawCors {
+    /// Origins that may: `https://shop.example.com`, `https://*.example.com` (any one or more labels), or `*` for all.
+    pub origins: Vec<String>,
+    /// Request headers that scripts may set besides the safe-listed ones.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub headers: Vec<String>,
+    /// Response headers that scripts may read.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub expose_headers: Vec<String>,
+    /// Whether requests with cookies or client certificates are allowed (default false); not together with origin `*`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub credentials: bool,
+    /// How long browsers may keep a preflight's answer (default `10m`).
+    #[deserr(default = PolicyDuration::secs(600))]
+    #[schemars(default = "default_max_age")]
+    pub max_age: PolicyDuration,
+}
+
+fn default_max_age() -> PolicyDuration {
+    PolicyDuration::secs(600)
+}
+
+/// An origin, or a family of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginRule {
+    /// Every origin.
+    Any,
+    /// This one.
+    Exact(String),
+    /// Subdomains: what stands before and after the `*`.
+    Subdomains {
+        /// `https://`
+        scheme: String,
+        /// `.example.com`
+        suffix: String,
+    },
+}
+
+/// The compiled section.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    rules: Vec<OriginRule>,
+    credentials: bool,
+    expose: Vec<u8>,
+}
+
+impl RawCors {
+    /// Checks the section, which stands at `at`.
+    ///
+    /// # Errors
+    /// Origins that are none, values that could split a header, credentials for everybody.
+    pub fn compile(&self, at: &Node) -> Result<Cors, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let mut rules = Vec::new();
+        for (index, origin) in self.origins.iter().enumerate() {
+            let place = at.key("origins").index(index);
+            match OriginRule::parse(origin) {
+                Some(OriginRule::Any) if self.credentials => {
+                    errors.push(place.error("`*` together with `credentials: true`", "the origins by name"));
+                }
+                Some(rule) => rules.push(rule),
+                None => errors.push(place.error(
+                    format!("`{}`", origin.escape_debug()),
+                    "`*`, or an origin such as `https://shop.example.com` or `https://*.example.com`",
+                )),
+            }
+        }
+        for (field, names) in [("headers", &self.headers), ("expose_headers", &self.expose_headers)] {
+            for (index, name) in names.iter().enumerate() {
+                errors.extend(header_value(name, &at.key(field).index(index)).err());
+            }
+        }
+        let cors = Cors {
+            rules,
+            credentials: self.credentials,
+            expose: self.expose_headers.join(", ").into_bytes(),
+        };
+        if errors.is_empty() { Ok(cors) } else { Err(errors) }
+    }
+}
+
+impl OriginRule {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        let (scheme, authority) = text.split_once("://")?;
+        let known = matches!(scheme, "http" | "https");
+        let plain =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+        match authority.strip_prefix('*') {
+            _ if !known => None,
+            Some(suffix) if suffix.starts_with('.') && plain(suffix) => {
+                Some(Self::Subdomains { scheme: format!("{scheme}://"), suffix: suffix.to_ascii_lowercase() })
+            }
+            None if plain(authority) => Some(Self::Exact(text.to_ascii_lowercase())),
+            _ => None,
+        }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => exact == origin,
+            Self::Subdomains { scheme, suffix } => origin
+                .strip_prefix(scheme.as_str())
+                .and_then(|host| host.strip_suffix(suffix.as_str()))
+                .is_some_and(|labels| !labels.is_empty() && labels.bytes().all(is_label_byte)),
+        }
+    }
+}
+
+fn is_label_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'-' || b == b'.'
+}
+
+impl Cors {
+    /// The rules, for whoever configures the proxy's own CORS filter.
+    #[must_use]
+    pub fn rules(&self) -> &[OriginRule] {
+        &self.rules
+    }
+
+    /// The headers that let the page that sent `request` read an answer of the gateway's own.
+    #[must_use]
+    pub fn mark(&self, request: &Headers) -> Vec<(&'static str, Vec<u8>)> {
+        let Some(origin) = request.first("origin") else { return Vec::new() };
+        let known = core::str::from_utf8(origin).is_ok_and(|o| self.rules.iter().any(|rule| rule.allows(o)));
+        if !known {
+            return vec![("vary", b"origin".to_vec())];
+        }
+        let mut headers =
+            vec![("access-control-allow-origin", origin.to_vec()), ("vary", b"origin".to_vec())];
+        if self.credentials {
+            headers.push(("access-control-allow-credentials", b"true".to_vec()));
+        }
+        if !self.expose.is_empty() {
+            headers.push(("access-control-expose-headers", self.expose.clone()));
+        }
+        headers
+    }
+}
+
+/// The method a CORS preflight asks about; `None` when the request is no preflight (Fetch standard, section 3.3.2).
+#[must_use]
+pub fn preflight_method(head: &RequestHead) -> Option<&[u8]> {
+    let is_preflight = head.method() == b"OPTIONS" && head.headers.first("origin").is_some();
+    if is_preflight { head.headers.first("access-control-request-method") } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn raw(origins: &[&str], credentials: bool) -> RawCors {
+        RawCors {
+            origins: origins.iter().map(ToString::to_string).collect(),
+            headers: vec![],
+            expose_headers: vec!["x-request-id".into()],
+            credentials,
+            max_age: default_max_age(),
+        }
+    }
+
+    fn allows(rule: &str, origin: &str) -> bool {
+        let cors = raw(&[rule], false).compile(&Node::top()).unwrap();
+        let marks = cors.mark(&Headers::from_pairs([("origin", origin.as_bytes())]));
+        marks.iter().any(|(name, value)| *name == "access-control-allow-origin" && value == origin.as_bytes())
+    }
+
+    #[test]
+    fn an_origin_is_allowed_whole_and_not_by_a_lookalike() {
+        assert!(allows("https://shop.example.com", "https://shop.example.com"));
+        assert!(!allows("https://shop.example.com", "https://shop.example.com.evil.net"));
+        assert!(!allows("https://shop.example.com", "http://shop.example.com"));
+        assert!(allows("https://*.example.com", "https://a.b.example.com"));
+        assert!(!allows("https://*.example.com", "https://example.com"));
+        assert!(!allows("https://*.example.com", "https://evil.net/.example.com"));
+        assert!(!allows("https://*.example.com", "https://evil.net:1.example.com"));
+        assert!(allows("*", "null"));
+    }
+
+    #[test]
+    fn caches_are_told_that_the_answer_depends_on_the_origin() {
+        let cors = raw(&["https://a.example"], false).compile(&Node::top()).unwrap();
+        let marks = cors.mark(&Headers::from_pairs([("origin", &b"https://b.example"[..])]));
+        assert_eq!(marks, [("vary", b"origin".to_vec())]);
+        assert!(cors.mark(&Headers::default()).is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_located() {
+        let errors = raw(&["*", "example.com", "ftp://x", "https://*"], true)
+            .compile(&Node::top().key("cors"))
+            .unwrap_err();
+        let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
+        assert_eq!(places, ["cors.origins[0]", "cors.origins[1]", "cors.origins[2]", "cors.origins[3]"]);
+    }
+
+    #[test]
+    fn only_options_with_origin_and_method_is_a_preflight() {
+        let head = |pairs: &[(&str, &[u8])]| RequestHead {
+            headers: Headers::from_pairs(pairs.iter().copied()),
+            peer: Vec::new(),
+        };
+        let preflight = head(&[
+            (":method", b"OPTIONS"),
+            ("origin", b"https://a"),
+            ("access-control-request-method", b"PUT"),
+        ]);
+        assert_eq!(preflight_method(&preflight), Some(&b"PUT"[..]));
+        assert_eq!(preflight_method(&head(&[(":method", b"OPTIONS"), ("origin", b"https://a")])), None);
+        assert_eq!(
+            preflight_method(&head(&[
+                (":method", b"GET"),
+                ("origin", b"a"),
+                ("access-control-request-method", b"PUT")
+            ])),
+            None
+        );
+    }
+}
