@@ -26,7 +26,7 @@ use crate::{
     capture::{CaptureLog, Captured},
     fault::{Effect, Faults, Reset},
     reply::Failure,
-    wire::{Field, Wire},
+    wire::{Field, RawHead, Wire},
 };
 
 /// Where every service tells what it saw.
@@ -41,7 +41,7 @@ const SENT_BYTES: usize = 64;
 pub(crate) struct Gate {
     pub(crate) service: Service,
     pub(crate) log: CaptureLog,
-    /// Requests that were read and are not answered yet.
+    /// Requests whose head arrived and that have no answer yet.
     pub(crate) in_flight: watch::Sender<usize>,
     router: Router,
     faults: Arc<Faults>,
@@ -125,7 +125,9 @@ impl Gate {
 
 /// Reads a request to its end.
 async fn read(parts: &Parts, body: Incoming, wire: &Wire) -> Result<Captured, Failure> {
-    let head = wire.take_head().filter(|head| head.method == parts.method.as_str());
+    let in_step =
+        |head: &RawHead| head.method == parts.method.as_str() && head.headers.len() == parts.headers.len();
+    let head = wire.take_head().filter(in_step);
     let collected = Limited::new(body, MAX_BODY).collect().await;
     wire.resume();
     let collected = collected

@@ -15,7 +15,7 @@ struct Arguments {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     bind: IpAddr,
-    /// Port of the user service; inventory, order, auth and insights follow it.
+    /// Port of the user service; inventory, order, auth and insights follow it. 0 takes free ports for all.
     #[arg(long, default_value_t = 8000)]
     port_base: u16,
     /// Port of the knobs: faults and captured requests.
@@ -49,9 +49,13 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn options(arguments: &Arguments, secret: Option<&str>) -> Options {
+    let ports = match arguments.port_base {
+        0 => Ports::Free,
+        base => Ports::Fixed { base, control: arguments.control_port },
+    };
     Options {
         bind: arguments.bind,
-        ports: Ports::Fixed { base: arguments.port_base, control: arguments.control_port },
+        ports,
         jwt_secret: secret.unwrap_or(DEMO_JWT_SECRET).to_owned(),
         ..Options::default()
     }

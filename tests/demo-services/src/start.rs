@@ -83,8 +83,8 @@ impl fmt::Debug for Options {
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another process listens there.
-    #[error("{who}: port {port} on {ip} is taken by another process", port = .addr.port(), ip = .addr.ip())]
+    /// Somebody listens there already.
+    #[error("{who}: port {port} on {ip} is already taken", port = .addr.port(), ip = .addr.ip())]
     PortTaken {
         /// `user` ... `insights`, or `control`.
         who: &'static str,
