@@ -58,6 +58,12 @@ impl ClientIpPolicy {
         ClientIp::parse(client)
     }
 
+    /// Whether proxies in front of this one are ours.
+    #[must_use]
+    pub fn trusts_proxies(&self) -> bool {
+        self.trusted_hops > 0
+    }
+
     /// The address that limits, blocks and token networks count under.
     #[must_use]
     pub fn network(&self, client: ClientIp) -> ClientIp {

@@ -97,7 +97,7 @@ impl Route {
         index: usize,
         raw: &RawRoute,
         around: &Context<'_>,
-    ) -> Result<Option<Self>, Vec<ConfigError>> {
+    ) -> Result<Self, Vec<ConfigError>> {
         let at = Node::top().key("routes").index(index);
         let mut errors = check_methods(raw, &at);
         let path = format!("{}{}", around.prefix, raw.path);

@@ -1,0 +1,173 @@
+//! One stream.
+
+use crate::host::{self, Map};
+use crate::root::Shared;
+use portcullis_edge_core::{Headers, RequestHead};
+use portcullis_pipeline::{Facts, HeaderOps, LocalReply, Pipeline, Record, Step, Stream};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, LogLevel};
+use std::rc::Rc;
+
+/// Where the log line goes: `%FILTER_STATE(wasm.portcullis_log:PLAIN)%` in an access log format.
+const LOG_LINE: &str = "portcullis_log";
+
+/// A stream's context.
+pub struct Http {
+    shared: Rc<Shared>,
+    facts: Option<Facts>,
+    /// A body to put in the place of the response's.
+    body: Option<Vec<u8>>,
+}
+
+impl Http {
+    pub fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, facts: None, body: None }
+    }
+
+    fn pipeline(&self) -> &Pipeline {
+        &self.shared.pipeline
+    }
+
+    fn read_request(&self) -> RequestHead {
+        // A map the host cannot give us is empty, and a request without a path is refused.
+        let headers = host::headers(Map::Request).unwrap_or_default();
+        let peer = if self.pipeline().needs_peer() {
+            host::property("source\0address").unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        RequestHead { headers, peer }
+    }
+
+    fn serve_metrics(&mut self) -> Action {
+        let text = self.shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default();
+        match self.facts.as_mut() {
+            Some(facts) => reply(&self.shared.pipeline.metrics_reply(facts, text)),
+            None => Action::Continue,
+        }
+    }
+
+    fn record(&self) -> Record {
+        let now = host::now();
+        match &self.facts {
+            Some(facts) => self.pipeline().on_done(facts, now, &mut HostStream),
+            None => self.pipeline().on_unseen(self.read_request(), now, host::random_16, &mut HostStream),
+        }
+    }
+}
+
+impl Context for Http {}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let (facts, step) = self.pipeline().on_request(self.read_request(), host::now(), host::random_16);
+        self.facts = Some(facts);
+        match step {
+            Step::Forward(ops) => apply(Map::Request, &ops),
+            Step::Reply(answer) => reply(&answer),
+            Step::ServeMetrics => self.serve_metrics(),
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
+        let remove = self.pipeline().on_request_trailers(&trailers);
+        apply(Map::RequestTrailers, &HeaderOps { remove, set: Vec::new() })
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let status = host::header(Map::Response, ":status").ok().and_then(|s| parse_status(&s));
+        let Some((facts, status)) = self.facts.as_mut().zip(status) else { return Action::Continue };
+        facts.complete = end_of_stream;
+        let step = self.shared.pipeline.on_response(facts, status, !end_of_stream, &mut HostStream);
+        self.body = step.body;
+        apply(Map::Response, &step.ops);
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if let Some(facts) = self.facts.as_mut() {
+            facts.complete |= end_of_stream;
+        }
+        if let Some(body) = &self.body {
+            let part: &[u8] = if end_of_stream { body } else { &[] };
+            warn_if_failed(host::replace_body(size, part), "replace a body");
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        if let Some(facts) = self.facts.as_mut() {
+            facts.complete = true;
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        let record = self.record();
+        if let Some(Ok(mut stats)) = record.observation.map(|_| self.shared.stats.try_borrow_mut()) {
+            record.observation.iter().for_each(|observation| stats.observe(observation));
+        }
+        warn_if_failed(host::set_property(LOG_LINE, &record.line), "hand over a log line");
+    }
+}
+
+/// Makes the changes. One that the host refuses on the way in could let a forged header through, so the request is refused.
+fn apply(map: Map, ops: &HeaderOps) -> Action {
+    let removed = ops.remove.iter().map(|name| host::remove_header(map, name));
+    let set = ops.set.iter().map(|(name, value)| host::set_header(map, name.as_bytes(), value));
+    match (removed.chain(set).find(Result::is_err), map) {
+        (None, _) => Action::Continue,
+        (Some(failed), Map::Request | Map::RequestTrailers) => {
+            warn_if_failed(failed, "change a request's headers");
+            reply(&LocalReply::unavailable())
+        }
+        (Some(failed), Map::Response) => {
+            warn_if_failed(failed, "change a response's headers");
+            Action::Continue
+        }
+    }
+}
+
+fn reply(answer: &LocalReply) -> Action {
+    warn_if_failed(host::send_reply(answer), "answer a request");
+    Action::Pause
+}
+
+fn warn_if_failed(done: Result<(), host::HostError>, what: &str) {
+    if let Err(host::HostError(status)) = done {
+        host::log(LogLevel::Warn, &format!("portcullis: the host refused to {what} (status {status})"));
+    }
+}
+
+fn parse_status(text: &[u8]) -> Option<u16> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// What the host tells of the stream whose callback is running.
+struct HostStream;
+
+impl Stream for HostStream {
+    fn response_headers(&mut self) -> Headers {
+        host::headers(Map::Response).unwrap_or_default()
+    }
+
+    fn code_details(&mut self) -> Vec<u8> {
+        host::property("response\0code_details").unwrap_or_default()
+    }
+
+    fn response_code(&mut self) -> Option<u16> {
+        let code = integer("response\0code")?;
+        u16::try_from(code).ok().filter(|code| *code > 0)
+    }
+
+    fn duration_nanos(&mut self) -> u64 {
+        integer("request\0duration").unwrap_or(0)
+    }
+}
+
+/// An integer property: 8 bytes, little-endian.
+fn integer(path: &str) -> Option<u64> {
+    let bytes = host::property(path).ok()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}

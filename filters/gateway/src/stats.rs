@@ -1,0 +1,124 @@
+//! The metrics of this VM and the stats of the whole proxy.
+
+use crate::host::{self, HostError};
+use core::cell::RefCell;
+use portcullis_metrics::{GatewayMetrics, Observation, StatId, exposition};
+use proxy_wasm::types::LogLevel;
+use std::collections::HashMap;
+
+/// Where the workers tell each other of series that were born after the start: keys, one a line. Shared data never forgets,
+/// so it is one value and as bounded as the registry.
+const SERIES_INDEX: &str = "portcullis/series";
+
+/// How often an update of the index is tried before it is left for the next flush.
+const TRIES: usize = 8;
+
+thread_local! {
+    /// Ids by name, for the life of the VM: a policy that is loaded again finds the ids of the one before.
+    static IDS: RefCell<HashMap<String, u32>> = RefCell::new(HashMap::new());
+}
+
+/// Metrics and the host's ids for their stats.
+pub struct Stats {
+    metrics: GatewayMetrics,
+    /// By stat.
+    ids: Vec<Option<u32>>,
+    /// Keys of series that the index does not have yet.
+    unpublished: Vec<String>,
+}
+
+impl Stats {
+    /// Defines every stat, so that it exists at 0.
+    pub fn define(metrics: GatewayMetrics) -> Self {
+        let mut stats = Self { metrics, ids: Vec::new(), unpublished: Vec::new() };
+        stats.define_new();
+        stats
+    }
+
+    fn define_new(&mut self) {
+        let new = self.metrics.registry().stats_from(self.ids.len());
+        let ids: Vec<_> = new.map(|(_, stat)| id(&stat.name)).collect();
+        if ids.contains(&None) {
+            host::log(LogLevel::Error, "portcullis: the host refused to define a metric; it will be missing");
+        }
+        self.ids.extend(ids);
+    }
+
+    /// Counts a finished request.
+    pub fn observe(&mut self, observation: &Observation) {
+        self.metrics.observe(observation);
+    }
+
+    /// Adds what this VM has counted to the proxy's stats.
+    pub fn flush(&mut self) {
+        self.unpublished.extend(self.metrics.take_born());
+        self.define_new();
+        let ids = &self.ids;
+        let mut failed = 0_u64;
+        self.metrics.drain(|stat, by| {
+            let done = ids.get(stat.0).copied().flatten().map(|id| host::increment(id, by));
+            if !matches!(done, Some(Ok(()))) {
+                failed = failed.saturating_add(by);
+            }
+        });
+        if failed > 0 {
+            host::log(LogLevel::Error, &format!("portcullis: {failed} counts were refused by the host"));
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        for _ in 0..TRIES {
+            if self.unpublished.is_empty() || self.try_publish().is_ok() {
+                self.unpublished.clear();
+                return;
+            }
+        }
+    }
+
+    fn try_publish(&self) -> Result<(), HostError> {
+        let (mut index, version) = host::shared(SERIES_INDEX)?;
+        let known: Vec<&[u8]> = index.split(|b| *b == b'\n').collect();
+        let news: Vec<&String> =
+            self.unpublished.iter().filter(|key| !known.contains(&key.as_bytes())).collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        for key in news {
+            index.extend_from_slice(key.as_bytes());
+            index.push(b'\n');
+        }
+        host::swap_shared(SERIES_INDEX, &index, version)
+    }
+
+    /// The metrics of all workers as text; what the others have not flushed yet is missing.
+    pub fn text(&mut self) -> String {
+        self.flush();
+        self.adopt();
+        let total = |stat: StatId| {
+            let id = self.ids.get(stat.0).copied().flatten();
+            id.and_then(|id| host::read_metric(id).ok()).unwrap_or(0)
+        };
+        exposition(self.metrics.registry(), total)
+    }
+
+    fn adopt(&mut self) {
+        let index = host::shared(SERIES_INDEX).map(|(index, _)| index).unwrap_or_default();
+        for key in String::from_utf8_lossy(&index).lines() {
+            self.metrics.adopt(key);
+        }
+        self.define_new();
+    }
+}
+
+fn id(name: &str) -> Option<u32> {
+    IDS.with(|ids| {
+        let mut ids = ids.try_borrow_mut().ok()?;
+        if let Some(id) = ids.get(name) {
+            return Some(*id);
+        }
+        let id = host::define_counter(name).ok()?;
+        ids.insert(name.to_owned(), id);
+        Some(id)
+    })
+}

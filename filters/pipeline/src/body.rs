@@ -1,0 +1,75 @@
+//! Answers that the gateway writes itself.
+
+use portcullis_edge_core::{DenyReason, Wall};
+use serde::Serialize;
+
+/// An answer given in the service's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers besides `:status` and `content-length`.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// `grpc-status`, where the client speaks gRPC.
+    pub grpc_status: Option<i32>,
+    /// Why, as the proxy's response code details.
+    pub details: &'static str,
+}
+
+impl LocalReply {
+    /// The answer when the host fails us in the middle of a request, about which nothing more can be told.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let reason = DenyReason::ServiceUnavailable;
+        let headers = vec![("content-type".to_owned(), JSON.into())];
+        let body = denial_body(reason, Wall::default(), "");
+        Self {
+            status: reason.answer().status,
+            headers,
+            body,
+            grpc_status: None,
+            details: "portcullis_host_failure",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    message: &'a str,
+    code: &'a str,
+    timestamp: String,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct HealthBody<'a> {
+    status: &'a str,
+    service: &'a str,
+    version: &'a str,
+    timestamp: String,
+}
+
+pub(crate) const JSON: &str = "application/json";
+
+/// The body of an error: a code for programs, a sentence for people, what support needs to find the log line.
+pub(crate) fn error_body(code: &str, message: &str, at: Wall, request_id: &str) -> Vec<u8> {
+    to_json(&ErrorBody { error: code, message, code, timestamp: at.rfc3339(), request_id })
+}
+
+pub(crate) fn denial_body(reason: DenyReason, at: Wall, request_id: &str) -> Vec<u8> {
+    let answer = reason.answer();
+    error_body(answer.code, answer.message, at, request_id)
+}
+
+pub(crate) fn health_body(gateway: &str, at: Wall) -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    to_json(&HealthBody { status: "healthy", service: gateway, version, timestamp: at.rfc3339() })
+}
+
+/// Only a map with keys that are no text can fail to serialise; there is none here.
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}

@@ -1,0 +1,131 @@
+//! The end of a request: one record, from which metrics and the log line are made.
+
+use crate::facts::{Answered, Facts, Target};
+use crate::{Pipeline, Stream};
+use core::time::Duration;
+use portcullis_access_log::{RequestExtra, RequestLine, loggable_path};
+use portcullis_edge_core::{Now, RequestHead, Wall};
+use portcullis_metrics::{Observation, ProxyError};
+use std::borrow::Cow;
+
+/// Status of a request whose client left before it was answered (a convention of nginx's).
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What is left of a request.
+#[derive(Debug)]
+pub struct Record {
+    /// What to count; `None` for what is not counted.
+    pub observation: Option<Observation>,
+    /// Its log line.
+    pub line: Vec<u8>,
+}
+
+impl Pipeline {
+    /// Closes the books on a request.
+    pub fn on_done(&self, facts: &Facts, now: Now, stream: &mut dyn Stream) -> Record {
+        let took = now.mono.since(facts.started.mono);
+        self.record(facts, took, stream)
+    }
+
+    /// The same for a request that was answered before it reached this filter.
+    pub fn on_unseen(
+        &self,
+        head: RequestHead,
+        now: Now,
+        random: impl FnOnce() -> [u8; 16],
+        stream: &mut dyn Stream,
+    ) -> Record {
+        let took = Duration::from_nanos(stream.duration_nanos());
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
+        let mut facts = self.facts(head, started, random);
+        // Whoever answered, it was neither us nor a service.
+        facts.denial = None;
+        facts.answered = Answered::Proxy;
+        if let Target::Route(route) = facts.target {
+            facts.target = Target::Preflight(route);
+        }
+        self.record(&facts, took, stream)
+    }
+
+    fn record(&self, facts: &Facts, took: Duration, stream: &mut dyn Stream) -> Record {
+        let details = if facts.complete { Vec::new() } else { stream.code_details() };
+        let status = facts.status.or_else(|| stream.response_code()).unwrap_or(CLIENT_CLOSED_REQUEST);
+        let failed = self.proxy_error(facts, status, &details);
+        let observation = Observation {
+            endpoint: self.endpoint(facts.target),
+            status,
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            service: facts.forwarded_route().and_then(|r| self.policy.routes.get(r)).map(|r| r.service),
+            proxy_error: failed,
+        };
+        let details = (failed == Some(ProxyError::RequestFailed))
+            .then(|| if details.is_empty() { stream.code_details() } else { details });
+        let line = self.line(facts, status, took, details);
+        Record { observation: facts.counted.then_some(observation), line }
+    }
+
+    fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {
+        facts.forwarded_route()?;
+        match facts.answered {
+            Answered::Service if status >= 500 => Some(ProxyError::Status(status)),
+            Answered::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
+            // The answer broke off, and not because the client left.
+            Answered::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
+            _ => None,
+        }
+    }
+
+    fn endpoint(&self, target: Target) -> usize {
+        match target {
+            Target::Route(route) | Target::Preflight(route) => {
+                self.endpoint_of_route.get(route).copied().unwrap_or(self.unmatched)
+            }
+            Target::Page(_) | Target::Unmatched => self.unmatched,
+        }
+    }
+
+    fn line(&self, facts: &Facts, status: u16, took: Duration, details: Option<Vec<u8>>) -> Vec<u8> {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let details = details.map(|d| String::from_utf8_lossy(&d).into_owned());
+        let extra = RequestExtra {
+            method: &method(facts),
+            path: &loggable_path(facts.path()),
+            endpoint: self
+                .policy
+                .catalogue
+                .endpoints
+                .get(self.endpoint(facts.target))
+                .map_or("", |e| &e.label),
+            status,
+            ip: &facts.client.masked(),
+            target_service: self.target_name(facts),
+            auth_flow: "none",
+            security_headers: facts.forwarded_route().is_some(),
+            denied: facts.denial.map(|reason| reason.as_str()),
+            details: details.as_deref(),
+        };
+        let line = RequestLine {
+            at: Wall(facts.started.wall.0.saturating_add(nanos)),
+            service: &self.policy.gateway.name,
+            request_id: facts.request_id(),
+            duration_ms: took.as_secs_f64() * 1000.0,
+            extra,
+        };
+        line.to_json()
+    }
+
+    fn target_name(&self, facts: &Facts) -> &str {
+        let route = facts.forwarded_route().and_then(|r| self.policy.routes.get(r));
+        let service = route.and_then(|r| self.policy.services.get(r.service));
+        service.map_or(&self.policy.gateway.name, |s| &s.name)
+    }
+}
+
+/// Longest method a log line shows, in bytes; known ones are shorter.
+const MAX_METHOD: usize = 32;
+
+fn method(facts: &Facts) -> Cow<'_, str> {
+    let method = facts.head.method();
+    String::from_utf8_lossy(method.get(..MAX_METHOD).unwrap_or(method))
+}

@@ -1,0 +1,102 @@
+//! The way out.
+
+use crate::body;
+use crate::facts::{Answered, Facts, Target};
+use crate::request_id;
+use crate::{HeaderOps, Pipeline, Stream};
+use portcullis_edge_core::DenyReason;
+use portcullis_security_headers::{BrowserHeader, BrowserHeaders};
+
+/// What is to be done with a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseStep {
+    /// Changes to its headers.
+    pub ops: HeaderOps,
+    /// A body in place of its own.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Pipeline {
+    /// Dresses the answer with `status`, whoever gave it; `has_body` says whether a body follows.
+    pub fn on_response(
+        &self,
+        facts: &mut Facts,
+        status: u16,
+        has_body: bool,
+        stream: &mut dyn Stream,
+    ) -> ResponseStep {
+        facts.status = Some(status);
+        if facts.answered == Answered::Here {
+            return ResponseStep::default();
+        }
+        facts.answered = who_answered(facts, status, stream);
+        let is_proxys = facts.answered == Answered::Proxy;
+        let mut step = ResponseStep { ops: self.dress(facts, is_proxys, stream), body: None };
+        if is_proxys && status >= 400 && !facts.head.is_grpc() {
+            explain(&mut step, facts, status, has_body);
+        }
+        step
+    }
+
+    fn dress(&self, facts: &Facts, is_proxys: bool, stream: &mut dyn Stream) -> HeaderOps {
+        let rules = self.browser(facts);
+        // Where the proxy's routes dress what services answer, only what they cannot know is left to do.
+        let left_to_us =
+            |rule: &BrowserHeader| is_proxys || !self.policy.proxy.sets_browser_headers || rule.tls_only;
+        let any = rules.rules().iter().any(|rule| left_to_us(rule) && (facts.over_tls || !rule.tls_only));
+        let mut ops = HeaderOps::default();
+        if any {
+            let headers = stream.response_headers();
+            let dressing = rules.apply(&headers, facts.over_tls, left_to_us);
+            ops.remove.extend(dressing.remove.iter().map(|name| name.as_bytes().to_vec()));
+            dressing.set.iter().for_each(|(name, value)| ops.set(name, value));
+        }
+        if !self.policy.proxy.assigns_request_id {
+            ops.set(request_id::HEADER, facts.request_id().as_bytes());
+        }
+        ops
+    }
+
+    /// The rules for a request's answer: its route's, or the policy's.
+    pub(crate) fn browser(&self, facts: &Facts) -> &BrowserHeaders {
+        let route = match facts.target {
+            Target::Route(route) | Target::Preflight(route) => self.policy.routes.get(route),
+            Target::Page(_) | Target::Unmatched => None,
+        };
+        route.map_or(&self.policy.browser, |route| &route.browser)
+    }
+}
+
+/// Successes are asked no questions: an error is either the service's own (`via_upstream`) or the proxy's.
+fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answered {
+    match facts.target {
+        Target::Preflight(_) => Answered::Proxy,
+        _ if status < 400 => Answered::Service,
+        _ if stream.code_details() == b"via_upstream" => Answered::Service,
+        _ => Answered::Proxy,
+    }
+}
+
+/// Puts an error body of ours in the place of the proxy's.
+fn explain(step: &mut ResponseStep, facts: &Facts, status: u16, has_body: bool) {
+    if !has_body {
+        return;
+    }
+    let (code, message) = told(status);
+    let body = body::error_body(code, message, facts.started.wall, facts.request_id());
+    step.ops.set("content-type", body::JSON.as_bytes());
+    step.ops.set("content-length", body.len().to_string().as_bytes());
+    step.body = Some(body);
+}
+
+/// How an error of the proxy's is told to clients.
+fn told(status: u16) -> (&'static str, &'static str) {
+    let reason = match status {
+        413 => DenyReason::TooLarge,
+        404 => DenyReason::NoRoute,
+        504 => DenyReason::ServiceTimeout,
+        500.. => DenyReason::ServiceUnavailable,
+        _ => DenyReason::MalformedRequest,
+    };
+    (reason.answer().code, reason.answer().message)
+}

@@ -1,0 +1,13 @@
+use portcullis_edge_core::Headers;
+
+/// What a host can tell of a stream when asked. Each answer costs a host call, so each is asked for only where needed.
+pub trait Stream {
+    /// The response's headers, while they may be changed.
+    fn response_headers(&mut self) -> Headers;
+    /// Envoy's response code details: `via_upstream`, or who else gave the answer and why.
+    fn code_details(&mut self) -> Vec<u8>;
+    /// The status the client got; `None` if it got none.
+    fn response_code(&mut self) -> Option<u16>;
+    /// Nanoseconds from the request's first byte to now, as the host measured them.
+    fn duration_nanos(&mut self) -> u64;
+}
