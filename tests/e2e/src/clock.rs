@@ -1,0 +1,124 @@
+//! The clocks of an Envoy under test. A preloaded shim (`time-shim/shim.c`) adds the offsets in a shared file to what
+//! the system's clocks say, so one write here moves time there.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libtimeshim.so"));
+
+#[derive(Clone, Copy, Default)]
+struct Offsets {
+    wall_ns: i64,
+    monotonic_ns: i64,
+}
+
+pub(crate) struct Clock {
+    file: File,
+    path: PathBuf,
+    shim: PathBuf,
+    offsets: Mutex<Offsets>,
+}
+
+impl Clock {
+    /// Writes the shim and its file into `folder`. The wall clock starts at `wall`, or at the system's time.
+    pub(crate) fn create(folder: &Path, wall: Option<SystemTime>) -> io::Result<Self> {
+        let (path, shim) = (folder.join("clock"), folder.join("libtimeshim.so"));
+        fs::write(&shim, SHIM)?;
+        let file = File::create(&path)?;
+        let offsets = Offsets { wall_ns: wall.map_or(0, ahead_of_now), monotonic_ns: 0 };
+        write(&file, offsets)?;
+        Ok(Self { file, path, shim, offsets: Mutex::new(offsets) })
+    }
+
+    /// Puts `command` under this clock.
+    pub(crate) fn govern(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", &self.shim).env("PORTCULLIS_CLOCK_FILE", &self.path);
+    }
+
+    /// Moves both clocks forward, for good.
+    pub(crate) fn travel(&self, by: Duration) -> io::Result<()> {
+        let ns = nanos(by);
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.wall_ns = offsets.wall_ns.saturating_add(ns);
+        offsets.monotonic_ns = offsets.monotonic_ns.saturating_add(ns);
+        write(&self.file, *offsets)
+    }
+
+    /// The wall clock as the process sees it.
+    pub(crate) fn now(&self) -> SystemTime {
+        let wall_ns = self.offsets.lock().unwrap_or_else(PoisonError::into_inner).wall_ns;
+        let distance = Duration::from_nanos(wall_ns.unsigned_abs());
+        if wall_ns < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance }
+    }
+}
+
+fn ahead_of_now(wall: SystemTime) -> i64 {
+    match wall.duration_since(SystemTime::now()) {
+        Ok(ahead) => nanos(ahead),
+        Err(behind) => -nanos(behind.duration()),
+    }
+}
+
+/// Saturates at 292 years.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Both offsets in one write, in the order of `struct offsets` in the shim.
+fn write(file: &File, offsets: Offsets) -> io::Result<()> {
+    let [wall, monotonic] = [offsets.wall_ns, offsets.monotonic_ns].map(i64::to_ne_bytes);
+    file.write_all_at(&[wall, monotonic].concat(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `date` says under the clock, in seconds since 1970.
+    fn date_under(clock: &Clock) -> u64 {
+        let mut date = Command::new("date");
+        clock.govern(date.arg("+%s"));
+        let output = date.output().expect("date exists");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("date prints a number")
+    }
+
+    fn seconds(time: SystemTime) -> u64 {
+        time.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs()
+    }
+
+    #[test]
+    fn a_process_under_the_clock_travels_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::create(folder.path(), None).expect("it can be written");
+        assert!(date_under(&clock).abs_diff(seconds(SystemTime::now())) <= 2);
+        clock.travel(Duration::from_secs(86_400)).expect("it can be written");
+        assert!(date_under(&clock).abs_diff(seconds(SystemTime::now()) + 86_400) <= 2);
+        assert!(date_under(&clock).abs_diff(seconds(clock.now())) <= 2);
+    }
+
+    #[test]
+    fn the_wall_clock_starts_where_it_is_set_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_000_999_999_999);
+        let clock = Clock::create(folder.path(), Some(start)).expect("it can be written");
+        assert!(date_under(&clock).abs_diff(1_000_000_001) <= 2);
+        assert!(seconds(clock.now()).abs_diff(1_000_000_001) <= 2);
+    }
+
+    #[test]
+    fn a_process_without_its_clock_file_does_not_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::create(folder.path(), None).expect("it can be written");
+        fs::remove_file(&clock.path).expect("it is there");
+        let mut date = Command::new("date");
+        clock.govern(&mut date);
+        let output = date.output().expect("date exists");
+        assert_eq!(output.status.code(), Some(127));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("PORTCULLIS_CLOCK_FILE"));
+    }
+}

@@ -1,0 +1,197 @@
+//! An HTTP/2 client over cleartext TCP with prior knowledge.
+
+use crate::connection::connect;
+use crate::{Answer, ClientError, Headers, PATIENCE, Request};
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use tokio::runtime::Runtime;
+
+/// The runtime of all HTTP/2 connections. Tests block on channels, so they may run inside a runtime of their own.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().expect("the system has threads")
+});
+
+/// One HTTP/2 connection, for any number of streams at a time.
+pub struct H2Connection {
+    requests: SendRequest<Bytes>,
+}
+
+impl H2Connection {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If that fails; [`H2Connection::try_open`] does not.
+    #[track_caller]
+    pub fn open(to: SocketAddr) -> Self {
+        Self::open_from(None, to)
+    }
+
+    /// Connects from the address `source`, which may be any of 127.0.0.0/8.
+    ///
+    /// # Panics
+    /// If that fails; [`H2Connection::try_open`] does not.
+    #[track_caller]
+    pub fn open_from(source: Option<IpAddr>, to: SocketAddr) -> Self {
+        Self::try_open(source, to).unwrap_or_else(|error| panic!("{to}: {error}"))
+    }
+
+    /// Connects, from `source` if that is given.
+    ///
+    /// # Errors
+    /// If that fails, or the peer does not speak HTTP/2.
+    pub fn try_open(source: Option<IpAddr>, to: SocketAddr) -> Result<Self, ClientError> {
+        let stream = connect(source, to).map_err(ClientError::Connect)?;
+        let requests = run(handshake(stream)).answer()?;
+        Ok(Self { requests })
+    }
+
+    /// Sends a request and reads its answer.
+    ///
+    /// # Panics
+    /// If there is no answer; [`H2Connection::try_send`] does not.
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Answer {
+        let target = String::from_utf8_lossy(&request.target);
+        self.try_send(request).unwrap_or_else(|error| panic!("{} {target:?}: {error}", request.method))
+    }
+
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn try_send(&self, request: &Request) -> Result<Answer, ClientError> {
+        self.start(request)?.answer()
+    }
+
+    /// Sends a request, whose answer can be waited for later; other streams may start meanwhile.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsendable`] if the request cannot be expressed in HTTP/2.
+    pub fn start(&self, request: &Request) -> Result<Pending<Answer>, ClientError> {
+        let (head, trailers) = (head_of(request)?, header_map(&request.trailers)?);
+        let body = Bytes::from(request.body.clone());
+        Ok(run(exchange(self.requests.clone(), head, body, trailers)))
+    }
+}
+
+/// A stream whose answer is still to come. Dropping it resets the stream, as a client that left does.
+pub struct Pending<T> {
+    outcome: Receiver<Result<T, ClientError>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl<T> Pending<T> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn answer(self) -> Result<T, ClientError> {
+        match self.outcome.recv_timeout(PATIENCE) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err(ClientError::Timeout(PATIENCE)),
+            Err(RecvTimeoutError::Disconnected) => Err(ClientError::Malformed("the client failed".into())),
+        }
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn run<T: Send + 'static>(work: impl Future<Output = Result<T, ClientError>> + Send + 'static) -> Pending<T> {
+    let (report, outcome) = channel();
+    let task = RUNTIME.spawn(async move {
+        let _ = report.send(work.await);
+    });
+    Pending { outcome, task }
+}
+
+async fn handshake(stream: TcpStream) -> Result<SendRequest<Bytes>, ClientError> {
+    stream.set_nonblocking(true)?;
+    let stream = tokio::net::TcpStream::from_std(stream)?;
+    let (requests, connection) = h2::client::handshake(stream).await.map_err(failed)?;
+    tokio::spawn(connection);
+    Ok(requests)
+}
+
+async fn exchange(
+    requests: SendRequest<Bytes>,
+    head: http::Request<()>,
+    body: Bytes,
+    trailers: HeaderMap,
+) -> Result<Answer, ClientError> {
+    let mut requests = requests.ready().await.map_err(failed)?;
+    let ends_here = body.is_empty() && trailers.is_empty();
+    let (answer, mut stream) = requests.send_request(head, ends_here).map_err(failed)?;
+    if !ends_here {
+        // A server may answer before it has read the body, and refuse the rest: the answer says what happened.
+        let _ = send_body(&mut stream, body, trailers);
+    }
+    receive(answer).await
+}
+
+fn send_body(stream: &mut h2::SendStream<Bytes>, body: Bytes, trailers: HeaderMap) -> Result<(), h2::Error> {
+    stream.send_data(body, trailers.is_empty())?;
+    if trailers.is_empty() { Ok(()) } else { stream.send_trailers(trailers) }
+}
+
+async fn receive(answer: ResponseFuture) -> Result<Answer, ClientError> {
+    let (head, mut stream) = answer.await.map_err(failed)?.into_parts();
+    let mut body = Vec::new();
+    while let Some(data) = stream.data().await {
+        let data = data.map_err(failed)?;
+        stream.flow_control().release_capacity(data.len()).map_err(failed)?;
+        body.extend_from_slice(&data);
+    }
+    let trailers = stream.trailers().await.map_err(failed)?.unwrap_or_default();
+    let (status, headers) = (head.status.as_u16(), headers_of(&head.headers));
+    Ok(Answer { status, headers, body, trailers: headers_of(&trailers) })
+}
+
+fn failed(error: h2::Error) -> ClientError {
+    match error.reason() {
+        Some(reason) if error.is_reset() => ClientError::StreamReset(reason.into()),
+        _ => ClientError::Malformed(error.to_string()),
+    }
+}
+
+fn head_of(request: &Request) -> Result<http::Request<()>, ClientError> {
+    let mut uri = http::Uri::builder();
+    if let Some(host) = request.host.as_deref().filter(|_| request.method != "CONNECT") {
+        uri = uri.scheme("http").authority(host);
+    }
+    let path = request.target.as_slice();
+    uri = if request.method == "CONNECT" { uri.authority(path) } else { uri.path_and_query(path) };
+    let mut head = http::Request::builder().method(request.method.as_str()).version(http::Version::HTTP_2);
+    head = head.uri(uri.build().map_err(unsendable)?);
+    if let Some(headers) = head.headers_mut() {
+        *headers = header_map(&request.headers)?;
+    }
+    head.body(()).map_err(unsendable)
+}
+
+fn header_map(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<HeaderMap, ClientError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name).map_err(unsendable)?;
+        map.append(name, HeaderValue::from_bytes(value).map_err(unsendable)?);
+    }
+    Ok(map)
+}
+
+fn unsendable(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Unsendable(error.to_string())
+}
+
+fn headers_of(map: &HeaderMap) -> Headers {
+    let mut headers = Headers::default();
+    map.iter().for_each(|(name, value)| headers.push(name.as_str(), value.as_bytes()));
+    headers
+}

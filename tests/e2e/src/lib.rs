@@ -1,0 +1,53 @@
+//! What end-to-end tests need to drive a real, stock Envoy.
+//!
+//! ```no_run
+//! use portcullis_e2e::{Envoy, EnvoyConfig, Request};
+//! use std::time::Duration;
+//!
+//! # let bootstrap = "";
+//! let envoy = Envoy::start(EnvoyConfig::yaml(bootstrap));
+//! let answer = Request::get("/api/v1/orders").header("x-user-role", b"\xff").send(envoy.address());
+//! assert_eq!(answer.status, 401);
+//! envoy.travel(Duration::from_secs(61));
+//! assert_eq!(envoy.samples().sum("gateway_requests_total", &[("status_code", "401")]), 1.0);
+//! ```
+//!
+//! Everything blocks, so tests are plain functions; every wait has a deadline. Each Envoy listens on ports of its own
+//! and keeps its files in a folder of its own, so tests run in parallel. What goes wrong in the tool box itself panics
+//! with the reason, and a test that fails while an [`Envoy`] is alive prints the tail of its logs. Where a failure is
+//! the outcome under test, there is a `try_` method beside the panicking one.
+
+mod admin;
+mod answer;
+mod binary;
+mod client;
+mod clock;
+mod config;
+mod connection;
+mod envoy;
+mod h2_connection;
+mod lines;
+mod port;
+mod process;
+mod prometheus;
+mod request;
+mod starting;
+mod validate;
+mod wait;
+
+pub use admin::Admin;
+pub use answer::{Answer, Headers};
+pub use binary::{binary, workspace};
+pub use client::{ClientError, PATIENCE};
+pub use config::EnvoyConfig;
+pub use connection::Connection;
+pub use envoy::{Ended, Envoy};
+pub use h2_connection::{H2Connection, Pending};
+pub use lines::{Line, Lines, Mark};
+pub use port::ReservedPort;
+pub use process::{Usage, usage_of};
+pub use prometheus::{Labels, ParseError, Sample, Samples};
+pub use request::Request;
+pub use starting::EnvoyError;
+pub use validate::{Validation, validate};
+pub use wait::{eventually, eventually_within, wait_for};

@@ -1,0 +1,112 @@
+// Moves the clocks of the process that preloads it, by offsets that another process writes into a shared file.
+//
+// The clock functions run before main, inside the allocator and in signal handlers. Hence raw system calls only: no
+// allocation and no dlsym (libfaketime, which has both, makes Envoy hang at start).
+//
+// Timers are fired by the event loops, which sleep in epoll_wait for a time computed before the clock moved. So
+// epoll_wait returns early, as if it had timed out, once the offsets change: the loop then looks at its clock again
+// and finds its timers due.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_SECOND 1000000000LL
+#define MS_PER_LOOK 5 // how often a sleeping event loop looks whether the clocks have moved
+
+struct offsets { // the file; clock.rs writes it
+  _Atomic int64_t wall_ns;
+  _Atomic int64_t monotonic_ns;
+};
+
+static _Atomic(struct offsets *) shared; // null: the clocks are the system's
+
+__attribute__((constructor)) static void map_offsets(void) {
+  const char *path = getenv("PORTCULLIS_CLOCK_FILE");
+  if (path == NULL) return;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  void *page = mmap(NULL, sizeof(struct offsets), PROT_READ, MAP_SHARED, file, 0);
+  if (file < 0 || page == MAP_FAILED) {
+    perror("time-shim: cannot map PORTCULLIS_CLOCK_FILE");
+    _exit(127);
+  }
+  close(file);
+  atomic_store(&shared, page);
+}
+
+static int64_t offset_of(clockid_t clock) {
+  struct offsets *offsets = atomic_load_explicit(&shared, memory_order_acquire);
+  if (offsets == NULL) return 0;
+  switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_TAI:
+      return atomic_load(&offsets->wall_ns);
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_BOOTTIME:
+      return atomic_load(&offsets->monotonic_ns);
+    default:
+      return 0; // CPU time does not travel
+  }
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  if (syscall(SYS_clock_gettime, clock, now) != 0) return -1;
+  int64_t offset = offset_of(clock);
+  int64_t ns = now->tv_nsec + offset % NS_PER_SECOND;
+  now->tv_sec += offset / NS_PER_SECOND + (ns >= NS_PER_SECOND) - (ns < 0);
+  now->tv_nsec = ns + (ns < 0 ? NS_PER_SECOND : 0) - (ns >= NS_PER_SECOND ? NS_PER_SECOND : 0);
+  return 0;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  (void)zone; // obsolete; nobody asks for it
+  struct timespec exact;
+  if (clock_gettime(CLOCK_REALTIME, &exact) != 0) return -1;
+  now->tv_sec = exact.tv_sec;
+  now->tv_usec = exact.tv_nsec / 1000;
+  return 0;
+}
+
+time_t time(time_t *copy) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
+  if (copy != NULL) *copy = now.tv_sec;
+  return now.tv_sec;
+}
+
+static int sleep_in_epoll(int epoll, struct epoll_event *events, int room, int ms) {
+  return (int)syscall(SYS_epoll_pwait, epoll, events, room, ms, NULL, (size_t)(_NSIG / 8));
+}
+
+// The offset when this thread's loop last left epoll_wait: it has read its clock since, not before. Static storage, for
+// the lazily allocated kind may not be touched here.
+static _Thread_local int64_t offset_seen __attribute__((tls_model("initial-exec")));
+
+static int clocks_moved(void) {
+  int64_t offset = offset_of(CLOCK_MONOTONIC);
+  int moved = offset != offset_seen;
+  offset_seen = offset;
+  return moved;
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int room, int timeout_ms) {
+  for (;;) {
+    int look = clocks_moved() ? 0 : MS_PER_LOOK;
+    if (timeout_ms >= 0 && timeout_ms < look) look = timeout_ms;
+    int ready = sleep_in_epoll(epoll, events, room, look);
+    if (ready != 0 || look == 0) return ready;
+    if (timeout_ms > 0 && (timeout_ms -= look) == 0) return 0;
+  }
+}
