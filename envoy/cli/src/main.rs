@@ -1,1 +1,149 @@
-fn main() {}
+//! The `portcullis` command.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use portcullis_cli::render::{self, Options};
+use portcullis_cli::{diagnostics, source::Source};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Checks a gateway's policy and renders the configuration that goes with it.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says everything that is wrong with a policy. Exit status: 0 sound, 1 not, 2 unreadable.
+    Check {
+        /// The policy file.
+        file: PathBuf,
+        /// How mistakes are shown.
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
+    },
+    /// Writes a proxy's whole configuration for a policy.
+    Render {
+        #[command(subcommand)]
+        proxy: Proxy,
+    },
+    /// Writes the JSON Schema of policy files, for editors.
+    Schema,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// With the lines of the file.
+    Human,
+    /// One line a mistake: file:line:column: message.
+    Short,
+}
+
+#[derive(Subcommand)]
+enum Proxy {
+    /// A static bootstrap for Envoy.
+    Envoy {
+        /// The policy file.
+        file: PathBuf,
+        /// Path of the module, as Envoy will open it.
+        #[arg(long, default_value = "portcullis.wasm")]
+        module: String,
+        /// Listen here instead of at `gateway.listen`.
+        #[arg(long, value_name = "IP:PORT")]
+        listen: Option<String>,
+        /// Admin interface here instead of at `gateway.admin`.
+        #[arg(long, value_name = "IP:PORT")]
+        admin: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Check { file, format } => check(&file, format),
+        Command::Render { proxy: Proxy::Envoy { file, module, listen, admin } } => {
+            render(&file, &Options { module, listen, admin, ..Options::default() })
+        }
+        Command::Schema => {
+            println!("{}", schema());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn schema() -> String {
+    // A schema is plain JSON: writing it as text cannot fail.
+    serde_json::to_string_pretty(&portcullis_policy::json_schema()).unwrap_or_default()
+}
+
+fn check(file: &Path, format: Format) -> ExitCode {
+    let source = match read(file) {
+        Ok(source) => source,
+        Err(code) => return code,
+    };
+    match source.compile() {
+        Ok(policy) => {
+            println!(
+                "{}: sound ({} routes, {} services)",
+                file.display(),
+                policy.routes.len(),
+                policy.services.len()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            report(file, &source, &errors, format);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn report(file: &Path, source: &Source, errors: &[portcullis_policy::ConfigError], format: Format) {
+    let path = file.display().to_string();
+    match format {
+        Format::Human => {
+            let colour = std::io::stderr().is_terminal();
+            eprintln!(
+                "{}\n\n{path}: {}",
+                diagnostics::show(&path, source, errors, colour),
+                count(errors.len())
+            );
+        }
+        Format::Short => eprintln!("{}", diagnostics::list(&path, source, errors)),
+    }
+}
+
+fn count(errors: usize) -> String {
+    if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") }
+}
+
+fn render(file: &Path, options: &Options) -> ExitCode {
+    let source = match read(file) {
+        Ok(source) => source,
+        Err(code) => return code,
+    };
+    match source.compile() {
+        Ok(policy) => {
+            print!("{}", render::envoy(&source.value, &policy, options));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            report(file, &source, &errors, Format::Human);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Source, ExitCode> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        eprintln!("error: {}: {error}", file.display());
+        ExitCode::from(2)
+    })?;
+    Source::parse(text).map_err(|error| {
+        let path = file.display().to_string();
+        eprintln!("{}", diagnostics::show_not_yaml(&path, &error, std::io::stderr().is_terminal()));
+        ExitCode::from(1)
+    })
+}

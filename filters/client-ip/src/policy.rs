@@ -58,6 +58,12 @@ impl ClientIpPolicy {
         ClientIp::parse(client)
     }
 
+    /// Proxies in front of this one that are ours.
+    #[must_use]
+    pub fn trusted_hops(&self) -> usize {
+        self.trusted_hops
+    }
+
     /// Whether proxies in front of this one are ours.
     #[must_use]
     pub fn trusts_proxies(&self) -> bool {

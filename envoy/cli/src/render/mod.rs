@@ -1,0 +1,85 @@
+//! An Envoy bootstrap for a policy.
+//!
+//! Whatever Envoy does well and cheaper than a filter is left to it: the client's address, the request id, path normalisation,
+//! static headers on the way to a service and back, CORS preflights. The plugin is told so in its policy's `proxy` section.
+
+mod clusters;
+mod headers;
+mod listener;
+mod plugin;
+mod routes;
+
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What is not in the policy.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of the module, as Envoy will open it.
+    pub module: String,
+    /// Listener address instead of the policy's, `ip:port`.
+    pub listen: Option<String>,
+    /// Admin address instead of the policy's, `ip:port`.
+    pub admin: Option<String>,
+    /// Addresses of services instead of the policy's, `host` and port by name.
+    pub services: BTreeMap<String, (String, u16)>,
+    /// Leave to Envoy what it does cheaper than the filter. Without it the filter does everything, as in a proxy that
+    /// somebody else configured.
+    pub offload: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            module: "portcullis.wasm".to_owned(),
+            listen: None,
+            admin: None,
+            services: BTreeMap::new(),
+            offload: true,
+        }
+    }
+}
+
+const PREAMBLE: &str = "\
+# Rendered by `portcullis render envoy` from the policy inlined below. Edit the policy, not this file.
+# Envoy 1.40. The module's path is relative to where Envoy is started; `--module` sets another.
+";
+
+/// The bootstrap, as YAML. `document` is the policy as written, `policy` the same compiled.
+#[must_use]
+pub fn envoy(document: &Value, policy: &Policy, options: &Options) -> String {
+    let bootstrap = bootstrap(document, policy, options);
+    // A tree of maps with text as keys always has a YAML form.
+    let body = serde_saphyr::to_string(&bootstrap).unwrap_or_default();
+    format!("{PREAMBLE}{body}")
+}
+
+/// The bootstrap, as a tree.
+#[must_use]
+pub fn bootstrap(document: &Value, policy: &Policy, options: &Options) -> Value {
+    let admin = options.admin.as_ref().unwrap_or(&policy.gateway.admin);
+    json!({
+        "node": { "id": policy.gateway.name, "cluster": policy.gateway.name },
+        "admin": { "address": socket_address(admin) },
+        "stats_config": { "stats_tags": stats_tags() },
+        "static_resources": {
+            "listeners": [listener::listener(document, policy, options)],
+            "clusters": clusters::clusters(policy, options),
+        },
+    })
+}
+
+/// Labels of the metric set. Envoy keeps a stat's labels in its name; these rules cut them out again.
+const LABELS: [&str; 5] = ["endpoint", "error_type", "le", "status_code", "target_service"];
+
+fn stats_tags() -> Vec<Value> {
+    LABELS.map(|label| json!({ "tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)") })).into()
+}
+
+/// `ip:port` as Envoy writes it. Anything else never gets here: the policy was checked.
+fn socket_address(address: &str) -> Value {
+    let (ip, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    let ip = ip.trim_start_matches('[').trim_end_matches(']');
+    json!({ "socket_address": { "address": ip, "port_value": port.parse::<u16>().unwrap_or(0) } })
+}

@@ -1,0 +1,41 @@
+//! The plugin, with its policy inlined.
+
+use super::Options;
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
+
+pub(super) fn plugin(document: &Value, policy: &Policy, options: &Options) -> Value {
+    json!({
+        "name": "portcullis",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "portcullis",
+                "root_id": policy.gateway.name,
+                // If the module ever traps: 503 until its worker has a new VM, about a second later. Never a bypass.
+                "failure_policy": "FAIL_RELOAD",
+                "vm_config": {
+                    "vm_id": "portcullis",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": options.module } },
+                },
+                // Envoy hands a plugin the bytes of a string as they are; a Struct would arrive as protobuf.
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": format!("{:#}\n", told_what_envoy_does(document, options)),
+                },
+            },
+        },
+    })
+}
+
+fn told_what_envoy_does(document: &Value, options: &Options) -> Value {
+    let mut policy = document.clone();
+    policy["proxy"] = json!({
+        "appends_peer": options.offload,
+        "assigns_request_id": options.offload,
+        "sets_trust_headers": options.offload,
+        "sets_browser_headers": options.offload,
+    });
+    policy
+}

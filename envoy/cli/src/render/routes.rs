@@ -1,0 +1,165 @@
+//! Routes: the policy's, in Envoy's words. The filter has judged a request before a route is chosen; the routes match the same
+//! methods and paths, so that nothing passes even if the filter were bypassed.
+
+use super::{Options, headers};
+use core::time::Duration;
+use portcullis_policy::{Policy, Route};
+use portcullis_route::{Segment, Template};
+use portcullis_security_headers::{OriginRule, RawCors};
+use serde_json::{Map, Value, json};
+use std::cmp::Ordering;
+
+pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
+    let mut config = json!({
+        "name": policy.gateway.name,
+        "virtual_hosts": [virtual_host(policy, options)],
+        // Global rules first, a route's own after them.
+        "most_specific_header_mutations_wins": true,
+    });
+    if let (true, Some(fields)) = (options.offload, config.as_object_mut()) {
+        let reserved: Vec<_> = policy.trust.ours().iter().map(|name| Value::from(name.as_str())).collect();
+        fields.insert("request_headers_to_remove".to_owned(), reserved.into());
+        fields.insert("request_headers_to_add".to_owned(), headers::trust(&policy.trust).into());
+        let contested = headers::contested(policy);
+        let common = policy.browser.rules().iter().filter(|rule| !contested.contains(&rule.name.as_str()));
+        fields.extend(headers::browser(common));
+    }
+    config
+}
+
+fn virtual_host(policy: &Policy, options: &Options) -> Value {
+    let mut routes: Vec<&Route> = policy.routes.iter().collect();
+    routes.sort_by(|a, b| by_precision(&a.template, &b.template));
+    let mut rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
+    let mut host = json!({ "name": policy.gateway.name, "domains": ["*"] });
+    if let Some(cors) = &policy.raw_cors {
+        rendered.extend(preflights(&routes));
+        host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(policy, cors) });
+    }
+    host["routes"] = rendered.into();
+    host
+}
+
+/// Envoy takes the first route that matches: where templates overlap, the literal segment goes first.
+fn by_precision(a: &Template, b: &Template) -> Ordering {
+    let rank = |segment: &Segment| match segment {
+        Segment::Literal(text) => (0, text.clone()),
+        Segment::Param(_) => (1, String::new()),
+        Segment::Rest(_) => (2, String::new()),
+    };
+    let ranks = |template: &Template| template.segments().iter().map(rank).collect::<Vec<_>>();
+    ranks(a).cmp(&ranks(b))
+}
+
+fn render(policy: &Policy, route: &Route, options: &Options) -> Value {
+    let service = policy.services.get(route.service);
+    let timeout = route.timeout.or_else(|| service.map(|s| s.timeout)).unwrap_or_default();
+    let mut action = json!({ "cluster": service.map(|s| s.name.as_str()), "timeout": seconds(timeout) });
+    if let Some((key, rewrite)) = rewrite(policy, route) {
+        action[key] = rewrite;
+    }
+    let mut rendered = Map::new();
+    rendered.insert("match".to_owned(), matcher(&route.template, &methods_matcher(&route.methods)));
+    rendered.insert("route".to_owned(), action);
+    if options.offload {
+        let contested = headers::contested(policy);
+        rendered.extend(headers::browser(
+            route.browser.rules().iter().filter(|r| contested.contains(&r.name.as_str())),
+        ));
+    }
+    rendered.into()
+}
+
+fn rewrite(policy: &Policy, route: &Route) -> Option<(&'static str, Value)> {
+    if let Some(path) = &route.upstream_path {
+        return Some(("prefix_rewrite", path.as_str().into()));
+    }
+    let pattern = format!("^{}", quoted(&policy.path_prefix));
+    let rewrite = json!({ "pattern": { "regex": pattern }, "substitution": "" });
+    (!policy.path_prefix.is_empty()).then_some(("regex_rewrite", rewrite))
+}
+
+fn matcher(template: &Template, method: &Value) -> Value {
+    if template.is_literal() {
+        return json!({ "path": template.as_str(), "headers": [method] });
+    }
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(text) => quoted(text),
+        Segment::Param(_) => "[^/]+".to_owned(),
+        Segment::Rest(_) => ".+".to_owned(),
+    };
+    let segments: Vec<_> = template.segments().iter().map(segment).collect();
+    json!({ "safe_regex": { "regex": format!("/{}", segments.join("/")) }, "headers": [method] })
+}
+
+fn methods_matcher(methods: &[String]) -> Value {
+    let matches = match methods {
+        [only] => json!({ "exact": only }),
+        several => json!({ "safe_regex": { "regex": several.join("|") } }),
+    };
+    json!({ "name": ":method", "string_match": matches })
+}
+
+/// RE2 reads punctuation behind `\` as itself.
+fn quoted(text: &str) -> String {
+    let escape = |c: char| {
+        if c.is_ascii_punctuation() && c != '/' && c != '_' { format!("\\{c}") } else { c.to_string() }
+    };
+    text.chars().map(escape).collect()
+}
+
+/// The CORS filter answers the preflights of known origins, but only where a route matches; for strangers' there is an empty
+/// answer, which every browser takes for a no.
+fn preflights(routes: &[&Route]) -> Vec<Value> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut rendered = Vec::new();
+    for route in routes {
+        if seen.contains(&route.template.as_str()) {
+            continue;
+        }
+        seen.push(route.template.as_str());
+        let mut matcher = matcher(&route.template, &methods_matcher(&["OPTIONS".to_owned()]));
+        if let Some(headers) = matcher["headers"].as_array_mut() {
+            headers.push(json!({ "name": "access-control-request-method", "present_match": true }));
+        }
+        rendered.push(json!({ "match": matcher, "direct_response": { "status": 204 } }));
+    }
+    rendered
+}
+
+fn cors_policy(policy: &Policy, raw: &RawCors) -> Value {
+    let rules = policy.cors.iter().flat_map(|cors| cors.rules()).map(origin_matcher);
+    let mut methods: Vec<&str> =
+        policy.routes.iter().flat_map(|r| r.methods.iter().map(String::as_str)).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    let mut cors = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": rules.collect::<Vec<_>>(),
+        "allow_methods": methods.join(", "),
+        "allow_credentials": raw.credentials,
+        "max_age": raw.max_age.0.as_secs().to_string(),
+    });
+    for (field, names) in [("allow_headers", &raw.headers), ("expose_headers", &raw.expose_headers)] {
+        if !names.is_empty() {
+            cors[field] = names.join(", ").into();
+        }
+    }
+    cors
+}
+
+fn origin_matcher(rule: &OriginRule) -> Value {
+    match rule {
+        OriginRule::Any => json!({ "safe_regex": { "regex": ".*" } }),
+        OriginRule::Exact(origin) => json!({ "exact": origin }),
+        OriginRule::Subdomains { scheme, suffix } => {
+            let regex = format!("{}[A-Za-z0-9.-]+{}", quoted(scheme), quoted(suffix));
+            json!({ "safe_regex": { "regex": regex } })
+        }
+    }
+}
+
+/// A duration as Envoy reads it.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
+}
