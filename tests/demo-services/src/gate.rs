@@ -15,8 +15,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Collected, Limited};
+use hyper::body::{Body as _, Frame, Incoming};
 use serde_json::json;
 use tokio::{sync::watch, time::Sleep};
 use tower::ServiceExt;
@@ -128,10 +128,9 @@ async fn read(parts: &Parts, body: Incoming, wire: &Wire) -> Result<Captured, Fa
     let in_step =
         |head: &RawHead| head.method == parts.method.as_str() && head.headers.len() == parts.headers.len();
     let head = wire.take_head().filter(in_step);
-    let collected = Limited::new(body, MAX_BODY).collect().await;
+    let collected = collect(body).await;
     wire.resume();
-    let collected = collected
-        .map_err(|_| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too long or broke off"))?;
+    let collected = collected?;
     let trailers = collected.trailers().map(fields).unwrap_or_default();
     let (target, headers) = match head {
         Some(head) => (head.target, head.headers),
@@ -139,6 +138,15 @@ async fn read(parts: &Parts, body: Incoming, wire: &Wire) -> Result<Captured, Fa
     };
     let (method, peer) = (parts.method.to_string(), wire.peer);
     Ok(Captured { number: 0, method, target, headers, body: collected.to_bytes(), trailers, peer })
+}
+
+/// The whole body, unless it says or shows that it is too long.
+async fn collect(body: Incoming) -> Result<Collected<Bytes>, Failure> {
+    let refuse = || Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too long or broke off");
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(refuse());
+    }
+    Limited::new(body, MAX_BODY).collect().await.map_err(|_| refuse())
 }
 
 fn fields(map: &HeaderMap) -> Vec<Field> {

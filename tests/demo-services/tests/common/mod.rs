@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is given.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use portcullis_demo_services::{DemoServices, Options, Service};
 use serde_json::{Value, json};
@@ -9,6 +9,9 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// Long enough for anything on loopback, short enough to fail a test in reasonable time.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A response.
 #[derive(Debug)]
@@ -44,7 +47,14 @@ pub async fn start() -> DemoServices {
 }
 
 /// Sends raw bytes on a connection of their own and reads the answer to the end of the stream.
+///
+/// # Errors
+/// What the socket says, or a time-out: a test must fail, not hang.
 pub async fn send(addr: SocketAddr, request: &[u8]) -> io::Result<Answer> {
+    tokio::time::timeout(PATIENCE, exchange(addr, request)).await?
+}
+
+async fn exchange(addr: SocketAddr, request: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(request).await?;
     let mut bytes = Vec::new();
