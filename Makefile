@@ -1,0 +1,61 @@
+# Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench build lint deny test-native test-wasm rendered fmt clean
+
+WASM    := target/wasm32-wasip1/release/portcullis.wasm
+TOOLS   := tests/tools.sh
+# Crates without a host: their tests run natively and, under Node, as wasm.
+PURE    := edge-core route client-ip security-headers metrics access-log policy pipeline
+
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
+	@$(TOOLS) envoy
+	@envoy/run.sh
+
+test: lint deny build tools-for-tests test-wasm test-native ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
+
+tools-for-tests:
+	@$(TOOLS) envoy wasm-bindgen promtool
+
+build: ## The module and the commands
+	@echo "== build: the module (release, wasm32-wasip1)"
+	@cargo build --release --target wasm32-wasip1 -p portcullis-gateway
+	@echo "== build: commands and services"
+	@cargo build -p portcullis-cli -p portcullis-demo-services
+
+lint:
+	@echo "== lint: format and clippy"
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --exclude portcullis-gateway --all-targets -- -D warnings
+	@cargo clippy --quiet --release --target wasm32-wasip1 -p portcullis-gateway -- -D warnings
+
+deny:
+	@$(TOOLS) cargo-deny
+	@echo "== deny: licences, advisories, who may depend on what"
+	@.tools/bin/cargo-deny --log-level error check bans licenses sources
+
+test-wasm: tools-for-tests
+	@echo "== test: the pure crates as wasm, under Node"
+	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+		cargo test --quiet --target wasm32-unknown-unknown --lib $(addprefix -p portcullis-,$(PURE))
+
+test-native: build tools-for-tests
+	@echo "== test: native and end to end, against the real Envoy"
+	@cargo test --workspace --exclude portcullis-gateway
+
+bench: build ## CPU time per request against Envoy's native filters
+	@$(TOOLS) envoy
+	@cargo run --release -p portcullis-bench -- --out docs/bench.md
+
+rendered: build ## Renders what is committed from the example policy: Envoy's configuration and the policy's schema
+	target/debug/portcullis schema > envoy/policy.schema.json
+	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
+
+fmt: ## Formats the code
+	cargo fmt --all
+
+clean: ## Removes what was built, and the tools
+	rm -rf target .tools .run
