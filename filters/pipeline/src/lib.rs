@@ -63,3 +63,7 @@ impl Pipeline {
         !self.policy.proxy.appends_peer
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod tests;

@@ -1,0 +1,293 @@
+//! The pipeline on the example policy's shape, without a host.
+
+use crate::facts::Target;
+use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
+use portcullis_edge_core::{Headers, Mono, Now, RequestHead, Wall};
+use portcullis_metrics::ProxyError;
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const OUR_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+fn pipeline_with(proxy: bool) -> Pipeline {
+    let policy = json!({
+        "version": 1,
+        "path_prefix": "/api/v1",
+        "services": { "order": { "address": "127.0.0.1:8002" } },
+        "routes": [
+            { "path": "/orders/{id}", "methods": ["GET"], "service": "order" },
+            { "path": "/page", "methods": ["GET"], "service": "order",
+              "browser_headers": [{ "name": "X-Frame-Options", "remove": true }] }
+        ],
+        "cors": { "origins": ["https://shop.example"] },
+        "trust_headers": { "set": { "X-Source": "gateway" }, "reserve": ["X-User-Role"] },
+        "browser_headers": [
+            { "name": "X-Frame-Options", "set": "DENY" },
+            { "name": "Strict-Transport-Security", "set": "max-age=1" }
+        ],
+        "proxy": {
+            "appends_peer": proxy, "assigns_request_id": proxy, "sets_trust_headers": proxy, "sets_browser_headers": proxy
+        }
+    });
+    Pipeline::compile(policy.to_string().as_bytes()).ok().unwrap()
+}
+
+fn alone() -> Pipeline {
+    pipeline_with(false)
+}
+
+fn head(method: &str, path: &str, more: &[(&str, &[u8])]) -> RequestHead {
+    let pseudo = [(":method", method.as_bytes()), (":path", path.as_bytes()), (":authority", b"gw")];
+    let headers = Headers::from_pairs(pseudo.into_iter().chain(more.iter().copied()));
+    RequestHead { headers, peer: b"203.0.113.9:5555".to_vec() }
+}
+
+fn at(seconds: u64) -> Now {
+    Now { wall: Wall(seconds * 1_000_000_000), mono: Mono(seconds * 1_000_000_000) }
+}
+
+fn judge(pipeline: &Pipeline, head: RequestHead) -> (Facts, Step) {
+    pipeline.on_request(head, at(1), || [0; 16])
+}
+
+fn forwarded(step: Step) -> HeaderOps {
+    match step {
+        Step::Forward(ops) => ops,
+        other => panic!("not forwarded: {other:?}"),
+    }
+}
+
+fn refused(step: Step) -> (u16, Value) {
+    match step {
+        Step::Reply(reply) => (reply.status, serde_json::from_slice(&reply.body).unwrap()),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[derive(Default)]
+struct Fake {
+    headers: Vec<(&'static str, &'static [u8])>,
+    details: &'static str,
+    code: Option<u16>,
+    asked: u32,
+}
+
+impl Stream for Fake {
+    fn response_headers(&mut self) -> Headers {
+        self.asked += 1;
+        Headers::from_pairs(self.headers.iter().copied())
+    }
+
+    fn code_details(&mut self) -> Vec<u8> {
+        self.asked += 1;
+        self.details.into()
+    }
+
+    fn response_code(&mut self) -> Option<u16> {
+        self.asked += 1;
+        self.code
+    }
+
+    fn duration_nanos(&mut self) -> u64 {
+        250_000_000
+    }
+}
+
+fn line(pipeline: &Pipeline, facts: &Facts, stream: &mut Fake) -> Value {
+    serde_json::from_slice(&pipeline.on_done(facts, at(2), stream).line).unwrap()
+}
+
+#[test]
+fn on_its_own_the_filter_replaces_what_a_client_claims_by_what_it_knows() {
+    let claims: &[(&str, &[u8])] =
+        &[("x-source", b"me"), ("x_user_role", b"admin"), ("x-request-id", b"theirs")];
+    let (facts, step) = judge(&alone(), head("GET", "/api/v1/orders/7", claims));
+    let ops = forwarded(step);
+    assert_eq!(ops.remove, [b"x-source".to_vec(), b"x_user_role".to_vec()]);
+    let set = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    assert_eq!(ops.set, [set("x-request-id", OUR_ID), set("x-source", "gateway")]);
+    assert_eq!(facts.request_id(), OUR_ID);
+}
+
+#[test]
+fn behind_a_configured_proxy_an_honest_request_is_changed_in_nothing() {
+    let honest: &[(&str, &[u8])] = &[("x-request-id", b"abc"), ("x-forwarded-for", b"203.0.113.9")];
+    let (facts, step) = judge(&pipeline_with(true), head("GET", "/api/v1/orders/7", honest));
+    assert!(forwarded(step).is_empty());
+    assert_eq!((facts.request_id(), facts.client.masked().as_str()), ("abc", "203.0.113.0"));
+}
+
+#[test]
+fn forged_headers_are_removed_even_where_the_proxy_sets_ours() {
+    let forged: &[(&str, &[u8])] = &[("x-request-id", b"abc"), ("x-user-role", b"admin")];
+    let (_, step) = judge(&pipeline_with(true), head("GET", "/api/v1/orders/7", forged));
+    assert_eq!(forwarded(step).remove, [b"x-user-role".to_vec()]);
+}
+
+#[test]
+fn the_upstream_gets_the_path_that_was_judged() {
+    let (facts, step) = judge(&alone(), head("GET", "/api//v1/./orders/%37?a=//", &[]));
+    assert_eq!(facts.target, Target::Route(0));
+    assert!(forwarded(step).set.contains(&(":path".to_owned(), b"/api/v1/orders/7?a=//".to_vec())));
+}
+
+#[test]
+fn what_cannot_be_read_one_way_is_400_and_what_is_unknown_is_404() {
+    for (path, expected) in [
+        ("/api/v1/orders/..%2fx", 400),
+        ("/api/v1/orders/7;x", 400),
+        ("*", 400),
+        ("", 400),
+        ("/api/v1/none", 404),
+    ] {
+        let (_, step) = judge(&alone(), head("GET", path, &[]));
+        let (status, body) = refused(step);
+        assert_eq!(status, expected, "{path}");
+        assert_eq!(body["request_id"], OUR_ID);
+        assert_eq!(body["error"], body["code"]);
+    }
+    assert_eq!(refused(judge(&alone(), RequestHead::default()).1).0, 400);
+}
+
+#[test]
+fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
+    let (_, step) = judge(&alone(), head("GET", "/none", &[("origin", b"https://shop.example")]));
+    let Step::Reply(reply) = step else { panic!("forwarded") };
+    let names: Vec<_> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["content-type", "x-frame-options", "x-request-id", "access-control-allow-origin", "vary"]
+    );
+}
+
+#[test]
+fn a_grpc_client_is_refused_with_a_grpc_status() {
+    let (_, step) = judge(&alone(), head("POST", "/none", &[("content-type", b"application/grpc")]));
+    let Step::Reply(reply) = step else { panic!("forwarded") };
+    assert_eq!(reply.grpc_status, Some(12));
+}
+
+#[test]
+fn a_preflight_is_forwarded_to_the_proxys_own_filter_and_counted_under_its_route() {
+    let pipeline = alone();
+    let asks: &[(&str, &[u8])] =
+        &[("origin", b"https://shop.example"), ("access-control-request-method", b"GET")];
+    let (mut facts, step) = judge(&pipeline, head("OPTIONS", "/api/v1/orders/7", asks));
+    forwarded(step);
+    pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
+    let record = pipeline.on_done(&facts, at(2), &mut Fake::default());
+    let seen = record.observation.unwrap();
+    assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
+}
+
+#[test]
+fn the_health_page_and_the_metrics_are_answered_here_and_not_counted() {
+    let pipeline = alone();
+    let (facts, step) = judge(&pipeline, head("GET", "/health", &[]));
+    assert_eq!(refused(step).1["status"], "healthy");
+    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_none());
+    assert_eq!(judge(&pipeline, head("GET", "/metrics", &[])).1, Step::ServeMetrics);
+    let (facts, _) = judge(&pipeline, head("GET", "/internal/metrics", &[]));
+    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_none());
+    let (facts, _) = judge(&pipeline, head("POST", "/nothing", &[]));
+    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_some());
+}
+
+#[test]
+fn a_success_behind_a_configured_proxy_asks_the_host_nothing() {
+    let pipeline = pipeline_with(true);
+    let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[("x-request-id", b"abc")]));
+    let mut stream = Fake::default();
+    let step = pipeline.on_response(&mut facts, 200, true, &mut stream);
+    facts.complete = true;
+    pipeline.on_done(&facts, at(2), &mut stream);
+    assert_eq!((step.ops.is_empty(), stream.asked), (true, 0));
+}
+
+#[test]
+fn hsts_is_added_over_tls_even_where_the_proxy_dresses_answers() {
+    let pipeline = pipeline_with(true);
+    let tls: &[(&str, &[u8])] = &[("x-request-id", b"abc"), ("x-forwarded-proto", b"https")];
+    let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", tls));
+    let step = pipeline.on_response(&mut facts, 200, true, &mut Fake::default());
+    assert_eq!(step.ops.set, [("strict-transport-security".to_owned(), b"max-age=1".to_vec())]);
+}
+
+#[test]
+fn an_error_of_the_proxys_gets_our_body_and_all_browser_headers_and_a_services_own_is_left_alone() {
+    let pipeline = pipeline_with(true);
+    let request = || head("GET", "/api/v1/orders/7", &[("x-request-id", b"abc")]);
+    let (mut facts, _) = judge(&pipeline, request());
+    let mut timed_out = Fake { details: "response_timeout", ..Fake::default() };
+    let step = pipeline.on_response(&mut facts, 504, true, &mut timed_out);
+    let body: Value = serde_json::from_slice(&step.body.unwrap()).unwrap();
+    assert_eq!((body["code"].as_str(), body["request_id"].as_str()), (Some("SVC_001"), Some("abc")));
+    assert!(step.ops.set.iter().any(|(name, _)| name == "x-frame-options"));
+
+    let (mut facts, _) = judge(&pipeline, request());
+    let step =
+        pipeline.on_response(&mut facts, 504, true, &mut Fake { details: "via_upstream", ..Fake::default() });
+    assert_eq!(step.body, None);
+    assert!(step.ops.is_empty());
+}
+
+#[test]
+fn a_failure_is_told_as_the_transports_or_the_services_own() {
+    let failure = |status, details, complete| {
+        let pipeline = alone();
+        let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
+        let mut stream = Fake { details, ..Fake::default() };
+        pipeline.on_response(&mut facts, status, true, &mut stream);
+        facts.complete = complete;
+        pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap().proxy_error
+    };
+    assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
+    assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));
+    assert_eq!(failure(404, "via_upstream", true), None);
+    assert_eq!(failure(200, "upstream_reset_after_response_started", false), Some(ProxyError::RequestFailed));
+    assert_eq!(failure(200, "downstream_remote_disconnect", false), None);
+}
+
+#[test]
+fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
+    let pipeline = alone();
+    let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
+    let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
+    let seen = pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap();
+    assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
+}
+
+#[test]
+fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the_same() {
+    let pipeline = alone();
+    let mut stream = Fake { code: Some(431), ..Fake::default() };
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), || [0; 16], &mut stream);
+    let seen = record.observation.unwrap();
+    assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
+    let line: Value = serde_json::from_slice(&record.line).unwrap();
+    assert_eq!(
+        (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),
+        (Some("1970-01-01T00:00:05.000Z"), Some(431))
+    );
+}
+
+#[test]
+fn a_log_line_names_route_target_and_reason_and_no_query() {
+    let pipeline = alone();
+    let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7?token=secret", &[]));
+    let mut refused =
+        Fake { details: "upstream_reset_before_response_started{connection_timeout}", ..Fake::default() };
+    pipeline.on_response(&mut facts, 503, true, &mut refused);
+    let line = line(&pipeline, &facts, &mut refused);
+    assert_eq!(line["message"], "GET /api/v1/orders/7 -> order");
+    assert_eq!(line["extra"]["endpoint"], "/api/v1/orders/{id}");
+    assert_eq!(line["extra"]["details"], "upstream_reset_before_response_started{connection_timeout}");
+    assert_eq!((line["level"].as_str(), line["extra"]["ip"].as_str()), (Some("ERROR"), Some("203.0.113.0")));
+}
+
+#[test]
+fn trailers_do_not_smuggle_trust() {
+    let trailers = Headers::from_pairs([("x-user-role", &b"admin"[..]), ("grpc-status", b"0")]);
+    assert_eq!(alone().on_request_trailers(&trailers), [b"x-user-role".to_vec()]);
+}
