@@ -78,6 +78,9 @@ fn write(file: &File, offsets: Offsets) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::spawn;
+    use crate::{Lines, wait_for};
+    use std::process::Stdio;
 
     /// What `date` says under the clock, in seconds since 1970.
     fn date_under(clock: &Clock) -> u64 {
@@ -108,6 +111,36 @@ mod tests {
         let clock = Clock::create(folder.path(), Some(start)).expect("it can be written");
         assert!(date_under(&clock).abs_diff(1_000_000_001) <= 2);
         assert!(seconds(clock.now()).abs_diff(1_000_000_001) <= 2);
+    }
+
+    /// Runs itself under a clock: the child sleeps an hour in its event loop, and the parent lets that hour pass.
+    #[test]
+    fn an_event_loop_wakes_when_its_hour_has_passed() {
+        if std::env::var_os("PORTCULLIS_CLOCK_FILE").is_some() {
+            return sleep_an_hour();
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::create(folder.path(), None).expect("it can be written");
+        let mut sleeper = Command::new(std::env::current_exe().expect("a test is a program"));
+        sleeper.args([
+            "--nocapture",
+            "--exact",
+            "clock::tests::an_event_loop_wakes_when_its_hour_has_passed",
+        ]);
+        clock.govern(sleeper.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut sleeper = spawn(sleeper).expect("it starts");
+        let (stdout, _stderr) = sleeper.take_output().expect("it is piped");
+        Lines::read("stdout", stdout).wait_for_line(|line| line.contains("sleeping"));
+        clock.travel(Duration::from_secs(3_601)).expect("it can be written");
+        let ended = wait_for(crate::PATIENCE, || sleeper.ended().expect("it is our child"));
+        assert!(ended.expect("it woke").success());
+    }
+
+    fn sleep_an_hour() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        println!("sleeping");
+        let hour = async { tokio::time::sleep(Duration::from_secs(3_600)).await };
+        runtime.expect("it can be built").block_on(hour);
     }
 
     #[test]

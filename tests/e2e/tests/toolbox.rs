@@ -122,6 +122,18 @@ fn the_access_log_shows_the_time_travelled_to() {
 }
 
 #[test]
+fn access_log_lines_are_there_at_once() {
+    let envoy = Envoy::start(plain());
+    for _ in 0..3 {
+        let mark = envoy.stdout().mark();
+        envoy.get("/echo");
+        let line =
+            envoy.stdout().try_wait_for_line(mark, Duration::from_secs(5), |line| line.contains("/echo"));
+        line.expect("Envoy's own flush interval is 10 s");
+    }
+}
+
+#[test]
 fn the_wall_clock_may_start_at_any_time() {
     let golden = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
     let envoy = Envoy::start(plain().wall_clock_at(golden));
