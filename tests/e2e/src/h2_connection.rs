@@ -163,18 +163,23 @@ fn failed(error: h2::Error) -> ClientError {
 }
 
 fn head_of(request: &Request) -> Result<http::Request<()>, ClientError> {
-    let mut uri = http::Uri::builder();
-    if let Some(host) = request.host.as_deref().filter(|_| request.method != "CONNECT") {
-        uri = uri.scheme("http").authority(host);
-    }
-    let path = request.target.as_slice();
-    uri = if request.method == "CONNECT" { uri.authority(path) } else { uri.path_and_query(path) };
     let mut head = http::Request::builder().method(request.method.as_str()).version(http::Version::HTTP_2);
-    head = head.uri(uri.build().map_err(unsendable)?);
+    head = head.uri(uri_of(request)?);
     if let Some(headers) = head.headers_mut() {
         *headers = header_map(&request.headers)?;
     }
     head.body(()).map_err(unsendable)
+}
+
+/// The pseudo-header fields as the library wants them. CONNECT has an authority alone (RFC 9113, section 8.5).
+fn uri_of(request: &Request) -> Result<http::Uri, ClientError> {
+    let (uri, target) = (http::Uri::builder(), request.target.as_slice());
+    let uri = match &request.host {
+        _ if request.method == "CONNECT" => uri.authority(target),
+        Some(host) => uri.scheme("http").authority(host.as_slice()).path_and_query(target),
+        None => return Err(unsendable("the library does not omit :authority")),
+    };
+    uri.build().map_err(unsendable)
 }
 
 fn header_map(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<HeaderMap, ClientError> {
@@ -195,3 +200,7 @@ fn headers_of(map: &HeaderMap) -> Headers {
     map.iter().for_each(|(name, value)| headers.push(name.as_str(), value.as_bytes()));
     headers
 }
+
+#[cfg(test)]
+#[path = "h2_connection_tests.rs"]
+mod tests;

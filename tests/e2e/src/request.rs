@@ -4,7 +4,8 @@ use crate::{Answer, Connection, H2Connection};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
-/// A request to build, and to send over HTTP/1.1 or HTTP/2. Over HTTP/1.1 everything is sent as given, right or wrong.
+/// A request to build, and to send over HTTP/1.1 or HTTP/2. Over HTTP/1.1 everything is sent as given, right or wrong;
+/// over HTTP/2 only what its library takes for valid (any byte above 0x7f in a value is).
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) method: String,
@@ -57,7 +58,7 @@ impl Request {
         self
     }
 
-    /// No `Host` at all (and no `:authority`).
+    /// No `Host` at all. (The HTTP/2 client refuses to omit `:authority`.)
     pub fn without_host(mut self) -> Self {
         self.host = None;
         self
