@@ -138,8 +138,11 @@ mod tests {
 
     fn sleep_an_hour() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        println!("sleeping");
-        let hour = async { tokio::time::sleep(Duration::from_secs(3_600)).await };
+        let hour = async {
+            let until_then = tokio::time::sleep(Duration::from_secs(3_600));
+            println!("sleeping"); // now that the end of the hour is fixed
+            until_then.await;
+        };
         runtime.expect("it can be built").block_on(hour);
     }
 
