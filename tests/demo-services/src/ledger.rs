@@ -113,13 +113,15 @@ pub(crate) struct Account {
 #[derive(Default)]
 pub(crate) struct Ledger {
     accounts: HashMap<String, Account>,
+    /// What everybody has who has no account.
+    nothing: Account,
     issued_ids: u64,
 }
 
 impl Ledger {
-    /// The account of a user, as it is now.
-    pub(crate) fn account(&self, username: &str) -> Account {
-        self.accounts.get(&key(username)).cloned().unwrap_or_default()
+    /// The account of a user.
+    pub(crate) fn account(&self, username: &str) -> &Account {
+        self.accounts.get(&key(username)).unwrap_or(&self.nothing)
     }
 
     /// Adds money.
@@ -167,7 +169,7 @@ impl Ledger {
         request: &OrderRequest,
     ) -> Result<Order, LedgerError> {
         let order = self.draft(asset, request);
-        check_funds(&self.account(username), &order)?;
+        check_funds(self.account(username), &order)?;
         self.open(username)?;
         if order.status == "completed" {
             self.fill(username, &order);
@@ -329,7 +331,7 @@ mod tests {
         for amount in 1..=MAX_HISTORY + 1 {
             ledger.deposit("alice", amount.into()).unwrap();
         }
-        let moves = ledger.account("alice").money_moves;
+        let moves = &ledger.account("alice").money_moves;
         assert_eq!((moves.len(), moves.back().unwrap().amount), (MAX_HISTORY, 2.into()));
     }
 

@@ -84,6 +84,24 @@ async fn requests_on_one_connection_are_kept_apart() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_later_than_its_head_does_not_leak_into_the_next_head() {
+    let demo = start().await;
+    let mut stream = TcpStream::connect(demo.addr(Service::User)).await.unwrap();
+    let head = b"POST /first HTTP/1.1\r\nhost: demo\r\nexpect: 100-continue\r\ncontent-length: 8\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"A: 1\r\n\r\n").await.unwrap();
+    read_answer(&mut stream).await;
+    stream.write_all(b"GET /second HTTP/1.1\r\nHost: demo\r\n\r\n").await.unwrap();
+    read_answer(&mut stream).await;
+    let all = demo.captured(Service::User);
+    assert_eq!((&all[0].body[..], all[1].target.as_str()), (&b"A: 1\r\n\r\n"[..], "/second"));
+    assert_eq!(lines(&all[1]), [("Host", &b"demo"[..])]);
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_all_kept_if_only_with_lower_case_names() {
     let demo = start().await;
     let mut stream = TcpStream::connect(demo.addr(Service::User)).await.unwrap();

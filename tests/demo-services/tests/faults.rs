@@ -186,6 +186,18 @@ async fn shutdown_frees_every_port_even_while_a_knob_and_a_control_connection_li
 }
 
 #[tokio::test]
+async fn dropping_the_services_stops_them_even_while_a_knob_lives() {
+    let demo = start().await;
+    let (addr, knobs) = (demo.addr(Service::User), demo.knobs().clone());
+    let mut open = ask(&demo, Service::User).await;
+    timeout(PATIENCE, knobs.wait_captured(Service::User, 1)).await.unwrap();
+    drop(demo);
+    // The listener closes before the connections do.
+    drain(&mut open).await.1.unwrap();
+    assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_its_service() {
     let squatter = start().await;
     let taken = squatter.addr(Service::Insights);

@@ -1,9 +1,12 @@
 //! The command: what it prints, how it fails, how it ends.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 const SERVICES: [&str; 5] = ["user", "inventory", "order", "auth", "insights"];
@@ -17,15 +20,16 @@ fn command() -> Command {
 /// A running process, and its lines so far with the addresses in them.
 struct Running {
     child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
     lines: Vec<String>,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = stdout.lines().map(Result::unwrap).take(9).collect();
-        Self { child, lines }
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = stdout.by_ref().lines().map(Result::unwrap).take(9).collect();
+        Self { child, stdout: Some(stdout), lines }
     }
 
     fn address(&self, who: &str) -> &str {
@@ -33,10 +37,20 @@ impl Running {
         line.split_once("http://").unwrap().1
     }
 
-    fn end_with(mut self, signal: &str) -> Option<i32> {
+    fn end_with(&mut self, signal: &str) -> Option<i32> {
         let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
-        self.child.wait().unwrap().code()
+        self.wait().code()
+    }
+}
+
+impl Running {
+    /// Waits for the end of the standard output, which ends with the process, but not for ever.
+    fn wait(&mut self) -> ExitStatus {
+        let (mut stdout, (done, ended)) = (self.stdout.take().unwrap(), mpsc::channel());
+        thread::spawn(move || done.send(io::copy(&mut stdout, &mut io::sink())));
+        ended.recv_timeout(Duration::from_secs(20)).expect("it ignores the signal").unwrap();
+        self.child.wait().unwrap()
     }
 }
 
@@ -75,7 +89,7 @@ fn one_line_per_service_says_where_it_listens_once_it_does() {
 #[test]
 fn interrupt_and_terminate_end_it_with_0_even_with_a_connection_open() {
     for signal in ["-INT", "-TERM"] {
-        let running = on_free_ports();
+        let mut running = on_free_ports();
         let _open = TcpStream::connect(running.address("user")).unwrap();
         assert_eq!(running.end_with(signal), Some(0), "{signal}");
     }

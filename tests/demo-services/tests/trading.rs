@@ -93,6 +93,19 @@ async fn a_market_order_costs_price_times_quantity_and_shows_everywhere() {
 }
 
 #[tokio::test]
+async fn the_transactions_of_an_asset_are_of_no_other() {
+    let demo = start().await;
+    let rich = Caller::login(&demo, CUSTOMER.username, CUSTOMER.password).await;
+    for (side, asset) in [("buy", "ADA"), ("buy", "XRP"), ("sell", "ADA")] {
+        assert_eq!(rich.post(Service::Order, "/orders/", &market(side, asset, 1.0)).await.status, 201);
+    }
+    let moves = rich.get(Service::Order, "/assets/ADA/transactions").await.json();
+    let kinds: Vec<_> =
+        moves["data"].as_array().unwrap().iter().map(|entry| entry["transaction_type"].clone()).collect();
+    assert_eq!(kinds, ["sell", "buy"]);
+}
+
+#[tokio::test]
 async fn orders_are_listed_newest_first_in_pages() {
     let demo = start().await;
     let rich = Caller::login(&demo, CUSTOMER.username, CUSTOMER.password).await;

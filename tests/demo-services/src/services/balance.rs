@@ -42,8 +42,10 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
 }
 
 async fn balance(State(platform): State<Arc<Platform>>, who: Identity) -> Answer {
-    let account = platform.ledger().account(&who.username);
-    let updated_at = if account.updated_at.is_empty() { clock::timestamp() } else { account.updated_at };
+    let ledger = platform.ledger();
+    let account = ledger.account(&who.username);
+    let updated_at =
+        if account.updated_at.is_empty() { clock::timestamp() } else { account.updated_at.clone() };
     ok(json!({ "current_balance": account.balance, "updated_at": updated_at }))
 }
 
@@ -61,7 +63,8 @@ async fn withdraw(State(platform): State<Arc<Platform>>, who: Identity, body: By
 
 async fn transactions(State(platform): State<Arc<Platform>>, who: Identity, query: ListQuery) -> Answer {
     let page = Page::read(&query, MAX_PAGE)?;
-    let all = platform.ledger().account(&who.username).money_moves;
+    let ledger = platform.ledger();
+    let all = &ledger.account(&who.username).money_moves;
     let total = all.len();
     let (part, has_more) = page.cut(all);
     ok(json!({ "transactions": part, "total_count": total, "has_more": has_more }))

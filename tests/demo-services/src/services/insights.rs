@@ -19,9 +19,9 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
 }
 
 async fn portfolio(State(platform): State<Arc<Platform>>, who: Identity) -> Answer {
-    let account = platform.ledger().account(&who.username);
+    let summary = summary(platform.ledger().account(&who.username));
     ok(json!({ "data": {
-        "summary": summary(&account),
+        "summary": summary,
         "generated_at": clock::timestamp(),
         "model": "demo-template",
     }}))

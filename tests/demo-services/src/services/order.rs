@@ -59,14 +59,15 @@ async fn create(State(platform): State<Arc<Platform>>, who: Identity, body: Byte
 
 async fn list(State(platform): State<Arc<Platform>>, who: Identity, query: ListQuery) -> Answer {
     let page = Page::read(&query, MAX_PAGE)?;
-    let (part, has_more) = page.cut(platform.ledger().account(&who.username).orders);
+    let ledger = platform.ledger();
+    let (part, has_more) = page.cut(&ledger.account(&who.username).orders);
     ok(json!({ "success": true, "data": part, "has_more": has_more }))
 }
 
 async fn one(State(platform): State<Arc<Platform>>, who: Identity, path: PathText) -> Answer {
     let id = path.map(|Path(id)| id).unwrap_or_default();
-    let found =
-        platform.ledger().account(&who.username).orders.into_iter().find(|order| order.order_id == id);
+    let ledger = platform.ledger();
+    let found = ledger.account(&who.username).orders.iter().find(|order| order.order_id == id);
     let order = found.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "Order not found"))?;
     ok(json!({ "success": true, "data": order }))
 }
@@ -78,8 +79,9 @@ async fn transactions(
     query: ListQuery,
 ) -> Answer {
     let (id, page) = (paging::asset_id(path)?, Page::read(&query, MAX_PAGE)?);
-    let all = platform.ledger().account(&who.username).asset_moves;
-    let (part, has_more) = page.cut(all.into_iter().filter(|moved| moved.asset_id == id));
+    let ledger = platform.ledger();
+    let all = ledger.account(&who.username).asset_moves.iter();
+    let (part, has_more) = page.cut(all.filter(|moved| moved.asset_id == id));
     ok(json!({ "success": true, "data": part, "has_more": has_more }))
 }
 

@@ -114,9 +114,10 @@ async fn update_profile(State(platform): State<Arc<Platform>>, who: Identity, bo
 }
 
 async fn portfolio(State(platform): State<Arc<Platform>>, who: Identity) -> Answer {
-    let account = platform.ledger().account(&who.username);
+    let ledger = platform.ledger();
+    let account = ledger.account(&who.username);
     let assets: Vec<Value> = account.holdings.iter().map(|(id, held)| holding(id, *held)).collect();
-    let worth = worth_of_assets(&account);
+    let worth = worth_of_assets(account);
     ok(json!({
         "success": true,
         "username": who.username,
