@@ -1,0 +1,171 @@
+use core::fmt;
+
+/// Why a token does not let a request through. A verdict, not a failure of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenError {
+    /// The route requires a token and the request has none.
+    Missing,
+    /// Not a JWS in compact form, or header or claims are not what the RFCs say they are.
+    Malformed,
+    /// The token is larger than its provider accepts.
+    TooLarge,
+    /// More than one token in one request.
+    TwoTokens,
+    /// The route refuses tokens and the request has one.
+    Unexpected,
+    /// A JWE (RFC 7516): nobody here has a key to read it.
+    Encrypted,
+    /// The header has `crit` (RFC 7515 section 4.1.11) or `b64` (RFC 7797): extensions that are not understood here.
+    CriticalHeader,
+    /// `alg` is none of ours, not the provider's, or not the one that the key is bound to.
+    UnsupportedAlgorithm,
+    /// `typ` is not the one that the provider issues (RFC 8725 section 3.11).
+    InvalidType,
+    /// No provider of the route has this `iss`.
+    InvalidIssuer,
+    /// `aud` does not name us.
+    InvalidAudience,
+    /// No key of the provider has this `kid`.
+    UnknownKey,
+    /// The provider's keys have not been fetched yet.
+    KeysPending,
+    /// A key was found, and the signature is not its.
+    InvalidSignature,
+    /// `exp` is reached.
+    Expired,
+    /// `nbf` is not reached.
+    NotYetValid,
+    /// The token lives longer than its provider allows.
+    LifetimeTooLong,
+    /// A claim that the provider requires is absent or has another value.
+    InvalidClaim,
+    /// A claim that goes into a header cannot: control characters, a wrong type, too long.
+    UnmappableClaim,
+    /// The token is bound to a key of its holder (`cnf`: RFC 9449, RFC 8705), which a bearer does not prove.
+    ConfirmationRequired,
+    /// On the deny list, or introspection says so.
+    Revoked,
+    /// Revocation cannot be told now, and the policy then refuses.
+    RevocationUnknown,
+}
+
+impl TokenError {
+    /// All of them, so that each reason's counter exists from the start.
+    pub const ALL: [TokenError; 22] = [
+        Self::Missing,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::TwoTokens,
+        Self::Unexpected,
+        Self::Encrypted,
+        Self::CriticalHeader,
+        Self::UnsupportedAlgorithm,
+        Self::InvalidType,
+        Self::InvalidIssuer,
+        Self::InvalidAudience,
+        Self::UnknownKey,
+        Self::KeysPending,
+        Self::InvalidSignature,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::LifetimeTooLong,
+        Self::InvalidClaim,
+        Self::UnmappableClaim,
+        Self::ConfirmationRequired,
+        Self::Revoked,
+        Self::RevocationUnknown,
+    ];
+
+    /// The reason of a success in the same label.
+    pub const NONE: &'static str = "none";
+
+    /// The value of the label `reason` of `auth_jwt_validation_total`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::TwoTokens => "two_tokens",
+            Self::Unexpected => "unexpected",
+            Self::Encrypted => "encrypted",
+            Self::CriticalHeader => "critical_header",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::InvalidType => "invalid_type",
+            Self::InvalidIssuer => "invalid_issuer",
+            Self::InvalidAudience => "invalid_audience",
+            Self::UnknownKey => "unknown_key",
+            Self::KeysPending => "keys_pending",
+            Self::InvalidSignature => "invalid_signature",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::LifetimeTooLong => "lifetime_too_long",
+            Self::InvalidClaim => "invalid_claim",
+            Self::UnmappableClaim => "unmappable_claim",
+            Self::ConfirmationRequired => "confirmation_required",
+            Self::Revoked => "revoked",
+            Self::RevocationUnknown => "revocation_unknown",
+        }
+    }
+
+    /// The sentence for the client: which class of mistake, never internals.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Missing => "A token is required",
+            Self::TwoTokens => "More than one token in the request",
+            Self::Unexpected => "No token is accepted here",
+            Self::Expired => "The token has expired",
+            Self::NotYetValid => "The token is not valid yet",
+            Self::Revoked => "The token has been revoked",
+            Self::KeysPending | Self::RevocationUnknown => "The token cannot be checked now",
+            Self::Malformed | Self::TooLarge | Self::Encrypted | Self::CriticalHeader => {
+                "The token is malformed"
+            }
+            _ => "The token is invalid",
+        }
+    }
+
+    /// Whether the token may be fine and we cannot tell: 503 instead of 401.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::KeysPending | Self::RevocationUnknown)
+    }
+}
+
+/// A refused token: the reason, and for operators which check refused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason, as counted.
+    pub error: TokenError,
+    /// What exactly was wrong, in words that hold nothing of the token.
+    pub detail: &'static str,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error.as_str(), self.detail)
+    }
+}
+
+/// Refuses with a detail.
+pub(crate) const fn refuse(error: TokenError, detail: &'static str) -> Refusal {
+    Refusal { error, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn every_reason_has_a_label_of_its_own() {
+        let mut labels: Vec<_> = TokenError::ALL.iter().map(|e| e.as_str()).collect();
+        labels.push(TokenError::NONE);
+        labels.sort_unstable();
+        let count = labels.len();
+        labels.dedup();
+        assert_eq!(labels.len(), count);
+    }
+}

@@ -1,0 +1,113 @@
+use crate::json::{Json, JsonRef, Value};
+use crate::{Pointer, Refusal, TokenError, error::refuse};
+use core::fmt;
+use portcullis_edge_core::Wall;
+
+/// What a valid token says of its bearer.
+pub struct Identity {
+    pub(crate) provider: usize,
+    pub(crate) claims: Json,
+    pub(crate) user: Option<Box<str>>,
+    pub(crate) roles: Vec<Box<str>>,
+    pub(crate) scopes: Vec<Box<str>>,
+    /// Values of the provider's claim headers, in its order.
+    pub(crate) headers: Vec<(usize, Box<[u8]>)>,
+    /// The first moment at which the token is good.
+    pub(crate) from: Wall,
+    /// The first moment at which it is not any more.
+    pub(crate) until: Wall,
+}
+
+impl Identity {
+    /// The claims.
+    #[must_use]
+    pub fn claims(&self) -> JsonRef<'_> {
+        self.claims.root()
+    }
+
+    /// The user, by the provider's `user_claim`.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The roles, by the provider's `role_claim`.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(AsRef::as_ref)
+    }
+
+    /// The scopes, by the provider's `scope_claim`.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(AsRef::as_ref)
+    }
+
+    /// The index of the token's provider.
+    #[must_use]
+    pub fn provider(&self) -> usize {
+        self.provider
+    }
+
+    /// When the token stops being good, leeway included; `None` for a token without `exp`.
+    #[must_use]
+    pub fn expires(&self) -> Option<Wall> {
+        (self.until != Wall(u64::MAX)).then_some(self.until)
+    }
+
+    /// Whether the token's own times hold at `now`.
+    #[must_use]
+    pub fn is_good_at(&self, now: Wall) -> bool {
+        self.from <= now && now < self.until
+    }
+
+    /// Memory that it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = self.roles.iter().chain(&self.scopes).chain(&self.user);
+        let text_bytes: usize = texts.map(|text| text.len().saturating_add(size_of::<Box<str>>())).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(_, value)| value.len().saturating_add(size_of::<(usize, Box<[u8]>)>()))
+            .sum();
+        [size_of::<Self>(), self.claims.heap_bytes(), text_bytes, headers].iter().sum()
+    }
+}
+
+/// Shows no claim.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity(provider {})", self.provider)
+    }
+}
+
+/// The claim at `pointer` as one text. Null counts as absent; an empty text names nobody.
+pub(crate) fn user(claims: JsonRef<'_>, pointer: &Pointer) -> Result<Option<Box<str>>, Refusal> {
+    let Some(claim) = claims.at(pointer) else { return Ok(None) };
+    match claim.value() {
+        Value::Null => Ok(None),
+        Value::Text(text) if !text.is_empty() => Ok(Some(text.into())),
+        Value::UInt(n) => Ok(Some(n.to_string().into())),
+        _ => Err(refuse(TokenError::InvalidClaim, "the user claim is neither text nor a whole number")),
+    }
+}
+
+/// The claim at `pointer` as texts: a list's elements, or one text, cut at `separator` where there is one.
+pub(crate) fn texts(
+    claims: JsonRef<'_>,
+    pointer: &Pointer,
+    separator: Option<char>,
+) -> Result<Vec<Box<str>>, Refusal> {
+    let wrong = refuse(TokenError::InvalidClaim, "a role or scope claim is neither text nor a list of texts");
+    let Some(claim) = claims.at(pointer) else { return Ok(Vec::new()) };
+    match (claim.value(), separator) {
+        (Value::Null, _) => Ok(Vec::new()),
+        (Value::Text(text), Some(separator)) => {
+            Ok(text.split(separator).filter(|part| !part.is_empty()).map(Into::into).collect())
+        }
+        (Value::Text(text), None) => Ok(vec![text.into()]),
+        (Value::List, _) => {
+            claim.children().map(|(_, element)| element.text().map(Into::into).ok_or(wrong)).collect()
+        }
+        _ => Err(wrong),
+    }
+}

@@ -1,0 +1,384 @@
+//! JSON as tokens and key sets need it: strict, and in two allocations.
+//!
+//! `serde_json` refuses bad UTF-8, trailing bytes, numbers beyond `f64` (1e400) and nesting beyond 128; what it does not
+//! refuse is a member twice, which makes two readers of one token disagree (RFC 7519 section 4, RFC 7515 section 4). Here a
+//! duplicate at any depth is an error. The document becomes a flat list of nodes in reading order over one string, so the
+//! size of a document in memory is known to the byte.
+
+use crate::Pointer;
+use core::{fmt, ops::Range};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// A place in the text.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Null,
+    Bool(bool),
+    UInt(u64),
+    Int(i64),
+    Float(f64),
+    Text(Span),
+    /// Elements follow, up to (not with) this node.
+    List(u32),
+    /// Members follow, up to (not with) this node.
+    Object(u32),
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    /// The member's name; empty for what is no member.
+    name: Span,
+    kind: Kind,
+}
+
+/// A parsed document.
+#[derive(Clone, Default)]
+pub struct Json {
+    text: String,
+    nodes: Vec<Node>,
+}
+
+/// One value in a document.
+#[derive(Clone, Copy)]
+pub struct JsonRef<'a> {
+    json: &'a Json,
+    index: usize,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value<'a> {
+    Null,
+    Bool(bool),
+    UInt(u64),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+    List,
+    Object,
+}
+
+impl Json {
+    /// Parses one document.
+    ///
+    /// # Errors
+    /// Whatever is not JSON, a member twice in one object, a number beyond `f64`, nesting beyond 128.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut json =
+            Self { text: String::with_capacity(bytes.len()), nodes: Vec::with_capacity(bytes.len() / 12) };
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        Seed { json: &mut json, name: Span::default() }.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(json)
+    }
+
+    /// Gives back what parsing reserved and did not need; for documents that are kept.
+    pub fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.nodes.shrink_to_fit();
+    }
+
+    /// The whole document.
+    #[must_use]
+    pub fn root(&self) -> JsonRef<'_> {
+        JsonRef { json: self, index: 0 }
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
+        self.text.capacity().saturating_add(nodes)
+    }
+
+    fn slice(&self, span: Span) -> &str {
+        let range: Range<usize> = span.start as usize..span.end as usize;
+        self.text.get(range).unwrap_or_default()
+    }
+
+    fn push(&mut self, name: Span, kind: Kind) -> usize {
+        self.nodes.push(Node { name, kind });
+        self.nodes.len().saturating_sub(1)
+    }
+
+    /// A document is never near 4 GiB; should one be, its spans are empty and nothing is mistaken for another thing.
+    fn keep<E: Error>(&mut self, text: &str) -> Result<Span, E> {
+        let start = u32::try_from(self.text.len()).map_err(E::custom)?;
+        self.text.push_str(text);
+        let end = u32::try_from(self.text.len()).map_err(E::custom)?;
+        Ok(Span { start, end })
+    }
+
+    fn close<E: Error>(&mut self, index: usize, kind: fn(u32) -> Kind) -> Result<(), E> {
+        let end = u32::try_from(self.nodes.len()).map_err(E::custom)?;
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.kind = kind(end);
+        }
+        Ok(())
+    }
+}
+
+/// Shows nothing: a document may be a token's claims or hold a secret.
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} nodes)", self.nodes.len())
+    }
+}
+
+impl<'a> JsonRef<'a> {
+    /// The value itself.
+    #[must_use]
+    pub fn value(self) -> Value<'a> {
+        match self.json.nodes.get(self.index).map(|node| node.kind) {
+            None | Some(Kind::Null) => Value::Null,
+            Some(Kind::Bool(b)) => Value::Bool(b),
+            Some(Kind::UInt(n)) => Value::UInt(n),
+            Some(Kind::Int(n)) => Value::Int(n),
+            Some(Kind::Float(n)) => Value::Float(n),
+            Some(Kind::Text(span)) => Value::Text(self.json.slice(span)),
+            Some(Kind::List(_)) => Value::List,
+            Some(Kind::Object(_)) => Value::Object,
+        }
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn text(self) -> Option<&'a str> {
+        match self.value() {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn end(self) -> usize {
+        match self.json.nodes.get(self.index).map(|node| node.kind) {
+            Some(Kind::List(end) | Kind::Object(end)) => end as usize,
+            _ => self.index.saturating_add(1),
+        }
+    }
+
+    /// Elements of a list or members of an object, in order, with their names (empty in a list); nothing for others.
+    pub fn children(self) -> impl Iterator<Item = (&'a str, JsonRef<'a>)> {
+        let end = self.end();
+        let first = self.index.saturating_add(1);
+        core::iter::successors(Some(first), move |at| Some(JsonRef { index: *at, ..self }.end()))
+            .take_while(move |at| *at < end)
+            .map(move |index| {
+                let name = self.json.nodes.get(index).map(|node| node.name).unwrap_or_default();
+                (self.json.slice(name), JsonRef { index, ..self })
+            })
+    }
+
+    /// The member `name`; nothing for what is no object.
+    #[must_use]
+    pub fn member(self, name: &str) -> Option<JsonRef<'a>> {
+        (self.value() == Value::Object)
+            .then(|| self.children().find(|(n, _)| *n == name).map(|(_, value)| value))
+            .flatten()
+    }
+
+    /// The value that `pointer` leads to.
+    #[must_use]
+    pub fn at(self, pointer: &Pointer) -> Option<JsonRef<'a>> {
+        pointer.steps().iter().try_fold(self, |here, step| match here.value() {
+            Value::Object => here.member(&step.name),
+            Value::List => here.children().nth(step.index?).map(|(_, value)| value),
+            _ => None,
+        })
+    }
+
+    /// The same value for people and for further libraries.
+    #[must_use]
+    pub fn to_serde(self) -> serde_json::Value {
+        match self.value() {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(b) => b.into(),
+            Value::UInt(n) => n.into(),
+            Value::Int(n) => n.into(),
+            Value::Float(n) => n.into(),
+            Value::Text(text) => text.into(),
+            Value::List => self.children().map(|(_, value)| value.to_serde()).collect(),
+            Value::Object => {
+                let members = self.children().map(|(name, value)| (name.to_owned(), value.to_serde()));
+                serde_json::Value::Object(members.collect())
+            }
+        }
+    }
+}
+
+struct Seed<'j> {
+    json: &'j mut Json,
+    name: Span,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.json.push(self.name, Kind::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.json.push(self.name, Kind::Bool(value));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.json.push(self.name, Kind::UInt(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.json.push(self.name, Kind::Int(value));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.json.push(self.name, Kind::Float(value));
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        let span = self.json.keep(value)?;
+        self.json.push(self.name, Kind::Text(span));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let index = self.json.push(self.name, Kind::List(0));
+        while list.next_element_seed(Seed { json: self.json, name: Span::default() })?.is_some() {}
+        self.json.close(index, Kind::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let index = self.json.push(self.name, Kind::Object(0));
+        while let Some(name) = object.next_key_seed(Name(self.json))? {
+            object.next_value_seed(Seed { json: self.json, name })?;
+        }
+        self.json.close(index, Kind::Object)?;
+        if has_duplicates(JsonRef { json: self.json, index }) {
+            return Err(A::Error::custom("a member stands twice"));
+        }
+        Ok(())
+    }
+}
+
+/// A token's objects have a dozen members; only a hostile one is large enough to be worth sorting.
+fn has_duplicates(object: JsonRef<'_>) -> bool {
+    const FEW: usize = 16;
+    if object.children().take(FEW.saturating_add(1)).count() <= FEW {
+        let names = || object.children().map(|(name, _)| name);
+        return names().enumerate().any(|(i, name)| names().take(i).any(|earlier| earlier == name));
+    }
+    let mut names: Vec<&str> = object.children().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+}
+
+struct Name<'j>(&'j mut Json);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Span;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Span, E> {
+        self.0.keep(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_document_reads_back_as_it_was() {
+        let text =
+            r#"{"a":[1,-2,2.5,{"b":null}],"c":{"d":"e\u00e9\n","f":{}},"g":[],"h":true,"a/b":{"~":7}}"#;
+        let json = Json::parse(text.as_bytes()).unwrap();
+        assert_eq!(json.root().to_serde(), serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_member_twice_is_refused_at_any_depth_and_in_any_spelling() {
+        for twice in [
+            r#"{"exp":1,"exp":2}"#,
+            r#"{"exp":1,"e\u0078p":2}"#,
+            r#"{"a":[{"b":1,"c":2,"b":1}]}"#,
+            r#"{"a":{"b":1},"a":{"b":1}}"#,
+        ] {
+            assert!(Json::parse(twice.as_bytes()).is_err(), "{twice}");
+        }
+        assert!(Json::parse(br#"{"a":{"b":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_duplicate_among_many_members_is_found() {
+        let mut members: Vec<String> = (0..500).map(|i| format!("\"m{i}\":{i}")).collect();
+        assert!(Json::parse(format!("{{{}}}", members.join(",")).as_bytes()).is_ok());
+        members.push("\"m250\":0".to_owned());
+        assert!(Json::parse(format!("{{{}}}", members.join(",")).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for bad in ["", "{", "{} x", "1e400", "-1e400", "nul", "{'a':1}", "01", "\"\\ud800\"", "[1,]", &deep]
+        {
+            assert!(Json::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Json::parse(b"\"\xff\"").is_err());
+        assert!(Json::parse(b"\xef\xbb\xbf{}").is_err(), "a byte order mark");
+    }
+
+    #[test]
+    fn pointers_lead_through_objects_and_lists() {
+        let json = Json::parse(br#"{"a":{"b/c":[10,{"~":"x"}]},"0":1}"#).unwrap();
+        let at = |pointer: &str| json.root().at(&Pointer::parse(pointer).unwrap()).map(JsonRef::value);
+        assert_eq!(at("/a/b~1c/0"), Some(Value::UInt(10)));
+        assert_eq!(at("/a/b~1c/1/~0"), Some(Value::Text("x")));
+        assert_eq!(at("/0"), Some(Value::UInt(1)));
+        assert_eq!(at(""), Some(Value::Object));
+        assert_eq!(at("/a/b~1c/2"), None);
+        assert_eq!(at("/a/b~1c/00"), None);
+        assert_eq!(at("/a/x"), None);
+        assert_eq!(at("/0/x"), None);
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        assert_eq!(format!("{:?}", Json::parse(br#"{"k":"s3cret"}"#).unwrap()), "Json(2 nodes)");
+    }
+}

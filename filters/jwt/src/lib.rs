@@ -1,0 +1,49 @@
+//! Tokens: what a request's JWT says, and whether to believe it.
+//!
+//! A token is untrusted bytes until every check of its provider has passed, in this order: size, form (RFC 7515), header
+//! (RFC 7515 section 4), claims' types (RFC 7519 section 4), issuer, key, signature, and then what the claims say. JSON is
+//! read once, strictly. No clock, no network: time, keys and the host's native crypto come in as arguments.
+
+mod alg;
+mod base64url;
+mod claim_header;
+mod compile;
+mod error;
+mod fetch;
+mod host;
+mod identity;
+mod jose;
+mod json;
+mod key;
+mod keyset;
+mod named;
+mod pem;
+mod pointer;
+mod policy;
+mod provider;
+mod registered;
+mod secret;
+mod source;
+mod url;
+mod verify;
+
+pub use alg::{Alg, Family};
+pub use compile::Env;
+pub use error::{Refusal, TokenError};
+pub use fetch::FetchPolicy;
+pub use host::{NoHost, SignatureCheck};
+pub use identity::Identity;
+pub use json::{Json, JsonRef, Value};
+pub use key::{Key, KeyError};
+pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};
+pub use named::Named;
+pub use pointer::Pointer;
+pub use policy::{
+    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawJwks, RawJwt, RawNeed, RawPem,
+    RawProvider, RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
+};
+pub use provider::Provider;
+pub use secret::SecretText;
+pub use source::{Found, Strip};
+pub use url::Target;
+pub use verify::{Jwt, Keys, RouteAuth};

@@ -1,0 +1,112 @@
+use core::{fmt, ops::Deref};
+use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content};
+use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
+use schemars::JsonSchema;
+
+/// A text of a policy that is never shown: not in errors, not in debug output.
+///
+/// `${ENV:NAME}` stands for an environment variable of the proxy, which is all that Istio and Envoy Gateway offer to bring a
+/// secret to a filter.
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// A secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, with an environment reference resolved.
+    ///
+    /// # Errors
+    /// A variable that is not set or empty, or a reference that names none.
+    pub fn resolve(&self, at: &Node, env: &dyn Fn(&str) -> Option<String>) -> Result<Resolved, ConfigError> {
+        let Some(rest) = self.0.strip_prefix("${") else { return Ok(Resolved(self.0.clone())) };
+        let name = rest.strip_prefix("ENV:").and_then(|rest| rest.strip_suffix('}'));
+        let is_name =
+            |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let name =
+            name.filter(is_name).ok_or_else(|| at.error("another kind of reference", "`${ENV:NAME}`"))?;
+        match env(name) {
+            Some(value) if !value.is_empty() => Ok(Resolved(value)),
+            _ => Err(at.error(
+                format!("`${{ENV:{name}}}`, which is not set"),
+                "an environment variable that the proxy has",
+            )),
+        }
+    }
+}
+
+/// A resolved secret.
+pub struct Resolved(String);
+
+impl Deref for Resolved {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+impl Deserr<ConfigErrors> for SecretText {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            _ => Err(take_cf_content(ConfigErrors::error(None, unshown::<V>(), location))),
+        }
+    }
+}
+
+/// Not `IncorrectValueKind`: that would show the value.
+fn unshown<'a, V: IntoValue>() -> ErrorKind<'a, V> {
+    ErrorKind::Unexpected { msg: "text (the value is not shown)".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn resolve(text: &str) -> Result<String, String> {
+        let env = |name: &str| match name {
+            "KEY" => Some("from-env".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let resolved = SecretText::new(text).resolve(&Node::top().key("value"), &env);
+        resolved.map(|r| r.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_reference_becomes_the_variable_and_a_text_stays() {
+        assert_eq!(resolve("${ENV:KEY}"), Ok("from-env".to_owned()));
+        assert_eq!(resolve("plain $ text"), Ok("plain $ text".to_owned()));
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_is_an_error_and_never_a_secret_by_itself() {
+        for bad in ["${ENV:MISSING}", "${ENV:EMPTY}", "${ENV:}", "${ENV:A-B}", "${FILE:/x}", "${ENV:KEY"] {
+            assert!(resolve(bad).is_err(), "{bad}");
+        }
+        assert!(resolve("${ENV:MISSING}").unwrap_err().contains("${ENV:MISSING}"));
+    }
+
+    #[test]
+    fn neither_errors_nor_debug_show_a_secret() {
+        let result: Result<SecretText, ConfigErrors> = deserr::deserialize(serde_json::json!([12_345_678]));
+        assert!(!format!("{:?}", result.unwrap_err()).contains("12345678"));
+        assert_eq!(format!("{:?}", SecretText::new("s3cret")), "SecretText(..)");
+    }
+}

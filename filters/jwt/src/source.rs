@@ -1,0 +1,248 @@
+//! Where a token stands in a request: exactly one, or the request is refused.
+
+use crate::compile::Mistakes;
+use crate::error::refuse;
+use crate::policy::RawSource;
+use crate::{Refusal, TokenError};
+use portcullis_edge_core::{ConfigError, HeaderName, Headers, Node, RequestHead};
+use std::borrow::Cow;
+
+/// A place where a token may stand.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    place: Place,
+    strip: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Header { name: HeaderName, scheme: Option<String> },
+    Cookie(String),
+    Query(String),
+}
+
+/// A token in a request.
+#[derive(Clone)]
+pub struct Found<'h> {
+    /// Its bytes, as untrusted as the request.
+    pub token: Cow<'h, [u8]>,
+    source: usize,
+}
+
+/// Shows nothing of the token.
+impl core::fmt::Debug for Found<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Found({} bytes)", self.token.len())
+    }
+}
+
+/// A change that takes a token out of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strip {
+    /// Remove the header.
+    Remove(String),
+    /// Give the header (or `:path`) this value.
+    Replace(String, Vec<u8>),
+}
+
+/// Checks the list of sources; an empty one is `Authorization: Bearer`.
+pub(crate) fn compile(raw: &[RawSource], at: &Node, mistakes: &mut Mistakes) -> Vec<Source> {
+    let usual = [RawSource { header: Some("Authorization".to_owned()), ..RawSource::default() }];
+    let raw = if raw.is_empty() { &usual } else { raw };
+    let mut sources: Vec<Source> = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let place = &at.index(index);
+        let Some(source) = mistakes.keep(compile_one(raw, place)) else { continue };
+        if sources.iter().any(|known| known.place.is_same(&source.place)) {
+            mistakes.add(place.error("the same place again", "each place once"));
+        }
+        sources.push(source);
+    }
+    sources
+}
+
+fn compile_one(raw: &RawSource, at: &Node) -> Result<Source, ConfigError> {
+    let is_name = |name: &str| HeaderName::parse(name).map(|_| name.to_owned());
+    let bad = |key: &str, name: &str, expected: &'static str| {
+        at.key(key).error(format!("`{}`", name.escape_debug()), expected)
+    };
+    let place = match (&raw.header, &raw.cookie, &raw.query) {
+        (Some(header), None, None) => {
+            let name = HeaderName::parse(header).map_err(|expected| bad("header", header, expected))?;
+            let usual = (name.as_str() == "authorization").then(|| "Bearer".to_owned());
+            let scheme = raw.scheme.clone().or(usual).filter(|scheme| !scheme.is_empty());
+            if let Some(scheme) = &scheme {
+                is_name(scheme).map_err(|_| bad("scheme", scheme, "one word, such as `Bearer`"))?;
+            }
+            Place::Header { name, scheme }
+        }
+        (None, Some(name), None) => Place::Cookie(
+            is_name(name).map_err(|_| bad("cookie", name, "a cookie's name (RFC 6265 section 4.1.1)"))?,
+        ),
+        (None, None, Some(name)) if !name.is_empty() => Place::Query(name.clone()),
+        _ => {
+            return Err(at.error("another number of places", "exactly one of `header`, `cookie` and `query`"));
+        }
+    };
+    if raw.scheme.is_some() && raw.header.is_none() {
+        return Err(at.key("scheme").error("a scheme", "none: only headers have one"));
+    }
+    Ok(Source { place, strip: raw.strip })
+}
+
+/// Finds the token of a request.
+///
+/// # Errors
+/// More than one token, or a header that could be read as holding more than one.
+pub(crate) fn find<'h>(sources: &[Source], head: &'h RequestHead) -> Result<Option<Found<'h>>, Refusal> {
+    let mut found = None;
+    for (source, place) in sources.iter().map(|source| &source.place).enumerate() {
+        let Some(token) = place.find(head)? else { continue };
+        if found.replace(Found { token, source }).is_some() {
+            return Err(two("tokens in two places"));
+        }
+    }
+    Ok(found)
+}
+
+/// The change that takes the token out of the request, where its source says so.
+pub(crate) fn strip(sources: &[Source], head: &RequestHead, found: &Found<'_>) -> Option<Strip> {
+    let source = sources.get(found.source).filter(|source| source.strip)?;
+    Some(match &source.place {
+        Place::Header { name, .. } => Strip::Remove(name.as_str().to_owned()),
+        Place::Cookie(name) => without_cookie(&head.headers, name),
+        Place::Query(name) => Strip::Replace(":path".to_owned(), without_parameter(head.path(), name)),
+    })
+}
+
+const fn two(detail: &'static str) -> Refusal {
+    refuse(TokenError::TwoTokens, detail)
+}
+
+/// The only item, or none.
+fn only<T>(mut items: impl Iterator<Item = T>, detail: &'static str) -> Result<Option<T>, Refusal> {
+    let first = items.next();
+    if items.next().is_some() { Err(two(detail)) } else { Ok(first) }
+}
+
+impl Place {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Header { name: a, .. }, Self::Header { name: b, .. }) => a == b,
+            (Self::Cookie(a), Self::Cookie(b)) | (Self::Query(a), Self::Query(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn find<'h>(&self, head: &'h RequestHead) -> Result<Option<Cow<'h, [u8]>>, Refusal> {
+        match self {
+            Self::Header { name, scheme } => {
+                let values =
+                    head.headers.iter().filter(|(n, _)| *n == name.as_str().as_bytes()).map(|(_, v)| v);
+                let value = only(values, "the token's header twice")?;
+                Ok(value
+                    .map(|value| in_header(value, scheme.as_deref()))
+                    .transpose()?
+                    .flatten()
+                    .map(Cow::Borrowed))
+            }
+            Self::Cookie(name) => {
+                let values = cookies(&head.headers).filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v);
+                Ok(only(values, "the token's cookie twice")?.map(Cow::Borrowed))
+            }
+            Self::Query(name) => {
+                let values = parameters(head.path()).filter(|(n, _)| form_decoded(n) == name.as_bytes());
+                Ok(only(values, "the token's parameter twice")?.map(|(_, value)| form_decoded(value)))
+            }
+        }
+    }
+}
+
+/// The token in a header's value: after the scheme, where there is one. Another scheme's credentials are no token, unless
+/// ours stands behind a comma.
+fn in_header<'h>(value: &'h [u8], scheme: Option<&str>) -> Result<Option<&'h [u8]>, Refusal> {
+    let value = value.trim_ascii();
+    let Some(scheme) = scheme else { return Ok(Some(value)) };
+    let mut parts = value.split(|b| *b == b',');
+    parts.next();
+    if parts.any(|part| after_scheme(part.trim_ascii(), scheme).is_some()) {
+        return Err(two("credentials joined by a comma"));
+    }
+    Ok(after_scheme(value, scheme))
+}
+
+/// What follows the scheme. Spaces (RFC 9110 section 11.4) are skipped; anything else stays, to be found malformed.
+fn after_scheme<'h>(value: &'h [u8], scheme: &str) -> Option<&'h [u8]> {
+    let (word, rest) = value.split_at_checked(scheme.len())?;
+    let ends = rest.first().is_none_or(|b| !(b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)));
+    if !word.eq_ignore_ascii_case(scheme.as_bytes()) || !ends {
+        return None;
+    }
+    let spaces = rest.iter().take_while(|b| **b == b' ').count();
+    rest.get(spaces..)
+}
+
+/// Name and value of every cookie (RFC 6265 section 5.4); HTTP/2 may split them over several headers.
+fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.all("cookie").flat_map(|line| line.split(|b| *b == b';')).filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let at = pair.iter().position(|b| *b == b'=')?;
+        let (name, value) = (pair.get(..at)?.trim_ascii(), pair.get(at.checked_add(1)?..)?.trim_ascii());
+        let unquoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
+        Some((name, unquoted.unwrap_or(value)))
+    })
+}
+
+fn without_cookie(headers: &Headers, name: &str) -> Strip {
+    let is_token =
+        |pair: &&[u8]| pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii() == name.as_bytes();
+    let pairs = headers.all("cookie").flat_map(|line| line.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !is_token(pair)).collect();
+    let header = "cookie".to_owned();
+    if kept.is_empty() { Strip::Remove(header) } else { Strip::Replace(header, kept.join(&b"; "[..])) }
+}
+
+fn query(path: &[u8]) -> Option<&[u8]> {
+    let at = path.iter().position(|b| *b == b'?')?;
+    path.get(at.checked_add(1)?..)
+}
+
+/// Name and value of every query parameter, still encoded.
+fn parameters(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    query(path).into_iter().flat_map(|query| query.split(|b| *b == b'&')).map(|pair| {
+        let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+        (pair.get(..at).unwrap_or_default(), pair.get(at.saturating_add(1)..).unwrap_or_default())
+    })
+}
+
+fn without_parameter(path: &[u8], name: &str) -> Vec<u8> {
+    let is_token = |pair: &&[u8]| {
+        let raw = pair.split(|b| *b == b'=').next().unwrap_or_default();
+        form_decoded(raw) == name.as_bytes()
+    };
+    let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
+    let pairs = query(path).into_iter().flat_map(|query| query.split(|b| *b == b'&'));
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !is_token(pair)).collect();
+    if kept.is_empty() { bare.to_vec() } else { [bare, b"?", &kept.join(&b"&"[..])].concat() }
+}
+
+/// Undoes `application/x-www-form-urlencoded`, so that no spelling of a name hides it.
+fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.iter().any(|b| matches!(b, b'%' | b'+')) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let byte = if *first == b'%' { tail.get(..2).and_then(hex_byte) } else { None };
+        out.push(byte.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    Cow::Owned(out)
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let text =
+        core::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u8::from_str_radix(text, 16).ok()
+}

@@ -1,0 +1,153 @@
+//! Mistakes in the section `jwt`: all of them, with their places, and never a secret.
+
+use crate::support::*;
+use portcullis_edge_core::{ConfigErrors, Node};
+use portcullis_jwt::RawAuth;
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn errors(provider: Value) -> Vec<String> {
+    try_jwt(json!({"providers": {"p": provider}})).err().unwrap_or_default()
+}
+
+fn has(errors: &[String], part: &str) {
+    assert!(errors.iter().any(|error| error.contains(part)), "{part:?} not in {errors:#?}");
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place() {
+    let errors = errors(json!({
+        "secrets": [
+            {"alg": "HS256", "value": "short"},
+            {"alg": "HS256", "value": "${ENV:MISSING}"},
+            {"alg": "RS256", "value": "0123456789abcdef0123456789abcdef"}],
+        "pem": [{"alg": "ES256", "value": RSA_PEM}, {"alg": "RS256", "value": RSA_1024_PEM}],
+        "any_audience": true, "audiences": ["a"],
+        "leeway": "1h",
+        "claim_to_headers": [{"claim": "sub", "header": "X-A"}, {"claim": "sub", "header": "x_a"}, {"claim": "a", "header": "no name"}],
+        "fetch": {"cluster": "idp", "refresh": "0s"},
+    }));
+    for place in [
+        "jwt.providers.p.secrets[0]: found a secret of 5 bytes for HS256",
+        "jwt.providers.p.secrets[1].value: found `${ENV:MISSING}`, which is not set",
+        "jwt.providers.p.secrets[2]",
+        "jwt.providers.p.pem[0].value",
+        "jwt.providers.p.pem[1].value: found another key, expected an RSA key of 2048",
+        "jwt.providers.p.any_audience",
+        "jwt.providers.p.leeway",
+        "jwt.providers.p.claim_to_headers[1].header",
+        "jwt.providers.p.claim_to_headers[2].header",
+        "jwt.providers.p.fetch: found none or both",
+        "jwt.providers.p.fetch.refresh",
+        "jwt.providers.p.algorithms",
+    ] {
+        has(&errors, place);
+    }
+    assert_eq!(errors.len(), 12, "{errors:#?}");
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let secret = "hunter2-hunter2";
+    for provider in [
+        json!({"secrets": [{"alg": "HS256", "value": secret}]}),
+        json!({"secrets": [{"alg": "HS256", "value": [secret]}]}),
+        json!({"secrets": [{"alg": "HS256", "value": secret, "encoding": "base64"}]}),
+        json!({"jwks": {"keys": [{"kty": "oct", "alg": "HS256", "k": secret}]}}),
+        json!({"pem": [{"alg": "RS256", "value": secret}]}),
+    ] {
+        let errors = errors(provider);
+        assert!(!errors.is_empty());
+        assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+    }
+}
+
+#[test]
+fn keys_in_all_their_forms_are_read() {
+    for (alg, pem) in [
+        ("RS256", RSA_PEM),
+        ("PS512", RSA_PEM),
+        ("RS384", RSA_PKCS1_PEM),
+        ("ES256", P256_PEM),
+        ("ES384", P384_PEM),
+        ("ES512", P521_PEM),
+        ("EdDSA", ED25519_PEM),
+    ] {
+        assert_eq!(errors(json!({"pem": [{"alg": alg, "value": pem}]})), [""; 0], "{alg}");
+    }
+    for (alg, pem) in [("ES256", P384_PEM), ("EdDSA", P256_PEM), ("RS256", ED25519_PEM), ("HS256", RSA_PEM)] {
+        has(&errors(json!({"pem": [{"alg": alg, "value": pem}]})), "pem[0]");
+    }
+    let private = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAA\n-----END PRIVATE KEY-----";
+    has(&errors(json!({"pem": [{"alg": "EdDSA", "value": private}]})), "a private one");
+}
+
+#[test]
+fn an_inline_set_tells_which_key_is_no_good() {
+    let oct = json!({"kty": "oct", "alg": "HS256", "k": b64(SECRET)});
+    let encryption = json!({"kty": "RSA", "use": "enc", "n": "AQAB", "e": "AQAB"});
+    let unknown = json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "x"});
+    assert_eq!(errors(json!({"jwks": {"keys": [oct, encryption, unknown]}})), [""; 0]);
+    has(&errors(json!({"jwks": {"keys": [encryption]}})), "jwks.keys: found no key");
+    has(&errors(json!({"jwks": {}})), "jwks: found not_a_key_set");
+    let no_alg = json!({"kty": "oct", "k": b64(SECRET)});
+    has(&errors(json!({"jwks": {"keys": [oct, no_alg]}})), "jwks.keys[1]: found another key, expected `alg`");
+    let private = json!({"kty": "OKP", "crv": "Ed25519", "x": b64([0; 32]), "d": b64([0; 32])});
+    has(&errors(json!({"jwks": {"keys": [private]}})), "a private one");
+}
+
+#[test]
+fn a_provider_with_a_mistake_is_an_error_and_never_left_out() {
+    let good = hs256_provider(json!({}));
+    let errors =
+        try_jwt(json!({"providers": {"a": good, "b": {"issuers": "x"}, "c": {"typ": 1}}})).err().unwrap();
+    has(&errors, "providers.b.issuers");
+    has(&errors, "providers.c.typ");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+}
+
+#[test]
+fn a_provider_needs_a_key_and_a_section_a_provider() {
+    has(&errors(json!({})), "jwt.providers.p: found no key");
+    has(&try_jwt(json!({"providers": {}})).err().unwrap(), "jwt.providers");
+    has(&errors(json!({"issuers": "x"})), "did you mean `issuer`");
+}
+
+#[test]
+fn a_source_is_exactly_one_place() {
+    let with = |sources: Value| {
+        try_jwt(json!({"providers": {"p": hs256_provider(json!({}))}, "sources": sources}))
+            .err()
+            .unwrap_or_default()
+    };
+    has(&with(json!([{}])), "jwt.sources[0]: found another number of places");
+    has(&with(json!([{"header": "A", "cookie": "b"}])), "jwt.sources[0]");
+    has(&with(json!([{"header": "A"}, {"header": "a"}])), "jwt.sources[1]: found the same place");
+    has(&with(json!([{"header": "no name"}])), "jwt.sources[0].header");
+    has(&with(json!([{"cookie": "a b"}])), "jwt.sources[0].cookie");
+    has(&with(json!([{"query": "q", "scheme": "Bearer"}])), "jwt.sources[0].scheme");
+    assert_eq!(with(json!([{"header": "A"}, {"cookie": "A"}, {"query": "A"}])), [""; 0]);
+}
+
+#[test]
+fn a_route_names_providers_that_exist_and_that_a_token_can_tell_apart() {
+    let jwt = jwt(json!({"providers": {
+        "a": hs256_provider(json!({"issuer": "a"})),
+        "b": hs256_provider(json!({"issuer": "a"})),
+        "any": hs256_provider(json!({})),
+    }}));
+    let errors = |auth: Value| {
+        let raw: RawAuth = deserr::deserialize::<_, _, ConfigErrors>(auth).unwrap();
+        let errors = raw.compile(Some(&jwt), &Node::top().key("auth")).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(errors(json!({"providers": ["a", "any"]})), [""; 0]);
+    has(&errors(json!({})), "both for the same issuer");
+    has(&errors(json!({"providers": ["a", "b"]})), "both for the same issuer");
+    has(&errors(json!({"providers": ["a", "a"]})), "auth.providers[1]: found `a` a second time");
+    has(&errors(json!({"providers": ["anyy"]})), "did you mean `any`");
+    has(&errors(json!({"token": "none", "providers": ["a"]})), "auth.providers");
+    let raw = RawAuth::default();
+    assert!(raw.compile(None, &Node::top()).is_err());
+}

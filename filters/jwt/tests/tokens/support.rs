@@ -1,0 +1,175 @@
+//! Policies from JSON, tokens of every algorithm, and a host that checks signatures as Envoy's does.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
+use p521::ecdsa::signature::Signer as _;
+use p521::pkcs8::DecodePrivateKey as _;
+use portcullis_edge_core::{ConfigErrors, Node, Wall};
+use portcullis_jwt::{
+    Alg, Identity, Jwt, Keys, NoHost, RawAuth, RawJwt, Refusal, RouteAuth, SignatureCheck, TokenError,
+};
+use serde_json::{Value, json};
+
+pub const RSA_PEM: &str = include_str!("keys/rsa.public.pem");
+pub const RSA_PKCS1_PEM: &str = include_str!("keys/rsa.pkcs1.pem");
+pub const RSA_1024_PEM: &str = include_str!("keys/rsa1024.public.pem");
+pub const P256_PEM: &str = include_str!("keys/p256.public.pem");
+pub const P384_PEM: &str = include_str!("keys/p384.public.pem");
+pub const P521_PEM: &str = include_str!("keys/p521.public.pem");
+pub const ED25519_PEM: &str = include_str!("keys/ed25519.public.pem");
+/// Long enough for every HMAC.
+pub const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// 2026-11-24.
+pub const NOW: u64 = 1_795_000_000;
+
+pub fn at(seconds: u64) -> Wall {
+    Wall(seconds * 1_000_000_000)
+}
+
+pub fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Signs with the private key for `alg`.
+pub fn signature(alg: Alg, message: &[u8]) -> Vec<u8> {
+    let library = match alg {
+        Alg::ES512 => {
+            let key = p521::SecretKey::from_pkcs8_der(include_bytes!("keys/p521.private.der")).unwrap();
+            let key = p521::ecdsa::SigningKey::from_slice(&key.to_bytes()).unwrap();
+            let signature: p521::ecdsa::Signature = key.sign(message);
+            return signature.to_vec();
+        }
+        Alg::HS256 | Alg::HS384 | Alg::HS512 => return mac(alg, SECRET, message),
+        Alg::ES256 => EncodingKey::from_ec_der(include_bytes!("keys/p256.private.der")),
+        Alg::ES384 => EncodingKey::from_ec_der(include_bytes!("keys/p384.private.der")),
+        Alg::EdDSA => EncodingKey::from_ed_der(include_bytes!("keys/ed25519.private.der")),
+        _ => EncodingKey::from_rsa_der(include_bytes!("keys/rsa.private.der")),
+    };
+    library_sign(alg, &library, message)
+}
+
+/// An HMAC under any secret.
+pub fn mac(alg: Alg, secret: &[u8], message: &[u8]) -> Vec<u8> {
+    library_sign(alg, &EncodingKey::from_secret(secret), message)
+}
+
+fn library_sign(alg: Alg, key: &EncodingKey, message: &[u8]) -> Vec<u8> {
+    let alg = alg.as_str().parse().unwrap();
+    let factory = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.signer_factory;
+    factory(&alg, key).unwrap().try_sign(message).unwrap()
+}
+
+/// A token with this header and these claims, as texts, signed for `alg`.
+pub fn token_of(alg: Alg, header: &str, claims: &str) -> String {
+    let signed = format!("{}.{}", b64(header), b64(claims));
+    let signature = signature(alg, signed.as_bytes());
+    format!("{signed}.{}", b64(signature))
+}
+
+/// A token with these claims.
+pub fn token(alg: Alg, claims: &Value) -> String {
+    token_of(alg, &json!({"alg": alg.as_str(), "typ": "JWT"}).to_string(), &claims.to_string())
+}
+
+/// Compiles the section `jwt`.
+pub fn try_jwt(section: Value) -> Result<Jwt, Vec<String>> {
+    let texts =
+        |errors: Vec<portcullis_edge_core::ConfigError>| errors.iter().map(ToString::to_string).collect();
+    let raw: RawJwt = deserr::deserialize(section).map_err(|errors: ConfigErrors| texts(errors.0))?;
+    let env = |name: &str| (name == "JWT_SECRET").then(|| String::from_utf8(SECRET.to_vec()).unwrap());
+    raw.compile(&Node::top().key("jwt"), &env).map_err(texts)
+}
+
+pub fn jwt(section: Value) -> Jwt {
+    try_jwt(section).unwrap()
+}
+
+/// One HS256 provider, with these further settings.
+pub fn hs256_provider(more: Value) -> Value {
+    let mut provider = json!({"secrets": [{"alg": "HS256", "value": "${ENV:JWT_SECRET}"}]});
+    provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    provider
+}
+
+pub fn hs256_jwt(more: Value) -> Jwt {
+    jwt(json!({"providers": {"main": hs256_provider(more)}}))
+}
+
+pub fn route(jwt: &Jwt, auth: Value) -> RouteAuth {
+    let raw: RawAuth = deserr::deserialize::<_, _, ConfigErrors>(auth).unwrap();
+    raw.compile(Some(jwt), &Node::top().key("auth")).unwrap()
+}
+
+pub fn check_at(jwt: &Jwt, token: &str, now: Wall) -> Result<Identity, Refusal> {
+    jwt.verify(&route(jwt, json!({})), token.as_bytes(), &Keys::default(), now, &NoHost)
+}
+
+/// The verdict on a token now, by pure Rust and by the host, which must be the same.
+pub fn check(jwt: &Jwt, token: &str) -> Result<Identity, TokenError> {
+    let pure = check_at(jwt, token, at(NOW));
+    let host = jwt.verify(&route(jwt, json!({})), token.as_bytes(), &Keys::default(), at(NOW), &Native);
+    assert_eq!(pure.as_ref().err(), host.as_ref().err(), "pure Rust and the host disagree");
+    pure.map_err(|refusal| refusal.error)
+}
+
+/// Reads `verify_signature`'s arguments and answers as Envoy does: SPKI keys, DER signatures, no PSS, no Ed25519.
+pub struct Native;
+
+impl SignatureCheck for Native {
+    fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
+        let fields = fields(arguments);
+        let [hash, key, signature, text] = [1, 2, 3, 4].map(|n| fields[&n].as_slice());
+        let valid = native_verdict(hash, key, signature, text).unwrap_or(false);
+        Some(if valid { vec![0x08, 1] } else { b"\x12\x03bad".to_vec() })
+    }
+}
+
+fn native_verdict(hash: &[u8], key: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
+    use p256::ecdsa::signature::Verifier as _;
+    use rsa::pkcs8::DecodePublicKey as _;
+    if let Ok(key) = rsa::RsaPublicKey::from_public_key_der(key) {
+        return Some(rsa_verdict(hash, &key, signature, text));
+    }
+    if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(key) {
+        return Some(key.verify(text, &p256::ecdsa::Signature::from_der(signature).ok()?).is_ok());
+    }
+    let key = p384::ecdsa::VerifyingKey::from_public_key_der(key).ok()?;
+    Some(key.verify(text, &p384::ecdsa::Signature::from_der(signature).ok()?).is_ok())
+}
+
+fn rsa_verdict(hash: &[u8], key: &rsa::RsaPublicKey, signature: &[u8], text: &[u8]) -> bool {
+    use rsa::Pkcs1v15Sign as Scheme;
+    use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
+    match hash {
+        b"sha256" => key.verify(Scheme::new::<Sha256>(), &Sha256::digest(text), signature).is_ok(),
+        b"sha384" => key.verify(Scheme::new::<Sha384>(), &Sha384::digest(text), signature).is_ok(),
+        b"sha512" => key.verify(Scheme::new::<Sha512>(), &Sha512::digest(text), signature).is_ok(),
+        other => panic!("an unknown hash {other:?}"),
+    }
+}
+
+fn fields(mut message: &[u8]) -> std::collections::HashMap<u64, Vec<u8>> {
+    let mut fields = std::collections::HashMap::new();
+    while !message.is_empty() {
+        let tag = varint(&mut message);
+        assert_eq!(tag & 7, 2, "length-delimited");
+        let length = usize::try_from(varint(&mut message)).unwrap();
+        let (value, rest) = message.split_at(length);
+        fields.insert(tag >> 3, value.to_vec());
+        message = rest;
+    }
+    fields
+}
+
+fn varint(bytes: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..).step_by(7) {
+        let first = bytes[0];
+        *bytes = &bytes[1..];
+        value |= u64::from(first & 0x7f) << shift;
+        if first < 0x80 {
+            break;
+        }
+    }
+    value
+}
