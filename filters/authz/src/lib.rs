@@ -1,1 +1,13 @@
-//! Who may do what.
+//! Who may do what, per route.
+//!
+//! A route's rules are read in one order: a `deny` rule that matches forbids; then an `allow` rule that matches lets through;
+//! then the route's `default` decides, which is to forbid. A rule matches when all its conditions hold. Nothing here knows a
+//! token: what is known of the bearer comes in as a [`Subject`].
+
+mod check;
+mod path;
+mod policy;
+
+pub use check::{Condition, Forbidden, Rules, Scalar, Subject};
+pub use path::ClaimPath;
+pub use policy::{RawCondition, RawDefault, RawNames, RawRule, RawRules};

@@ -1,0 +1,149 @@
+use super::*;
+use crate::RawRules;
+use portcullis_edge_core::{ConfigErrors, Node};
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// Claims as JSON, with `roles` and `scopes` beside them.
+struct Bearer(Value);
+
+impl Bearer {
+    fn has(&self, key: &str, name: &str) -> bool {
+        self.0[key].as_array().is_some_and(|names| names.iter().any(|n| n == name))
+    }
+}
+
+impl Subject for Bearer {
+    fn has_role(&self, role: &str) -> bool {
+        self.has("roles", role)
+    }
+
+    fn has_scope(&self, scope: &str) -> bool {
+        self.has("scopes", scope)
+    }
+
+    fn any_claim(&self, path: &[String], test: &mut dyn FnMut(Scalar<'_>) -> bool) -> bool {
+        let found = path.iter().try_fold(&self.0, |here, step| here.get(step));
+        let values =
+            found.map(|v| v.as_array().cloned().unwrap_or_else(|| vec![v.clone()])).unwrap_or_default();
+        values.iter().any(|value| match value {
+            Value::String(text) => test(Scalar::Text(text)),
+            Value::Bool(b) => test(Scalar::Bool(*b)),
+            Value::Number(n) => n.as_u64().is_some_and(|n| test(Scalar::UInt(n))),
+            _ => false,
+        })
+    }
+}
+
+fn compile(rules: Value) -> Result<Rules, Vec<String>> {
+    let raw: RawRules = deserr::deserialize::<_, _, ConfigErrors>(rules).unwrap();
+    raw.compile(&Node::top().key("authz")).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn check(rules: Value, bearer: Option<Value>, client: &str) -> Result<(), Forbidden> {
+    compile(rules).unwrap().check(bearer.map(Bearer).as_ref(), client.parse().ok())
+}
+
+const NOBODY: Option<Value> = None;
+
+#[test]
+fn roles_and_scopes_are_any_and_all() {
+    let rules = json!({"allow": [{"roles": {"any": ["admin", "vip"]}, "scopes": {"all": ["r", "w"]}}]});
+    let check = |roles: Value, scopes: Value| {
+        check(rules.clone(), Some(json!({"roles": roles, "scopes": scopes})), "192.0.2.1")
+    };
+    assert_eq!(check(json!(["vip"]), json!(["w", "r", "x"])), Ok(()));
+    assert_eq!(
+        check(json!(["customer"]), json!(["r", "w"])),
+        Err(Forbidden::NotAllowed(Some(Condition::Roles)))
+    );
+    assert_eq!(check(json!(["admin"]), json!(["r"])), Err(Forbidden::NotAllowed(Some(Condition::Scopes))));
+    assert_eq!(
+        check(json!(["Admin"]), json!(["r", "w"])),
+        Err(Forbidden::NotAllowed(Some(Condition::Roles)))
+    );
+    assert_eq!(check(json!([]), json!([])), Err(Forbidden::NotAllowed(Some(Condition::Roles))));
+}
+
+#[test]
+fn what_no_rule_allows_is_forbidden_and_nobody_matches_nothing() {
+    let rules = json!({"allow": [{"roles": {"any": ["a"]}}, {"scopes": {"any": ["b"]}}]});
+    assert_eq!(check(rules.clone(), NOBODY, "192.0.2.1"), Err(Forbidden::NotAllowed(None)));
+    assert_eq!(check(rules.clone(), Some(json!({"roles": ["b"]})), ""), Err(Forbidden::NotAllowed(None)));
+    assert_eq!(check(rules, Some(json!({"scopes": ["b"]})), ""), Ok(()));
+    let open = json!({"deny": [{"roles": {"any": ["banned"]}}], "default": "allow"});
+    assert_eq!(check(open.clone(), NOBODY, ""), Ok(()));
+    assert_eq!(check(open, Some(json!({"roles": ["banned"]})), ""), Err(Forbidden::Denied(0)));
+}
+
+#[test]
+fn deny_comes_before_allow() {
+    let rules = json!({
+        "deny": [{"networks": ["10.0.0.0/8"]}, {"claims": [{"claim": "suspended", "one_of": [true]}]}],
+        "allow": [{"roles": {"any": ["a"]}}]});
+    let bearer = |suspended: bool| Some(json!({"roles": ["a"], "suspended": suspended}));
+    assert_eq!(check(rules.clone(), bearer(false), "192.0.2.1"), Ok(()));
+    assert_eq!(check(rules.clone(), bearer(true), "192.0.2.1"), Err(Forbidden::Denied(1)));
+    assert_eq!(check(rules, bearer(false), "10.1.2.3"), Err(Forbidden::Denied(0)));
+}
+
+#[test]
+fn claims_are_compared_by_type_and_found_by_pointer() {
+    let holds = |claim: &str, one_of: Value| {
+        let rules = json!({"allow": [{"claims": [{"claim": claim, "one_of": one_of}]}]});
+        let bearer = json!({"a/b": {"c": ["x", 7]}, "n": 1, "ok": true, "none": null, "o": {}});
+        check(rules, Some(bearer), "").is_ok()
+    };
+    assert!(holds("/a~1b/c", json!(["y", "x"])));
+    assert!(holds("/a~1b/c", json!([7])));
+    assert!(holds("n", json!([1])));
+    assert!(holds("ok", json!([true])));
+    assert!(!holds("n", json!(["1", true])));
+    assert!(!holds("ok", json!(["true", 1])));
+    assert!(!holds("none", json!(["null"])));
+    assert!(!holds("o", json!([""])));
+    assert!(!holds("absent", json!([""])));
+}
+
+#[test]
+fn networks_see_through_mapped_addresses_and_fail_closed_without_one() {
+    let allow = json!({"allow": [{"networks": ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]}]});
+    for inside in ["10.255.0.1", "::ffff:10.0.0.1", "2001:db8:1::1", "192.0.2.1"] {
+        assert_eq!(check(allow.clone(), NOBODY, inside), Ok(()), "{inside}");
+    }
+    let refused = Err(Forbidden::NotAllowed(Some(Condition::Networks)));
+    for outside in ["11.0.0.1", "2001:db9::1", "192.0.2.2", "::ffff:11.0.0.1", ""] {
+        assert_eq!(check(allow.clone(), NOBODY, outside), refused, "{outside}");
+    }
+    let deny = json!({"deny": [{"networks": ["10.0.0.0/8"]}], "default": "allow"});
+    assert_eq!(check(deny.clone(), NOBODY, ""), Err(Forbidden::Denied(0)));
+    assert_eq!(check(deny, NOBODY, "192.0.2.1"), Ok(()));
+}
+
+#[test]
+fn rules_that_mean_nothing_are_mistakes() {
+    let errors = |rules: Value| compile(rules).err().unwrap_or_default().join("\n");
+    assert!(errors(json!({})).starts_with("authz: found no `allow` rule"));
+    assert!(errors(json!({"allow": [{}]})).starts_with("authz.allow[0]: found no condition"));
+    for bad in ["10.0.0.1/8", "10.0.0.0/33", "10.0.0", "::ffff:10.0.0.0/104", "localhost"] {
+        let found = errors(json!({"allow": [{"networks": ["10.0.0.0/8", bad]}]}));
+        assert!(found.starts_with("authz.allow[0].networks[1]"), "{bad}: {found}");
+    }
+    for one_of in [json!([]), json!([null]), json!([["a"]])] {
+        let found = errors(json!({"allow": [{"claims": [{"claim": "a", "one_of": one_of}]}]}));
+        assert!(found.starts_with("authz.allow[0].claims[0].one_of"), "{found}");
+    }
+}
+
+#[test]
+fn rules_tell_whether_a_token_could_help_and_which_scopes() {
+    let rules = |rules: Value| compile(rules).unwrap();
+    assert!(
+        rules(json!({"allow": [{"scopes": {"any": ["r"]}, "networks": ["10.0.0.0/8"]}]})).needs_subject()
+    );
+    assert!(!rules(json!({"allow": [{"networks": ["10.0.0.0/8"]}]})).needs_subject());
+    assert!(!rules(json!({"default": "allow"})).needs_subject());
+    let scoped = rules(json!({"allow": [{"scopes": {"any": ["r"], "all": ["w"]}}]}));
+    assert_eq!(scoped.scopes().collect::<Vec<_>>(), ["w", "r"]);
+}

@@ -1,0 +1,38 @@
+use deserr::Deserr;
+use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
+use schemars::JsonSchema;
+
+/// The way to a claim: the reference tokens of a JSON pointer (RFC 6901), or the name of one top-level claim.
+#[derive(Clone, Debug, PartialEq, Eq, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, try_from(String) = ClaimPath::parse -> ConfigError)]
+#[schemars(with = "String", description = "A JSON pointer (RFC 6901), or the name of a top-level claim.")]
+pub struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// Parses a pointer or a name.
+    ///
+    /// # Errors
+    /// An empty text, or a `~` that is not `~0` or `~1`.
+    pub fn parse(text: String) -> Result<Self, ConfigError> {
+        let Some(rest) = text.strip_prefix('/') else {
+            return if text.is_empty() { Err(bad(&text)) } else { Ok(Self(vec![text])) };
+        };
+        rest.split('/').map(unescape).collect::<Option<_>>().map(Self).ok_or_else(|| bad(&text))
+    }
+
+    /// Its steps, unescaped.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.0
+    }
+}
+
+fn bad(text: &str) -> ConfigError {
+    let expected = "a claim: its name, or a JSON pointer such as `/realm_access/roles` (RFC 6901)";
+    Node::top().error(format!("`{}`", text.escape_debug()), expected)
+}
+
+fn unescape(token: &str) -> Option<String> {
+    let fine = token.split('~').skip(1).all(|tail| tail.starts_with(['0', '1']));
+    fine.then(|| token.replace("~1", "/").replace("~0", "~"))
+}
