@@ -1,0 +1,225 @@
+//! Who is compared.
+
+use crate::Arguments;
+use crate::bootstrap::{Bootstrap, plugin};
+use crate::cpus::Cores;
+use crate::measure::Contender;
+use crate::modules;
+use crate::policy::Document;
+use crate::upstream::Upstream;
+use anyhow::{Context, Result};
+use portcullis_e2e::workspace;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Envoy with a router alone.
+pub const BARE: &str = "no filter";
+/// With a filter that does nothing.
+pub const EMPTY: &str = "empty wasm filter";
+/// With Envoy's own filters doing the work.
+pub const NATIVE: &str = "native chain";
+/// The gateway as it is rendered.
+pub const GATEWAY: &str = "portcullis";
+/// The gateway in a proxy that somebody else configured.
+pub const ALONE: &str = "portcullis, Envoy's help declined";
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Services {
+    /// Envoy itself.
+    Direct,
+    /// A service.
+    Upstream,
+}
+
+impl Services {
+    /// What is measured then.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Direct => "CPU time of the chain (Envoy answers itself)",
+            Self::Upstream => "CPU time with an upstream",
+        }
+    }
+}
+
+/// One more chain.
+#[derive(Clone, Debug)]
+pub struct Also {
+    name: String,
+    file: PathBuf,
+}
+
+impl FromStr for Also {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, file) = text.split_once('=').ok_or("expected NAME=FILE")?;
+        Ok(Self { name: name.to_owned(), file: file.into() })
+    }
+}
+
+/// Everything that is needed to build the bootstraps.
+pub struct Bench {
+    document: Document,
+    gateway: PathBuf,
+    empty: PathBuf,
+    increments: PathBuf,
+    also: Vec<Also>,
+    upstream: Upstream,
+}
+
+impl Bench {
+    /// Finds modules and policy, and starts the upstream.
+    ///
+    /// # Errors
+    /// If something is missing.
+    pub fn open(arguments: &Arguments) -> Result<Self> {
+        let example = workspace().join("envoy/gateway.yaml");
+        let increments = modules::find(arguments.increments.as_deref(), "examples/increments.wasm")?;
+        Ok(Self {
+            document: Document::read(arguments.policy.as_ref().unwrap_or(&example))?,
+            gateway: modules::find(arguments.gateway.as_deref(), "portcullis.wasm")?,
+            empty: modules::find(arguments.empty.as_deref(), "examples/empty.wasm")?,
+            increments,
+            also: arguments.also.clone(),
+            upstream: Upstream::start()?,
+        })
+    }
+
+    fn render(&self, document: &Document, module: &Path, offload: bool) -> Result<Bootstrap> {
+        Bootstrap::new(document.render(module, offload, self.upstream.address())?)
+    }
+
+    /// The bootstraps, as the policy renders them: with an upstream, and the log on standard output.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    fn chains(&self, document: &Document) -> Result<Vec<(String, Bootstrap)>> {
+        let rendered = self.render(document, &self.gateway, true)?;
+        let alone = self.render(document, &self.gateway, false)?;
+        let named = |name: &str, bootstrap| (name.to_owned(), bootstrap);
+        Ok(vec![
+            named(BARE, alone.clone().bare()),
+            named(EMPTY, alone.clone().bare().with_filter(plugin(&self.empty))),
+            named(NATIVE, rendered.clone().native()),
+            named(GATEWAY, rendered),
+            named(ALONE, alone),
+        ])
+    }
+
+    fn also(&self) -> Result<Vec<(String, Bootstrap)>> {
+        self.also.iter().map(|also| Ok((also.name.clone(), self.other(&also.file)?))).collect()
+    }
+
+    fn other(&self, file: &Path) -> Result<Bootstrap> {
+        if file.extension().is_some_and(|extension| extension == "wasm") {
+            return self.render(&self.document, &file.canonicalize()?, true);
+        }
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        Bootstrap::new(serde_json::from_str(&text).with_context(|| file.display().to_string())?)
+    }
+
+    /// All chains, and those of `--also`.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn bootstraps(&self) -> Result<Vec<(String, Bootstrap)>> {
+        let mut all = self.chains(&self.document)?;
+        all.extend(self.also()?);
+        Ok(all)
+    }
+
+    /// Running Envoys with all chains.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn contenders(&self, services: Services, cores: Option<Cores>) -> Result<Vec<Contender>> {
+        contenders(self.bootstraps()?, services, cores)
+    }
+
+    /// Running Envoys with so many routes.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn with_routes(&self, count: usize, cores: Option<Cores>) -> Result<Vec<Contender>> {
+        let mut chains = self.chains(&self.document.with_routes(count))?;
+        chains.retain(|(name, _)| [BARE, NATIVE, GATEWAY].contains(&name.as_str()));
+        contenders(chains, Services::Direct, cores)
+    }
+
+    /// The bootstraps whose start-up is compared.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn started(&self) -> Result<Vec<(&'static str, Value)>> {
+        let wanted = [BARE, EMPTY, NATIVE, GATEWAY];
+        let mut chains = self.chains(&self.document)?;
+        let mut take = |name: &'static str| {
+            let at = chains.iter().position(|(own, _)| own == name)?;
+            Some((name, ready(chains.swap_remove(at).1, Services::Direct)))
+        };
+        Ok(wanted.into_iter().filter_map(&mut take).collect())
+    }
+
+    /// The gateway, for a soak.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn soaked(&self) -> Result<Value> {
+        Ok(ready(self.render(&self.document, &self.gateway, true)?, Services::Direct))
+    }
+
+    /// An Envoy with the module that counts.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn counting(&self) -> Result<Value> {
+        let bare = self.render(&self.document, &self.gateway, false)?.bare();
+        Ok(bare.with_filter(plugin(&self.increments)).into_value())
+    }
+
+    /// Sizes of the modules, in bytes.
+    ///
+    /// # Errors
+    /// If one is gone.
+    pub fn sizes(&self) -> Result<Vec<(&'static str, u64)>> {
+        let size = |path: &Path| -> Result<u64> { Ok(std::fs::metadata(path)?.len()) };
+        Ok(vec![(GATEWAY, size(&self.gateway)?), (EMPTY, size(&self.empty)?)])
+    }
+
+    /// Writes the bootstraps of direct responses into a folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn dump(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        for (name, bootstrap) in self.bootstraps()? {
+            let file = folder.join(format!("{}.json", name.replace([' ', ',', '\''], "-")));
+            std::fs::write(file, format!("{:#}\n", ready(bootstrap, Services::Direct)))?;
+        }
+        Ok(())
+    }
+
+    /// Where the requests go.
+    #[cfg(test)]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+}
+
+fn ready(bootstrap: Bootstrap, services: Services) -> Value {
+    let bootstrap = bootstrap.log_to_nowhere();
+    match services {
+        Services::Direct => bootstrap.direct().into_value(),
+        Services::Upstream => bootstrap.into_value(),
+    }
+}
+
+fn contenders(
+    chains: Vec<(String, Bootstrap)>,
+    services: Services,
+    cores: Option<Cores>,
+) -> Result<Vec<Contender>> {
+    chains.into_iter().map(|(name, chain)| Contender::start(&name, ready(chain, services), cores)).collect()
+}

@@ -1,0 +1,54 @@
+//! The policy that is measured, and the Envoy that it renders to.
+
+use anyhow::{Context, Result, anyhow};
+use portcullis_cli::render::{self, Options};
+use portcullis_cli::source::Source;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// A policy document.
+#[derive(Clone)]
+pub struct Document(Value);
+
+impl Document {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// If there is none, or it is not YAML.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let source = Source::parse(text).map_err(|error| anyhow!("{}: {}", path.display(), error.message))?;
+        Ok(Self(source.value))
+    }
+
+    /// The same with `count` routes: the one that is measured, and others of which half stand before it.
+    pub fn with_routes(&self, count: usize) -> Self {
+        let route = |path: String| json!({ "path": path, "methods": ["GET"], "service": "order" });
+        let other = |i: usize| {
+            let side = if i.is_multiple_of(2) { "a" } else { "z" };
+            route(format!("/{side}{i:03}/{{id}}"))
+        };
+        let mut document = self.clone();
+        let measured = std::iter::once(route("/orders/{id}".to_owned()));
+        document.0["routes"] = measured.chain((1..count).map(other)).collect();
+        document
+    }
+
+    /// The bootstrap that the policy renders to, with all services at `upstream`.
+    ///
+    /// # Errors
+    /// Every mistake in the policy.
+    pub fn render(&self, module: &Path, offload: bool, upstream: SocketAddr) -> Result<Value> {
+        let policy = portcullis_policy::Policy::from_value(&self.0).map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            anyhow!("the policy has mistakes: {}", errors.join("; "))
+        })?;
+        let at = (upstream.ip().to_string(), upstream.port());
+        let services: BTreeMap<_, _> = policy.services.iter().map(|s| (s.name.clone(), at.clone())).collect();
+        let module = module.to_string_lossy().into_owned();
+        let options = Options { module, services, offload, ..Options::default() };
+        Ok(render::bootstrap(&self.0, &policy, &options))
+    }
+}

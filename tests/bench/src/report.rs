@@ -1,0 +1,169 @@
+//! The results as Markdown.
+
+use crate::measure::{Measured, Plan};
+use crate::soak::Soaked;
+use crate::start_up::StartUp;
+use crate::statistics::{Summary, differences, ratios};
+use std::fmt::Write;
+
+/// A report that grows.
+#[derive(Default)]
+pub struct Report(String);
+
+impl Report {
+    /// The text so far.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// A paragraph.
+    pub fn paragraph(&mut self, text: &str) {
+        self.line(text);
+        self.line("");
+    }
+
+    fn line(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    fn row(&mut self, cells: &[String]) {
+        self.line(&format!("| {} |", cells.join(" | ")));
+    }
+
+    fn head(&mut self, cells: &[&str]) {
+        self.row(&cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+        self.line(&format!("|{}", "---|".repeat(cells.len())));
+    }
+
+    /// What was measured and how.
+    pub fn opening(&mut self, machine: &str, plan: Plan, load_average: Option<f64>) {
+        self.paragraph("# What the gateway costs");
+        self.paragraph("Written by `make bench`. Do not edit.");
+        self.paragraph(&format!("Machine: {machine}."));
+        let Plan { rounds, requests, .. } = plan;
+        let pinned = match plan.cores {
+            Some(_) => "Envoy has a core of its own, load generator and upstream share another",
+            None => "Envoy, load generator and upstream share the only core",
+        };
+        let load = load_average.map_or(String::new(), |load| {
+            format!(" The machine's load average was {load} before the start.")
+        });
+        self.paragraph(&format!(
+            "Microseconds are CPU time of the whole Envoy process per request (user and system, from its CPU clock), not latency. \
+             One worker, 16 kept-alive HTTP/1.1 connections, `GET /api/v1/orders/12345` with a browser's headers and a bearer token. \
+             Every chain is measured once a round, {rounds} rounds of {requests} requests each; {pinned}. Values are the median over \
+             the rounds (least..greatest); differences and ratios are taken within a round, so that what else the machine does hits \
+             both sides. Access logs go to `/dev/null`.{load}"
+        ));
+    }
+
+    /// CPU time of several chains; differences to the first one, ratios to the one called `reference`.
+    pub fn chains(&mut self, title: &str, measured: &[Measured], reference: &str) {
+        self.paragraph(&format!("## {title}"));
+        let Some(floor) = measured.first() else { return };
+        let reference = measured.iter().find(|m| m.name == reference).unwrap_or(floor);
+        let against = format!("x {}", reference.name);
+        self.head(&["chain", "us per request", &format!("us above {}", floor.name), &against]);
+        for one in measured {
+            let cells = [
+                Summary::of(&one.micros).map(|s| s.show(1)),
+                Summary::of(&differences(&one.micros, &floor.micros)).map(|s| s.show(1)),
+                Summary::of(&ratios(&one.micros, &reference.micros)).map(|s| s.show(2)),
+            ];
+            let cells = cells.map(Option::unwrap_or_default);
+            self.row(&[&[one.name.clone()][..], &cells].concat());
+        }
+        self.line("");
+    }
+
+    /// Start-up and memory; the memory under load is taken from `loaded`, by name.
+    pub fn start_ups(&mut self, start_ups: &[StartUp], loaded: &[Measured]) {
+        self.paragraph("## Start-up and memory");
+        self.head(&["chain", "start to serving, ms", "RSS at start, MiB", "RSS after the load, MiB"]);
+        for one in start_ups {
+            let after = loaded.iter().find(|m| m.name == one.name).map(|m| format!("{:.1}", m.rss_mib));
+            self.row(&[one.name.clone(), one.millis.show(0), one.rss_mib.show(1), after.unwrap_or_default()]);
+        }
+        self.line("");
+    }
+
+    /// Sizes of modules, in bytes.
+    pub fn sizes(&mut self, sizes: &[(&str, u64)]) {
+        let mut text = String::from("Module size:");
+        for (index, (name, bytes)) in sizes.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{separator} {name} {:.0} KiB", *bytes as f64 / 1024.0);
+        }
+        self.paragraph(&format!("{text}."));
+    }
+
+    /// Cost of an increment, in nanoseconds.
+    pub fn increments(&mut self, native: Option<Summary>, in_envoy: Option<Summary>) {
+        self.paragraph("## One increment of a metric");
+        let show = |s: Option<Summary>| s.map_or("not measured".to_owned(), |s| format!("{} ns", s.show(1)));
+        self.paragraph(&format!(
+            "In Envoy's VM: {}. Natively: {}. Of the six that a successful request makes (bucket, sum and counter, for the gateway \
+             and for the service), in batches of 100,000 requests over 18 endpoints.",
+            show(in_envoy),
+            show(native)
+        ));
+    }
+
+    /// Memory over many requests.
+    pub fn soak(&mut self, soaked: &Soaked) {
+        self.paragraph("## Memory over requests that all differ");
+        self.paragraph(&format!(
+            "{} requests, each with a path and an X-Forwarded-For of its own; half match a route.",
+            soaked.requests
+        ));
+        self.head(&["requests so far", "RSS, MiB"]);
+        for (requests, mib) in &soaked.memory {
+            self.row(&[requests.to_string(), format!("{mib:.1}")]);
+        }
+        self.line("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(name: &str, micros: &[f64]) -> Measured {
+        Measured { name: name.to_owned(), micros: micros.to_vec(), rss_mib: 50.0 }
+    }
+
+    #[test]
+    fn chains_are_compared_round_by_round_with_the_floor_and_the_reference() {
+        let mut report = Report::default();
+        let all = [
+            measured("none", &[10.0, 100.0]),
+            measured("native", &[20.0, 110.0]),
+            measured("ours", &[22.0, 121.0]),
+        ];
+        report.chains("T", &all, "native");
+        let line = report.text().lines().find(|line| line.starts_with("| ours"));
+        assert_eq!(line, Some("| ours | 71.5 (22.0..121.0) | 16.5 (12.0..21.0) | 1.10 (1.10..1.10) |"));
+    }
+
+    #[test]
+    fn a_table_has_as_many_columns_in_every_line() {
+        let mut report = Report::default();
+        report.chains("T", &[measured("none", &[10.0])], "native");
+        let rows: Vec<_> = report.text().lines().filter(|line| line.starts_with('|')).collect();
+        let columns: Vec<_> = rows.iter().map(|row| row.matches('|').count()).collect();
+        assert_eq!(columns, [5, 5, 5]);
+    }
+
+    #[test]
+    fn what_was_not_measured_says_so() {
+        let mut report = Report::default();
+        report.increments(None, Some(Summary { min: 4.0, median: 5.0, max: 6.0 }));
+        assert!(
+            report.text().contains("VM: 5.0 (4.0..6.0) ns. Natively: not measured."),
+            "{}",
+            report.text()
+        );
+    }
+}
