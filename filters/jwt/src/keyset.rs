@@ -96,7 +96,7 @@ impl Skip {
 }
 
 /// A document that is no JWK Set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SetError {
     /// Not JSON, or a member twice.
     NotJson,

@@ -1,5 +1,5 @@
 /// Where a fetch goes: the pieces of an absolute http(s) URL that an Envoy callout needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// `:authority`.
     pub authority: String,

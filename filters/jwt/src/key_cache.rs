@@ -1,0 +1,353 @@
+//! The keys of one provider that fetches them: a state machine without I/O.
+//!
+//! Workers share two records in the host's shared data: a small one (who fetches until when, when it was last tried, how
+//! often it failed, which generation the keys are) which every worker reads on its tick, and the keys, read when their
+//! generation changes. A fetch needs the lease, taken by compare-and-swap, so one is in flight for the whole process. A
+//! lease ends by itself: a worker that dies with it delays the others, and no more.
+
+use crate::fetch::{FetchFrom, FetchPolicy};
+use crate::json::Json;
+use crate::keyset::{KeySet, SetError};
+use crate::record::{KeysRecord, Later as _, Status};
+use crate::{CallError, HttpCall, Target};
+use core::time::Duration;
+use portcullis_edge_core::Mono;
+use std::rc::Rc;
+
+/// Shared data of all workers, as the host offers it.
+pub trait KeyStore {
+    /// The value under `key` and its version.
+    fn get(&mut self, key: &str) -> Option<(Vec<u8>, u32)>;
+    /// Writes `value` if the version is still `version` (`None`: if there is no value). Returns whether it did.
+    fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool;
+}
+
+/// The fetching of one provider's keys, as one worker sees it.
+#[derive(Debug)]
+pub struct KeyCache {
+    policy: FetchPolicy,
+    status_key: String,
+    keys_key: String,
+    status: Status,
+    keys: Option<Held>,
+    flight: Option<Flight>,
+    next_id: u32,
+    /// Somebody met a key id that is not in the set.
+    wanted: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    set: Rc<KeySet>,
+    fetched: Mono,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    id: u32,
+    step: FlightStep,
+    /// When the host must have answered; after it the call counts as timed out.
+    until: Mono,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlightStep {
+    Discovery,
+    Keys,
+}
+
+/// What a poll or an answer led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The call to make now, with the id to answer under.
+    pub call: Option<(u32, HttpCall)>,
+    /// The keys are others than before: take [`KeyCache::keys`] anew.
+    pub changed: bool,
+    /// Whatever requests wait for should be asked again: a fetch has ended, here or at another worker.
+    pub settled: bool,
+    /// The fetch of this worker has failed.
+    pub failure: Option<FetchFailure>,
+}
+
+/// Why a fetch failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FetchFailure {
+    /// The call did not come through.
+    Call(CallError),
+    /// Another status than 200.
+    Status,
+    /// More bytes than allowed.
+    TooLarge,
+    /// The issuer's configuration is not JSON, names another issuer, or no usable `jwks_uri`.
+    Discovery,
+    /// The answer is no key set that can be used.
+    Set(SetError),
+}
+
+impl FetchFailure {
+    /// As a label and log value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call(CallError::NotSent) => "not_sent",
+            Self::Call(CallError::Reset) => "reset",
+            Self::Call(CallError::Timeout) => "timeout",
+            Self::Status => "status",
+            Self::TooLarge => "too_large",
+            Self::Discovery => "discovery",
+            Self::Set(error) => error.as_str(),
+        }
+    }
+}
+
+/// Facts for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// Time since the keys were fetched; nothing while there are none.
+    pub age: Option<Duration>,
+    /// Failures since the last success, of all workers.
+    pub failures_in_a_row: u32,
+    /// Keys that can be used.
+    pub keys: usize,
+}
+
+impl KeyCache {
+    /// The cache of the provider called `name`.
+    #[must_use]
+    pub fn new(name: &str, policy: &FetchPolicy) -> Self {
+        Self {
+            status: Status::new(policy.fingerprint()),
+            policy: policy.clone(),
+            status_key: format!("jwt.{name}.status"),
+            keys_key: format!("jwt.{name}.keys"),
+            keys: None,
+            flight: None,
+            next_id: 0,
+            wanted: false,
+        }
+    }
+
+    /// The keys, unless there are none or they are too old.
+    #[must_use]
+    pub fn keys(&self) -> Option<Rc<KeySet>> {
+        self.keys.as_ref().map(|held| Rc::clone(&held.set))
+    }
+
+    /// The largest answer, in bytes. A host that knows an answer's size can spare copying a larger one.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.policy.max_bytes
+    }
+
+    /// Facts for metrics.
+    #[must_use]
+    pub fn facts(&self, now: Mono) -> KeyFacts {
+        KeyFacts {
+            age: self.keys.as_ref().map(|held| now.since(held.fetched)),
+            failures_in_a_row: self.status.failures,
+            keys: self.keys.as_ref().map_or(0, |held| held.set.keys().len()),
+        }
+    }
+
+    /// To be called on every tick, and whenever [`KeyCache::may_wait`] said so: learns what other workers fetched, drops keys
+    /// that are too old, and starts a fetch that is due.
+    pub fn poll(&mut self, now: Mono, store: &mut dyn KeyStore) -> Step {
+        let mut step = Step::default();
+        let version = self.learn(store, &mut step);
+        self.drop_old(now, &mut step);
+        self.give_up(now, store, &mut step);
+        if self.flight.is_none() && self.is_due(now) && self.status.lease_until <= now {
+            step.call = self.start(now, store, version);
+        }
+        step
+    }
+
+    /// Whether a request should wait for keys: a fetch is in flight, or the next poll starts one. `unknown_key`: keys are
+    /// there, but not the one that the token names; then a fetch starts at most once in the policy's `cooldown`.
+    pub fn may_wait(&mut self, now: Mono, unknown_key: bool) -> bool {
+        self.wanted |= unknown_key && self.is_cooled(now);
+        self.flight.is_some() || self.status.lease_until > now || self.is_due(now)
+    }
+
+    /// The host's answer to the call `id`. Answers to calls that are over (late, twice) change nothing.
+    pub fn on_response(
+        &mut self,
+        id: u32,
+        status: u16,
+        body: &[u8],
+        now: Mono,
+        store: &mut dyn KeyStore,
+    ) -> Step {
+        let Some(flight) = self.flight.take_if(|flight| flight.id == id) else { return Step::default() };
+        if status != 200 {
+            return self.failed(FetchFailure::Status, now, store);
+        }
+        if body.len() > self.policy.max_bytes {
+            return self.failed(FetchFailure::TooLarge, now, store);
+        }
+        match flight.step {
+            FlightStep::Discovery => self.discovered(body, now, store),
+            FlightStep::Keys => self.fetched(body, now, store),
+        }
+    }
+
+    /// The host's word that the call `id` has no answer.
+    pub fn on_failure(&mut self, id: u32, error: CallError, now: Mono, store: &mut dyn KeyStore) -> Step {
+        match self.flight.take_if(|flight| flight.id == id) {
+            Some(_) => self.failed(FetchFailure::Call(error), now, store),
+            None => Step::default(),
+        }
+    }
+
+    /// The host's word that the answer to `id` is larger than [`KeyCache::max_bytes`].
+    pub fn on_too_large(&mut self, id: u32, now: Mono, store: &mut dyn KeyStore) -> Step {
+        match self.flight.take_if(|flight| flight.id == id) {
+            Some(_) => self.failed(FetchFailure::TooLarge, now, store),
+            None => Step::default(),
+        }
+    }
+
+    /// Reads what the workers share. Returns the record's version for the lease.
+    fn learn(&mut self, store: &mut dyn KeyStore, step: &mut Step) -> Option<u32> {
+        let (bytes, version) = store.get(&self.status_key)?;
+        let shared = Status::read(&bytes).filter(|shared| shared.fingerprint == self.status.fingerprint);
+        let Some(shared) = shared else { return Some(version) };
+        step.settled = shared.generation != self.status.generation || shared.failures != self.status.failures;
+        if shared.generation != self.status.generation {
+            step.changed = self.adopt(store);
+        }
+        self.status = shared;
+        Some(version)
+    }
+
+    /// Takes the keys that another worker fetched.
+    fn adopt(&mut self, store: &mut dyn KeyStore) -> bool {
+        let Some((bytes, _)) = store.get(&self.keys_key) else { return false };
+        let record = KeysRecord::read(&bytes).filter(|record| record.fingerprint == self.status.fingerprint);
+        let Some(record) = record else { return false };
+        let Ok(set) = KeySet::read(record.body, &self.policy.rules) else { return false };
+        self.keys = Some(Held { set: Rc::new(set), fetched: record.fetched });
+        self.wanted = false;
+        true
+    }
+
+    fn drop_old(&mut self, now: Mono, step: &mut Step) {
+        if self.keys.take_if(|held| now.since(held.fetched) > self.policy.max_age).is_some() {
+            step.changed = true;
+        }
+    }
+
+    /// A host that never answers must not hold the flight for ever.
+    fn give_up(&mut self, now: Mono, store: &mut dyn KeyStore, step: &mut Step) {
+        if self.flight.take_if(|flight| now >= flight.until).is_some() {
+            let failed = self.failed(FetchFailure::Call(CallError::Timeout), now, store);
+            *step = Step { changed: step.changed, ..failed };
+        }
+    }
+
+    /// Asked again after `learn`: another worker may just have fetched, and what it found is all there is.
+    fn is_due(&self, now: Mono) -> bool {
+        now >= self.status.next || self.wanted && self.is_cooled(now)
+    }
+
+    fn is_cooled(&self, now: Mono) -> bool {
+        !self.status.tried() || now >= self.status.attempted.plus(self.policy.cooldown)
+    }
+
+    fn start(
+        &mut self,
+        now: Mono,
+        store: &mut dyn KeyStore,
+        version: Option<u32>,
+    ) -> Option<(u32, HttpCall)> {
+        let lease_until = now.plus(self.policy.lease());
+        let taken = Status { lease_until, attempted: now, ..self.status };
+        if !store.swap(&self.status_key, &taken.write(), version) {
+            return None;
+        }
+        self.status = taken;
+        self.wanted = false;
+        Some(match &self.policy.from {
+            FetchFrom::Keys(target) => {
+                let target = target.clone();
+                self.call(FlightStep::Keys, &target, now)
+            }
+            FetchFrom::Issuer { at, .. } => {
+                let target = at.clone();
+                self.call(FlightStep::Discovery, &target, now)
+            }
+        })
+    }
+
+    fn call(&mut self, step: FlightStep, target: &Target, now: Mono) -> (u32, HttpCall) {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let until = now.plus(self.policy.timeout.saturating_add(FetchPolicy::GRACE));
+        self.flight = Some(Flight { id, step, until });
+        let cluster = match (step, &self.policy.from) {
+            (FlightStep::Keys, FetchFrom::Issuer { .. }) => self.policy.jwks_cluster.clone(),
+            _ => self.policy.cluster.clone(),
+        };
+        let headers = vec![
+            (":method", "GET".to_owned()),
+            (":authority", target.authority.clone()),
+            (":path", target.path.clone()),
+            ("accept", "application/json".to_owned()),
+        ];
+        (id, HttpCall { cluster, headers, body: Vec::new(), timeout: self.policy.timeout })
+    }
+
+    /// OpenID Connect Discovery 1.0 section 4.3: the document must name the very issuer that it was asked of.
+    fn discovered(&mut self, body: &[u8], now: Mono, store: &mut dyn KeyStore) -> Step {
+        let FetchFrom::Issuer { issuer, .. } = &self.policy.from else { return Step::default() };
+        let target = Json::parse(body).ok().and_then(|json| {
+            let text = |name| json.root().member(name).and_then(|value| value.text());
+            text("issuer").filter(|found| found == issuer)?;
+            Target::parse(text("jwks_uri")?)
+        });
+        match target {
+            Some(target) => Step { call: Some(self.call(FlightStep::Keys, &target, now)), ..Step::default() },
+            None => self.failed(FetchFailure::Discovery, now, store),
+        }
+    }
+
+    fn fetched(&mut self, body: &[u8], now: Mono, store: &mut dyn KeyStore) -> Step {
+        let set = KeySet::read(body, &self.policy.rules)
+            .and_then(|set| if set.keys().is_empty() { Err(SetError::NothingUsable) } else { Ok(set) });
+        let set = match set {
+            Ok(set) => set,
+            Err(error) => return self.failed(FetchFailure::Set(error), now, store),
+        };
+        let record = KeysRecord { fingerprint: self.status.fingerprint, fetched: now, body };
+        self.keys = Some(Held { set: Rc::new(set), fetched: now });
+        publish(store, &self.keys_key, &record.write());
+        let generation = self.status.generation.wrapping_add(1);
+        let next = now.plus(self.policy.refresh);
+        self.status = Status { lease_until: now, failures: 0, generation, next, ..self.status };
+        publish(store, &self.status_key, &self.status.write());
+        Step { changed: true, settled: true, ..Step::default() }
+    }
+
+    fn failed(&mut self, failure: FetchFailure, now: Mono, store: &mut dyn KeyStore) -> Step {
+        let failures = self.status.failures.saturating_add(1);
+        let next = now.plus(self.policy.backoff(failures));
+        self.status = Status { lease_until: now, failures, next, ..self.status };
+        publish(store, &self.status_key, &self.status.write());
+        Step { settled: true, failure: Some(failure), ..Step::default() }
+    }
+}
+
+/// Writes over whatever stands there: only the holder of the lease comes here. A swap that fails is somebody who thought the
+/// lease had ended; a few tries are enough, and the next fetch mends the rest.
+fn publish(store: &mut dyn KeyStore, key: &str, value: &[u8]) {
+    for _ in 0..4 {
+        let version = store.get(key).map(|(_, version)| version);
+        if store.swap(key, value, version) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "key_cache_tests.rs"]
+mod tests;

@@ -1,0 +1,332 @@
+use super::*;
+use crate::{Alg, SetRules};
+use std::collections::HashMap;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const SET: &[u8] =
+    br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const OTHER_SET: &[u8] =
+    br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+/// Shared data as Envoy keeps it, with swaps that can be made to fail.
+#[derive(Default)]
+struct Shared {
+    values: HashMap<String, (Vec<u8>, u32)>,
+    version: u32,
+    refuse_swaps: bool,
+}
+
+impl KeyStore for Shared {
+    fn get(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.values.get(key).cloned()
+    }
+
+    fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        if self.refuse_swaps || self.values.get(key).map(|(_, v)| *v) != version {
+            return false;
+        }
+        self.version += 1;
+        self.values.insert(key.to_owned(), (value.to_vec(), self.version));
+        true
+    }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The clock of the tests does not start at 0: no host's does.
+fn at(seconds: u64) -> Mono {
+    Mono(0).plus(secs(1_000 + seconds))
+}
+
+fn policy(from: FetchFrom) -> FetchPolicy {
+    let rules = SetRules {
+        algorithms: [Alg::EdDSA].into_iter().collect(),
+        max_keys: 4,
+        fetched: true,
+        min_secret: None,
+    };
+    FetchPolicy {
+        from,
+        cluster: "idp".to_owned(),
+        jwks_cluster: "keys".to_owned(),
+        refresh: secs(600),
+        timeout: secs(5),
+        retry: secs(2),
+        cooldown: secs(30),
+        max_age: secs(3600),
+        max_bytes: 1000,
+        rules,
+    }
+}
+
+fn worker() -> KeyCache {
+    KeyCache::new("main", &policy(FetchFrom::Keys(Target::parse("https://idp/keys").unwrap())))
+}
+
+fn start(worker: &mut KeyCache, now: u64, shared: &mut Shared) -> u32 {
+    worker.poll(at(now), shared).call.expect("a call").0
+}
+
+/// A worker that has fetched `SET` at 0.
+fn fetched(shared: &mut Shared) -> KeyCache {
+    let mut worker = worker();
+    let id = start(&mut worker, 0, shared);
+    assert!(worker.on_response(id, 200, SET, at(0), shared).changed);
+    worker
+}
+
+fn kids(worker: &KeyCache) -> Vec<String> {
+    let keys = worker.keys();
+    keys.iter().flat_map(|set| set.keys()).filter_map(|key| key.kid().map(str::to_owned)).collect()
+}
+
+#[test]
+fn keys_are_fetched_at_once_and_again_when_they_are_due() {
+    let shared = &mut Shared::default();
+    let mut worker = worker();
+    let (id, call) = worker.poll(at(0), shared).call.unwrap();
+    assert_eq!(call.cluster, "idp");
+    assert_eq!(call.timeout, secs(5));
+    assert!(call.headers.contains(&(":path", "/keys".to_owned())));
+    assert!(call.headers.contains(&(":authority", "idp".to_owned())));
+    assert_eq!(worker.keys().map(|_| ()), None);
+    let step = worker.on_response(id, 200, SET, at(1), shared);
+    assert_eq!(step, Step { changed: true, settled: true, ..Step::default() });
+    assert_eq!(kids(&worker), ["a"]);
+    assert_eq!(worker.poll(at(600), shared), Step::default());
+    let id = start(&mut worker, 601, shared);
+    worker.on_response(id, 200, OTHER_SET, at(602), shared);
+    assert_eq!(kids(&worker), ["b"]);
+}
+
+#[test]
+fn one_worker_fetches_for_all() {
+    let shared = &mut Shared::default();
+    let mut workers = [worker(), worker(), worker()];
+    let calls: Vec<_> = workers.iter_mut().map(|w| w.poll(at(0), shared).call).collect();
+    assert_eq!(calls.iter().filter(|call| call.is_some()).count(), 1);
+    for worker in &mut workers {
+        assert!(worker.poll(at(1), shared).call.is_none());
+        assert!(worker.may_wait(at(1), false), "a fetch is in flight somewhere");
+    }
+    workers[0].on_response(calls[0].as_ref().unwrap().0, 200, SET, at(2), shared);
+    for worker in &mut workers[1..] {
+        assert_eq!(worker.poll(at(3), shared), Step { changed: true, settled: true, ..Step::default() });
+        assert_eq!(kids(worker), ["a"]);
+        assert_eq!(worker.facts(at(10)).age, Some(secs(8)), "the age is the keys', not the reading's");
+    }
+}
+
+#[test]
+fn of_two_workers_that_see_no_lease_one_gets_it() {
+    let shared = &mut Shared::default();
+    let (mut a, mut b) = (worker(), worker());
+    // Both have read the shared record before either writes.
+    let version = b.learn(shared, &mut Step::default());
+    assert!(a.poll(at(0), shared).call.is_some());
+    assert!(b.start(at(0), shared, version).is_none());
+}
+
+#[test]
+fn a_thousand_waiting_requests_make_one_fetch_and_each_failure_is_told_once() {
+    let shared = &mut Shared::default();
+    let mut worker = worker();
+    let mut calls = Vec::new();
+    for _ in 0..1000 {
+        assert!(worker.may_wait(at(0), false));
+        calls.extend(worker.poll(at(0), shared).call);
+    }
+    assert_eq!(calls.len(), 1);
+    let step = worker.on_failure(calls[0].0, CallError::Reset, at(1), shared);
+    assert_eq!(step.failure, Some(FetchFailure::Call(CallError::Reset)));
+    assert!(step.settled);
+    assert!(!worker.may_wait(at(1), false), "until the next try nobody waits");
+    assert!(worker.may_wait(at(3), false));
+    let id = start(&mut worker, 3, shared);
+    assert!(worker.on_response(id, 200, SET, at(3), shared).changed, "the next success recovers");
+}
+
+#[test]
+fn failures_are_retried_ever_more_slowly_and_no_slower_than_a_refresh() {
+    let shared = &mut Shared::default();
+    let mut worker = worker();
+    let (mut now, mut waits) = (0, Vec::new());
+    for _ in 0..12 {
+        let id = start(&mut worker, now, shared);
+        worker.on_response(id, 500, b"", at(now), shared);
+        let wait = (1..).find(|wait| worker.is_due(at(now + wait))).unwrap();
+        waits.push(wait);
+        now += wait;
+    }
+    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]);
+}
+
+#[test]
+fn the_last_good_keys_stay_while_fetching_fails_until_they_are_too_old() {
+    let shared = &mut Shared::default();
+    let mut worker = fetched(shared);
+    let mut now = 600;
+    while now <= 3600 {
+        let step = worker.poll(at(now), shared);
+        if let Some((id, _)) = step.call {
+            worker.on_failure(id, CallError::Timeout, at(now), shared);
+        }
+        assert_eq!(kids(&worker), ["a"], "at {now}");
+        now += 1;
+    }
+    assert!(worker.facts(at(3600)).failures_in_a_row > 3);
+    assert!(worker.poll(at(3601), shared).changed);
+    assert_eq!(kids(&worker), [""; 0]);
+    assert_eq!(worker.facts(at(3601)).age, None);
+}
+
+#[test]
+fn an_unknown_key_id_causes_a_fetch_but_not_one_after_the_other() {
+    let shared = &mut Shared::default();
+    let mut worker = fetched(shared);
+    assert!(!worker.may_wait(at(29), true), "too soon after the last fetch");
+    assert!(worker.poll(at(29), shared).call.is_none());
+    assert!(worker.may_wait(at(30), true));
+    let id = start(&mut worker, 30, shared);
+    worker.on_response(id, 200, SET, at(31), shared);
+    // The key is still unknown; a flood of such tokens changes nothing until the cooldown is over.
+    let mut calls = 0;
+    for tenth in 310..600 {
+        let now = Mono(at(0).0 + tenth * 100_000_000);
+        assert!(!worker.may_wait(now, true), "{tenth}");
+        calls += usize::from(worker.poll(now, shared).call.is_some());
+    }
+    assert_eq!(calls, 0);
+    assert!(worker.may_wait(at(60), true));
+}
+
+#[test]
+fn the_cooldown_counts_for_all_workers() {
+    let shared = &mut Shared::default();
+    let mut a = fetched(shared);
+    let mut b = worker();
+    b.poll(at(1), shared);
+    assert!(a.may_wait(at(31), true));
+    let id = start(&mut a, 31, shared);
+    a.on_response(id, 200, OTHER_SET, at(31), shared);
+    // `b` has not heard of it and would fetch; its poll learns first.
+    assert!(b.may_wait(at(32), true));
+    let step = b.poll(at(32), shared);
+    assert_eq!((step.call, step.changed), (None, true));
+    assert_eq!(kids(&b), ["b"]);
+}
+
+#[test]
+fn answers_that_come_late_twice_or_to_nobody_change_nothing() {
+    let shared = &mut Shared::default();
+    let mut worker = worker();
+    assert_eq!(worker.on_response(7, 200, SET, at(0), shared), Step::default());
+    let id = start(&mut worker, 0, shared);
+    // The host says nothing at all.
+    let step = worker.poll(at(6), shared);
+    assert_eq!(step.failure, Some(FetchFailure::Call(CallError::Timeout)));
+    assert_eq!(worker.on_response(id, 200, SET, at(7), shared), Step::default());
+    let next = start(&mut worker, 9, shared);
+    assert_eq!(worker.on_response(id, 200, SET, at(9), shared), Step::default());
+    assert!(worker.on_response(next, 200, SET, at(9), shared).changed);
+    assert_eq!(worker.on_response(next, 200, OTHER_SET, at(9), shared), Step::default());
+    assert_eq!(worker.on_failure(next, CallError::Reset, at(9), shared), Step::default());
+    assert_eq!(kids(&worker), ["a"]);
+}
+
+#[test]
+fn a_worker_that_dies_with_the_lease_only_delays_the_others() {
+    let shared = &mut Shared::default();
+    let mut dead = worker();
+    start(&mut dead, 0, shared);
+    drop(dead);
+    let mut worker = worker();
+    assert!(worker.poll(at(11), shared).call.is_none());
+    assert!(worker.poll(at(12), shared).call.is_some());
+}
+
+#[test]
+fn what_is_no_usable_set_is_a_failure_and_keeps_the_keys() {
+    let too_many = format!(r#"{{"keys":[{}]}}"#, ["{}"; 5].join(","));
+    let published = br#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAAA"}]}"#;
+    let too_large = [SET, &[b' '; 1000]].concat();
+    let cases: [(u16, &[u8], FetchFailure); 9] = [
+        (500, SET, FetchFailure::Status),
+        (302, SET, FetchFailure::Status),
+        (204, b"", FetchFailure::Status),
+        (200, &too_large, FetchFailure::TooLarge),
+        (200, b"<html>", FetchFailure::Set(SetError::NotJson)),
+        (200, br#"{"keys":{}}"#, FetchFailure::Set(SetError::NoKeys)),
+        (200, br#"{"keys":[]}"#, FetchFailure::Set(SetError::NothingUsable)),
+        (200, published, FetchFailure::Set(SetError::NothingUsable)),
+        (200, too_many.as_bytes(), FetchFailure::Set(SetError::TooMany)),
+    ];
+    for (status, body, failure) in cases {
+        let shared = &mut Shared::default();
+        let mut worker = fetched(shared);
+        let id = start(&mut worker, 600, shared);
+        let step = worker.on_response(id, status, body, at(600), shared);
+        assert_eq!(step, Step { failure: Some(failure), settled: true, ..Step::default() });
+        assert_eq!(kids(&worker), ["a"], "{failure:?}");
+    }
+}
+
+#[test]
+fn discovery_finds_the_keys_of_the_very_issuer() {
+    let issuer = "https://idp/tenant";
+    let from = || FetchFrom::Issuer {
+        issuer: issuer.to_owned(),
+        at: Target::parse("https://idp/tenant/.well-known/openid-configuration").unwrap(),
+    };
+    let answer = |document: &str| {
+        let shared = &mut Shared::default();
+        let mut worker = KeyCache::new("main", &policy(from()));
+        let id = start(&mut worker, 0, shared);
+        worker.on_response(id, 200, document.as_bytes(), at(0), shared)
+    };
+    let good = answer(r#"{"issuer":"https://idp/tenant","jwks_uri":"https://cdn/k?v=1"}"#);
+    let (_, call) = good.call.unwrap();
+    assert_eq!(call.cluster, "keys");
+    assert!(call.headers.contains(&(":authority", "cdn".to_owned())));
+    assert!(call.headers.contains(&(":path", "/k?v=1".to_owned())));
+    for bad in [
+        r#"{"issuer":"https://idp/tenant/","jwks_uri":"https://cdn/k"}"#,
+        r#"{"issuer":"https://evil","jwks_uri":"https://cdn/k"}"#,
+        r#"{"jwks_uri":"https://cdn/k"}"#,
+        r#"{"issuer":"https://idp/tenant"}"#,
+        r#"{"issuer":"https://idp/tenant","jwks_uri":"file:///etc/passwd"}"#,
+        r#"{"issuer":"https://idp/tenant","issuer":"x","jwks_uri":"https://cdn/k"}"#,
+        "nonsense",
+    ] {
+        assert_eq!(answer(bad).failure, Some(FetchFailure::Discovery), "{bad}");
+    }
+}
+
+#[test]
+fn records_of_another_policy_or_garbage_are_not_believed() {
+    let shared = &mut Shared::default();
+    drop(fetched(shared));
+    let elsewhere = policy(FetchFrom::Keys(Target::parse("https://other/keys").unwrap()));
+    let mut worker = KeyCache::new("main", &elsewhere);
+    assert!(worker.poll(at(1), shared).call.is_some(), "its keys are elsewhere");
+    assert_eq!(kids(&worker), [""; 0]);
+    for garbage in [&b""[..], b"x", &[0xff; 40]] {
+        let shared = &mut Shared::default();
+        for key in ["jwt.main.status", "jwt.main.keys"] {
+            shared.swap(key, garbage, None);
+        }
+        let mut worker = self::worker();
+        let id = start(&mut worker, 0, shared);
+        assert!(worker.on_response(id, 200, SET, at(0), shared).changed, "{garbage:?}");
+    }
+}
+
+#[test]
+fn a_store_that_takes_nothing_means_no_fetch_and_no_crash() {
+    let shared = &mut Shared { refuse_swaps: true, ..Shared::default() };
+    let mut worker = worker();
+    assert_eq!(worker.poll(at(0), shared), Step::default());
+}
