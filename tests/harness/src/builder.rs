@@ -1,0 +1,393 @@
+//! The builder: a proxy, described.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::callout::Clusters;
+use crate::driver::{self, Options, Route, Target, World};
+use crate::process::Process;
+use crate::process::clock::Clock;
+use crate::vm::VmSettings;
+use crate::{Error, LoadedModule, LogLevel, Proxy, Upstream};
+
+/// Envoy's limit for the memory of a VM.
+const MEMORY_LIMIT: u64 = 1024 * 1024 * 1024;
+/// About two seconds of instructions: far beyond any callback that is not lost.
+const FUEL: u64 = 2_000_000_000;
+/// Envoy's default for `per_connection_buffer_limit_bytes`.
+const BUFFER_LIMIT: usize = 1024 * 1024;
+/// Envoy's default route timeout.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Envoy's default `stream_idle_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What becomes of requests while a plugin's VM is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// They are answered 503, for ever. Envoy's default.
+    #[default]
+    Closed,
+    /// They pass the plugin by, for ever.
+    Open,
+    /// They are answered 503 until the VM has been restarted, with a backoff.
+    Reload,
+}
+
+/// A plugin of the chain, described.
+#[derive(Clone)]
+pub struct Plugin {
+    source: Source,
+    name: String,
+    root_id: String,
+    vm_id: String,
+    vm_configuration: Vec<u8>,
+    configuration: Vec<u8>,
+    environment: Vec<(String, String)>,
+    policy: FailurePolicy,
+    allow_stop_iteration: bool,
+}
+
+#[derive(Clone)]
+enum Source {
+    File(PathBuf),
+    Loaded(LoadedModule),
+}
+
+impl Plugin {
+    /// A plugin from a module's file.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        let name = path.as_ref().file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Self::new(Source::File(path.as_ref().to_owned()), name.unwrap_or_default())
+    }
+
+    /// A plugin from a module that is loaded already; tests share one so as to compile it once.
+    pub fn loaded(module: &LoadedModule) -> Self {
+        Self::new(Source::Loaded(module.clone()), "plugin".into())
+    }
+
+    fn new(source: Source, name: String) -> Self {
+        Self {
+            source,
+            name,
+            root_id: String::new(),
+            vm_id: String::new(),
+            vm_configuration: Vec::new(),
+            configuration: Vec::new(),
+            environment: Vec::new(),
+            policy: FailurePolicy::default(),
+            allow_stop_iteration: false,
+        }
+    }
+
+    /// Name in messages and in the property `plugin_name`.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    /// Root id, by which a module tells its plugins apart.
+    pub fn root_id(mut self, root_id: &str) -> Self {
+        self.root_id = root_id.to_owned();
+        self
+    }
+
+    /// VM id: shared data and queues are shared among VMs of the same id.
+    pub fn vm_id(mut self, vm_id: &str) -> Self {
+        self.vm_id = vm_id.to_owned();
+        self
+    }
+
+    /// VM configuration.
+    pub fn vm_config(mut self, configuration: impl AsRef<[u8]>) -> Self {
+        self.vm_configuration = configuration.as_ref().to_vec();
+        self
+    }
+
+    /// Plugin configuration.
+    pub fn config(mut self, configuration: impl AsRef<[u8]>) -> Self {
+        self.configuration = configuration.as_ref().to_vec();
+        self
+    }
+
+    /// Adds an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Failure policy.
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Envoy's `allow_on_headers_stop_iteration`: a paused header phase lets the body callbacks go on.
+    pub fn allow_on_headers_stop_iteration(mut self, allow: bool) -> Self {
+        self.allow_stop_iteration = allow;
+        self
+    }
+}
+
+/// Describes a proxy.
+pub struct Builder {
+    plugins: Vec<Plugin>,
+    clusters: Clusters,
+    routes: Vec<Route>,
+    default_route: Option<String>,
+    workers: usize,
+    all_vms: bool,
+    interleave: bool,
+    seed: Option<u64>,
+    clock: Clock,
+    fuel: u64,
+    memory_limit: u64,
+    buffer_limit: usize,
+    route_timeout: Duration,
+    idle_timeout: Duration,
+    log_level: LogLevel,
+    access_log: Option<String>,
+    profile: bool,
+    properties: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            plugins: Vec::new(),
+            clusters: Clusters::default(),
+            routes: Vec::new(),
+            default_route: None,
+            workers: 1,
+            all_vms: true,
+            interleave: false,
+            seed: None,
+            clock: Clock::default(),
+            fuel: FUEL,
+            memory_limit: MEMORY_LIMIT,
+            buffer_limit: BUFFER_LIMIT,
+            route_timeout: ROUTE_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            log_level: LogLevel::Trace,
+            access_log: None,
+            profile: false,
+            properties: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a plugin from a module's file; the methods named like those of `Plugin` then speak of it.
+    pub fn module(self, path: impl AsRef<Path>) -> Self {
+        self.plugin(Plugin::file(path))
+    }
+
+    /// Adds a plugin to the end of the chain.
+    pub fn plugin(mut self, plugin: Plugin) -> Self {
+        self.plugins.push(plugin);
+        self
+    }
+
+    /// Configuration of the plugin added last.
+    pub fn config(self, configuration: impl AsRef<[u8]>) -> Self {
+        self.last(|plugin| plugin.config(configuration))
+    }
+
+    /// Name of the plugin added last.
+    pub fn name(self, name: &str) -> Self {
+        self.last(|plugin| plugin.name(name))
+    }
+
+    /// Failure policy of the plugin added last.
+    pub fn failure_policy(self, policy: FailurePolicy) -> Self {
+        self.last(|plugin| plugin.failure_policy(policy))
+    }
+
+    fn last(mut self, change: impl FnOnce(Plugin) -> Plugin) -> Self {
+        if let Some(plugin) = self.plugins.pop() {
+            self.plugins.push(change(plugin));
+        }
+        self
+    }
+
+    /// Adds a cluster. The first one also gets the requests that no route claims.
+    pub fn upstream(mut self, name: &str, upstream: impl Into<Upstream>) -> Self {
+        self.default_route.get_or_insert_with(|| name.to_owned());
+        self.clusters.insert(name, upstream.into());
+        self
+    }
+
+    /// Adds a cluster that only callouts use.
+    pub fn peer(mut self, name: &str, upstream: impl Into<Upstream>) -> Self {
+        self.clusters.insert(name, upstream.into());
+        self
+    }
+
+    /// Sends paths that begin so to a cluster.
+    pub fn route(mut self, prefix: &str, cluster: &str) -> Self {
+        self.routes.push(Route { prefix: prefix.into(), target: Target::Cluster(cluster.to_owned()) });
+        self
+    }
+
+    /// Answers paths that begin so without any upstream.
+    pub fn direct_response(mut self, prefix: &str, status: u16, body: impl AsRef<[u8]>) -> Self {
+        let target = Target::Direct { status, body: body.as_ref().to_vec() };
+        self.routes.push(Route { prefix: prefix.into(), target });
+        self
+    }
+
+    /// Number of worker threads, each with its own VM. 1 unless set.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Leaves out the VMs that Envoy runs beside the workers (base, canary, main thread): a quicker start.
+    pub fn only_worker_vms(mut self) -> Self {
+        self.all_vms = false;
+        self
+    }
+
+    /// Decides all that Envoy leaves to chance: the order of workers, random bytes, request ids.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Lets other workers run in the middle of callbacks, where those write shared data, as the seed decides.
+    pub fn interleaved(mut self, seed: u64) -> Self {
+        self.interleave = true;
+        self.seed(seed)
+    }
+
+    /// Wall clock at the start, as the time since 1970.
+    pub fn starting_at(mut self, unix: Duration) -> Self {
+        self.clock = Clock::starting_at(unix);
+        self
+    }
+
+    /// Fuel of each callback (about one unit an instruction); what uses it up is a `FailureKind::OutOfFuel`.
+    pub fn fuel(mut self, fuel: u64) -> Self {
+        self.fuel = fuel;
+        self
+    }
+
+    /// Bytes of memory that a VM may have. 1 GiB unless set.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// Bytes of body that filters may keep back. 1 MiB unless set.
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.buffer_limit = bytes;
+        self
+    }
+
+    /// How long upstreams of routes may take. 15 s unless set.
+    pub fn route_timeout(mut self, timeout: Duration) -> Self {
+        self.route_timeout = timeout;
+        self
+    }
+
+    /// How long nothing may happen on a stream. 5 min unless set.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Lines below this level are not kept, and `proxy_get_log_level` tells it. Trace unless set.
+    pub fn log_level(mut self, level: LogLevel) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// Envoy's access log format: each stream leaves a line in its `Outcome`.
+    pub fn access_log(mut self, format: &str) -> Self {
+        self.access_log = Some(format.to_owned());
+        self
+    }
+
+    /// Counts and times host calls, and counts fuel, for `Proxy::profile`.
+    pub fn profiled(mut self) -> Self {
+        self.profile = true;
+        self
+    }
+
+    /// A property that the harness does not know by itself (`node`, `metadata`, ...), as its serialized bytes.
+    pub fn property<S: AsRef<[u8]>>(
+        mut self,
+        path: impl IntoIterator<Item = S>,
+        value: impl AsRef<[u8]>,
+    ) -> Self {
+        let segments: Vec<Vec<u8>> = path.into_iter().map(|segment| segment.as_ref().to_vec()).collect();
+        self.properties.push((segments.join(&0), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Loads, starts and configures everything.
+    ///
+    /// # Errors
+    /// A module that does not load, a VM that does not start, a configuration that is refused.
+    pub fn build(mut self) -> Result<Proxy, Error> {
+        if self.workers == 0 {
+            return Err(Error::Setup("a proxy needs at least one worker".into()));
+        }
+        let chain =
+            self.plugins.drain(..).map(|plugin| load(plugin, self.fuel, self.memory_limit, self.profile));
+        let chain = chain.collect::<Result<Vec<_>, Error>>()?;
+        if let Some(cluster) = self.default_route.take() {
+            self.routes.push(Route { prefix: Vec::new(), target: Target::Cluster(cluster) });
+        }
+        let process = Rc::new(Process::new(self.clock, self.seed, std::mem::take(&mut self.clusters)));
+        process.log_level.set(self.log_level);
+        process.properties.borrow_mut().extend(self.properties.drain(..));
+        let world = World::new(process, self.options(), chain);
+        world.start()?;
+        Ok(Proxy::around(world))
+    }
+
+    fn options(self) -> Options {
+        Options {
+            workers: self.workers,
+            all_vms: self.all_vms,
+            interleave: self.interleave,
+            buffer_limit: self.buffer_limit,
+            route_timeout: self.route_timeout,
+            idle_timeout: self.idle_timeout,
+            routes: self.routes,
+            access_log: self.access_log,
+            local_address: "127.0.0.1:8080".into(),
+        }
+    }
+}
+
+fn load(plugin: Plugin, fuel: u64, memory_limit: u64, profile: bool) -> Result<driver::Plugin, Error> {
+    let module = match plugin.source {
+        Source::File(path) => LoadedModule::from_file(path)?,
+        Source::Loaded(module) => module,
+    };
+    if module.initial_memory > memory_limit {
+        let asked = module.initial_memory;
+        return Err(crate::LoadError::MemoryTooLarge { asked, limit: memory_limit }.into());
+    }
+    let settings = VmSettings {
+        vm_id: plugin.vm_id,
+        configuration: plugin.vm_configuration,
+        environment: plugin.environment,
+        memory_limit,
+        fuel,
+        profile,
+    };
+    Ok(driver::Plugin {
+        module,
+        settings: Rc::new(settings),
+        name: plugin.name,
+        root_id: plugin.root_id,
+        policy: plugin.policy,
+        allow_stop_iteration: plugin.allow_stop_iteration,
+        configuration: plugin.configuration.into(),
+        generation: Default::default(),
+        instances: Default::default(),
+    })
+}

@@ -1,0 +1,314 @@
+//! The event loop.
+
+use std::rc::Rc;
+
+use super::World;
+use crate::callout::{CallResult, GrpcStep};
+use crate::host::schedule_tick;
+use crate::message::{Part, Request, open_ended, parts};
+use crate::process::events::{Event, WorkerId};
+use crate::stream::info::StreamInfo;
+use crate::stream::{Direction, Half, LocalReply, Slot, Stream, StreamId, StreamRef};
+use crate::vm::context::{BodyView, Context};
+use crate::vm::{Vm, VmId};
+
+impl World {
+    /// Lets a client open a stream. Nothing of it has arrived yet; events bring it part by part.
+    pub fn open(&self, request: Request, worker: WorkerId) -> StreamRef {
+        let id = StreamId(self.next_stream.get());
+        self.next_stream.set(id.0 + 1);
+        let stream = Rc::new(std::cell::RefCell::new(self.new_stream(id, worker, request)));
+        self.streams.borrow_mut().insert(id, stream.clone());
+        let now = self.process.clock.get().mono;
+        self.process.events.borrow_mut().push(now, worker, Event::Client { stream: id });
+        stream
+    }
+
+    fn new_stream(&self, id: StreamId, worker: WorkerId, request: Request) -> Stream {
+        let mut headers = request.headers;
+        if !request.raw && !headers.is_empty() {
+            headers.add(b"x-forwarded-proto", b"http");
+            let request_id = self.process.rng.borrow_mut().uuid();
+            if !headers.contains("x-request-id") {
+                headers.add(b"x-request-id", request_id.as_bytes());
+            }
+        }
+        let info = StreamInfo {
+            protocol: request.protocol.into(),
+            peer: request.peer,
+            local: self.options.local_address.clone(),
+            connection_id: id.0,
+            ..StreamInfo::default()
+        };
+        let parts = parts(headers, request.chunks, request.trailers, request.ends_with_data);
+        let to_come = if request.unfinished { open_ended(parts) } else { parts }.into();
+        Stream {
+            id,
+            worker,
+            filters: Vec::new(),
+            request: Half { to_come, ..Half::default() },
+            response: Half::default(),
+            info,
+            router: Default::default(),
+            client: Default::default(),
+            prepared: None,
+            reset_asked: false,
+            depth: 0,
+            finished: false,
+            access_log: Vec::new(),
+            last_activity: 0,
+        }
+    }
+
+    /// Handles events up to an instant of monotonic time, and moves the clock there.
+    pub fn run_until(&self, until: u64) {
+        while self.step(until) {}
+        self.process.clock.set(self.process.clock.get().moved_to(until));
+    }
+
+    /// Handles the next event that is due by then; false if there is none.
+    pub fn step(&self, until: u64) -> bool {
+        let Some((time, worker, event)) = self.process.events.borrow_mut().pop(until) else { return false };
+        self.process.clock.set(self.process.clock.get().moved_to(time));
+        self.dispatch(worker, event);
+        true
+    }
+
+    pub(super) fn dispatch(&self, _worker: WorkerId, event: Event) {
+        match event {
+            Event::Client { stream } => self.with_stream(stream, Self::client_event),
+            Event::Upstream { stream } => self.with_stream(stream, Self::upstream_event),
+            Event::RouteTimeout { stream } => self.with_stream(stream, Self::route_timeout),
+            Event::Idle { stream } => self.with_stream(stream, Self::idle_event),
+            Event::HttpCall { vm, root, token, result } => self.http_call_event(vm, root, token, result),
+            Event::Grpc { vm, root, token, step } => self.grpc_event(vm, root, token, step),
+            Event::Tick { vm, root, generation } => self.tick_event(vm, root, generation),
+            Event::QueueReady { vm, root, queue } => {
+                self.on_vm(vm, |vm| {
+                    let exports = vm.exports.clone();
+                    if vm.context(root).is_some() {
+                        vm.call(root, "proxy_on_queue_ready", exports.queue_ready.as_ref(), (root, queue));
+                    }
+                });
+            }
+        }
+    }
+
+    fn with_stream(&self, id: StreamId, run: impl FnOnce(&World, &StreamRef)) {
+        let stream = self.streams.borrow().get(&id).cloned();
+        let now = self.process.clock.get().mono;
+        if let Some(stream) = stream {
+            if stream.borrow().finished {
+                return;
+            }
+            run(self, &stream);
+            stream.borrow_mut().last_activity = now;
+        }
+    }
+
+    /// The client's next part arrives.
+    fn client_event(&self, stream: &StreamRef) {
+        let Some(part) = stream.borrow_mut().request.to_come.pop_front() else { return };
+        let more = !stream.borrow().request.to_come.is_empty();
+        self.request_part(stream, part);
+        let stream = stream.borrow();
+        if more && !stream.finished {
+            let now = self.process.clock.get().mono;
+            self.process.events.borrow_mut().push(now, stream.worker, Event::Client { stream: stream.id });
+        }
+    }
+
+    pub fn request_part(&self, stream: &StreamRef, part: Part) {
+        let way = Direction::Request;
+        match part {
+            Part::Headers { headers, end } => {
+                self.begin(stream, headers, end);
+                self.pass_headers(stream, way, 0, end);
+            }
+            Part::Data { bytes, end } => {
+                self.note_request(stream, bytes.len(), end);
+                if !self.is_over(stream, way) {
+                    stream.borrow_mut().request.chunk = bytes;
+                    self.pass_data(stream, way, 0, BodyView::Chunk, end);
+                }
+            }
+            Part::Trailers(trailers) => {
+                self.note_request(stream, 0, true);
+                stream.borrow_mut().request.trailers = Some(trailers);
+                self.pass_trailers(stream, way, 0);
+            }
+            Part::Reset => {
+                {
+                    let mut stream = stream.borrow_mut();
+                    stream.info.flags |= 0x4000;
+                    stream.info.details = Some("downstream_remote_disconnect".into());
+                }
+                self.reset(stream);
+            }
+        }
+    }
+
+    fn note_request(&self, stream: &StreamRef, bytes: usize, end: bool) {
+        let mut stream = stream.borrow_mut();
+        stream.info.bytes_received += bytes as u64;
+        if end {
+            stream.request.complete = true;
+            stream.info.request_end_mono = Some(self.process.clock.get().mono);
+        }
+    }
+
+    /// The filter chain is made when the headers are there.
+    fn begin(&self, stream: &StreamRef, headers: crate::HeaderMap, end: bool) {
+        let worker = stream.borrow().worker;
+        self.chain.iter().for_each(|plugin| self.recover(plugin, worker));
+        let filters = (0..self.chain.len()).map(|index| self.new_filter(index, worker, stream)).collect();
+        let clock = self.process.clock.get();
+        let mut stream = stream.borrow_mut();
+        stream.filters = filters;
+        stream.request.headers = Some(headers);
+        stream.request.complete = end;
+        (stream.info.start_wall, stream.info.start_mono) = (clock.wall, clock.mono);
+        stream.last_activity = clock.mono;
+        let idle = self.process.after(self.options.idle_timeout);
+        self.process.events.borrow_mut().push(idle, worker, Event::Idle { stream: stream.id });
+    }
+
+    fn new_filter(&self, index: usize, worker: WorkerId, stream: &StreamRef) -> Slot {
+        let instance = self.chain[index].instances.borrow().get(&worker).copied();
+        let made = instance.and_then(|instance| {
+            let context = self.on_vm(instance.vm, |vm| new_context(vm, instance.root, stream))??;
+            Some((instance.vm, context))
+        });
+        Slot {
+            plugin: index,
+            vm: made.map(|(vm, _)| vm),
+            context: made.map(|(_, context)| context).unwrap_or(0),
+            request: Default::default(),
+            response: Default::default(),
+        }
+    }
+
+    /// Nothing has moved for too long: 408 to a client that has not finished, 504 else.
+    fn idle_event(&self, stream: &StreamRef) {
+        let (id, worker, last, complete, begun) = {
+            let s = stream.borrow();
+            (s.id, s.worker, s.last_activity, s.request.complete, s.client.headers.is_some())
+        };
+        let due = last.saturating_add(crate::process::clock::nanos(self.options.idle_timeout));
+        if due > self.process.clock.get().mono {
+            return self.process.events.borrow_mut().push(due, worker, Event::Idle { stream: id });
+        }
+        stream.borrow_mut().info.flags |= 0x10000;
+        if begun {
+            return self.reset(stream);
+        }
+        let status = if complete { 504 } else { 408 };
+        self.prepare_reply(
+            stream,
+            LocalReply {
+                status,
+                body: b"stream timeout".to_vec(),
+                headers: Vec::new(),
+                grpc: None,
+                details: "stream_idle_timeout".into(),
+            },
+        );
+    }
+
+    fn tick_event(&self, vm: VmId, root: u32, generation: u64) {
+        self.on_vm(vm, |vm| {
+            let exports = vm.exports.clone();
+            if vm.data().timers.get(&root).is_none_or(|timer| timer.generation != generation) || vm.failed {
+                return;
+            }
+            vm.call(root, "proxy_on_tick", exports.tick.as_ref(), root);
+            if vm.data().timers.get(&root).is_some_and(|timer| timer.generation == generation) {
+                schedule_tick(vm.data(), root);
+            }
+        });
+    }
+
+    fn http_call_event(&self, vm: VmId, root: u32, token: u32, result: CallResult) {
+        self.on_vm(vm, |vm| {
+            if vm.data().http_calls.remove(&token).is_some() {
+                http_call_response(vm, root, token, result);
+            }
+        });
+    }
+
+    fn grpc_event(&self, vm: VmId, root: u32, token: u32, step: GrpcStep) {
+        self.on_vm(vm, |vm| {
+            let data = vm.data();
+            let known = data.grpc_calls.contains_key(&token) || data.grpc_streams.contains_key(&token);
+            if known && vm.context(root).is_some() {
+                grpc_step(vm, root, token, step);
+            }
+        });
+    }
+}
+
+fn new_context(vm: &mut Vm, root: u32, stream: &StreamRef) -> Option<u32> {
+    let parent = vm.context(root)?;
+    parent.root.streams += 1;
+    let plugin = parent.plugin.clone();
+    Some(vm.data().add_context(Context::stream(root, plugin, stream.clone())))
+}
+
+fn http_call_response(vm: &mut Vm, root: u32, token: u32, result: CallResult) {
+    let exports = vm.exports.clone();
+    let Some(context) = vm.context(root) else { return };
+    let (headers, body, trailers) = match result {
+        CallResult::Answer(response) => {
+            let trailers = response.trailers.as_ref().map(|trailers| trailers.len()).unwrap_or(0);
+            let sizes = (response.headers.len(), response.body.len(), trailers);
+            context.root.response = Some(response);
+            sizes
+        }
+        CallResult::Reset => {
+            context.status = (crate::Status::BrokenConnection as u32, "reset".into());
+            (0, 0, 0)
+        }
+    };
+    let params = (root, token, headers as u32, body as u32, trailers as u32);
+    vm.call(root, "proxy_on_http_call_response", exports.http_call_response.as_ref(), params);
+    if let Some(context) = vm.context(root) {
+        context.root.response = None;
+        context.status.1.clear();
+    }
+}
+
+fn grpc_step(vm: &mut Vm, root: u32, token: u32, step: GrpcStep) {
+    let exports = vm.exports.clone();
+    let Some(context) = vm.context(root) else { return };
+    match step {
+        GrpcStep::Initial(metadata) => {
+            let count = metadata.len() as u32;
+            context.root.grpc_initial = Some(metadata);
+            let name = "proxy_on_grpc_receive_initial_metadata";
+            vm.call(root, name, exports.grpc_initial.as_ref(), (root, token, count));
+        }
+        GrpcStep::Message(message) => {
+            let size = message.len() as u32;
+            context.root.grpc_message = Some(message);
+            vm.call(root, "proxy_on_grpc_receive", exports.grpc_receive.as_ref(), (root, token, size));
+            vm.data().grpc_calls.remove(&token);
+        }
+        GrpcStep::Trailing(metadata) => {
+            let count = metadata.len() as u32;
+            context.root.grpc_trailing = Some(metadata);
+            let name = "proxy_on_grpc_receive_trailing_metadata";
+            vm.call(root, name, exports.grpc_trailing.as_ref(), (root, token, count));
+        }
+        GrpcStep::Close { code, message } => {
+            context.status = (code, message);
+            vm.call(root, "proxy_on_grpc_close", exports.grpc_close.as_ref(), (root, token, code));
+            vm.data().grpc_calls.remove(&token);
+            vm.data().grpc_streams.remove(&token);
+        }
+    }
+    if let Some(context) = vm.context(root) {
+        (context.root.grpc_initial, context.root.grpc_message, context.root.grpc_trailing) =
+            (None, None, None);
+        context.status.1.clear();
+    }
+}

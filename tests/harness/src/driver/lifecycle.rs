@@ -1,0 +1,258 @@
+//! VMs and plugins: start, configuration, reload, recovery, shutdown.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Instance, Plugin, World};
+use crate::process::events::WorkerId;
+use crate::vm::context::{Context, PluginInfo};
+use crate::vm::{Vm, VmData, VmId};
+use crate::{Error, Failure, FailurePolicy};
+
+/// Envoy's shortest wait before it restarts a failed VM; the longest is half as much again.
+const RELOAD_BACKOFF: Duration = Duration::from_secs(1);
+
+impl World {
+    /// Starts every plugin as Envoy does: on the base VM, on a canary, on the main thread, on each worker.
+    ///
+    /// # Errors
+    /// Whatever keeps a VM from starting or a plugin from accepting its configuration.
+    pub fn start(&self) -> Result<(), Error> {
+        (0..self.chain.len()).try_for_each(|index| self.start_plugin(index))
+    }
+
+    fn start_plugin(&self, index: usize) -> Result<(), Error> {
+        let plugin = &self.chain[index];
+        let workers = self.options.workers;
+        if self.options.all_vms && !self.chain[..index].iter().any(|other| same_vm(other, plugin)) {
+            self.discard(self.new_vm(plugin, workers + 2, true)?);
+        }
+        self.try_out(plugin)?;
+        let main = self.options.all_vms.then_some(workers);
+        main.into_iter().chain(0..workers).try_for_each(|worker| self.start_on(plugin, worker))
+    }
+
+    /// The canary: a VM of its own that shows whether the plugin accepts its configuration.
+    fn try_out(&self, plugin: &Plugin) -> Result<(), Error> {
+        if !self.options.all_vms {
+            return Ok(());
+        }
+        let vm = self.new_vm(plugin, self.options.workers + 1, true)?;
+        let result = self.start_root(plugin, vm);
+        self.discard(vm);
+        result.map(|_| ())
+    }
+
+    fn start_on(&self, plugin: &Plugin, worker: WorkerId) -> Result<(), Error> {
+        let vm = match self.shared_vm(plugin, worker) {
+            Some(vm) => vm,
+            None => self.new_vm(plugin, worker, false)?,
+        };
+        let root = self.start_root(plugin, vm)?;
+        plugin.instances.borrow_mut().insert(worker, Instance { vm, root, reload_at: 0 });
+        Ok(())
+    }
+
+    /// Plugins with the same module, `vm_id` and VM configuration share the VM of a worker.
+    fn shared_vm(&self, plugin: &Plugin, worker: WorkerId) -> Option<VmId> {
+        let others = self.chain.iter().filter(|other| same_vm(other, plugin));
+        let mut vms =
+            others.filter_map(|other| other.instances.borrow().get(&worker).map(|instance| instance.vm));
+        vms.find(|vm| self.vm(*vm).is_some_and(|vm| !vm.borrow().failed))
+    }
+
+    fn new_vm(&self, plugin: &Plugin, worker: WorkerId, ephemeral: bool) -> Result<VmId, Error> {
+        let id = VmId(self.vm_workers.borrow().len());
+        let mut data =
+            VmData::new(self.process.clone(), self.me.clone(), plugin.settings.clone(), plugin.module.abi());
+        (data.id, data.worker, data.ephemeral) = (id, worker, ephemeral);
+        let vm = Vm::start(&plugin.module, data, self.vm_name(worker))
+            .map_err(|failure| named(failure, plugin))?;
+        self.vm_workers.borrow_mut().insert(id, worker);
+        self.vms.borrow_mut().insert(id, Rc::new(std::cell::RefCell::new(vm)));
+        Ok(id)
+    }
+
+    fn vm_name(&self, worker: WorkerId) -> String {
+        match worker.checked_sub(self.options.workers) {
+            None => format!("worker {worker}"),
+            Some(0) => "main thread".into(),
+            Some(1) => "canary".into(),
+            Some(_) => "base".into(),
+        }
+    }
+
+    fn discard(&self, vm: VmId) {
+        self.vms.borrow_mut().remove(&vm);
+    }
+
+    /// Makes a root context: `proxy_on_context_create`, `proxy_on_vm_start`, `proxy_on_configure`.
+    fn start_root(&self, plugin: &Plugin, vm: VmId) -> Result<u32, Error> {
+        let logged = self.process.logs.borrow().len();
+        let info = Rc::new(PluginInfo {
+            name: plugin.name.clone(),
+            root_id: plugin.root_id.clone(),
+            configuration: plugin.configuration.borrow().clone(),
+        });
+        let started = self.on_vm(vm, |vm| start_vm(vm, info)).ok_or_else(|| gone(plugin))??;
+        if !started.1 {
+            return Err(Error::VmStartRefused { plugin: plugin.name.clone(), logs: self.logs_since(logged) });
+        }
+        let accepted = self.on_vm(vm, |vm| configure(vm, started.0)).ok_or_else(|| gone(plugin))??;
+        if !accepted {
+            return Err(Error::ConfigurationRefused {
+                plugin: plugin.name.clone(),
+                logs: self.logs_since(logged),
+            });
+        }
+        Ok(started.0)
+    }
+
+    fn logs_since(&self, from: usize) -> Vec<String> {
+        self.process.logs.borrow()[from..].iter().map(|line| line.message.clone()).collect()
+    }
+
+    /// Gives a plugin a new configuration. If any VM refuses it, the old one stays in force everywhere.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn reload(&self, index: usize, configuration: Vec<u8>) -> Result<(), Error> {
+        let plugin = &self.chain[index];
+        let old = plugin.configuration.replace(configuration);
+        if let Err(error) = self.try_out(plugin) {
+            plugin.configuration.replace(old);
+            return Err(error);
+        }
+        plugin.generation.set(plugin.generation.get() + 1);
+        let before = plugin.instances.borrow().clone();
+        let main = self.options.all_vms.then_some(self.options.workers);
+        let started = main
+            .into_iter()
+            .chain(0..self.options.workers)
+            .try_for_each(|worker| self.start_on(plugin, worker));
+        before.values().for_each(|instance| self.close_root(*instance));
+        started
+    }
+
+    /// Restarts a plugin whose VM has failed, if its policy says so and the time has come.
+    pub fn recover(&self, plugin: &Plugin, worker: WorkerId) {
+        let Some(instance) = plugin.instances.borrow().get(&worker).copied() else { return };
+        let failed = self.vm(instance.vm).is_none_or(|vm| vm.borrow().failed);
+        let now = self.process.clock.get().mono;
+        if plugin.policy != FailurePolicy::Reload || !failed || now < instance.reload_at {
+            return;
+        }
+        let restarted = self.start_on(plugin, worker);
+        let next = now + self.reload_backoff();
+        if let Some(instance) = plugin.instances.borrow_mut().get_mut(&worker) {
+            instance.reload_at = next;
+        }
+        if restarted.is_ok() {
+            self.discard(instance.vm);
+        }
+    }
+
+    fn reload_backoff(&self) -> u64 {
+        let base = RELOAD_BACKOFF.as_nanos() as u64;
+        base + self.process.rng.borrow_mut().next() % (base / 2)
+    }
+
+    /// A plugin is gone from the configuration; its root ends with its last stream.
+    fn close_root(&self, instance: Instance) {
+        let idle = self.on_vm(instance.vm, |vm| {
+            let Some(context) = vm.context(instance.root) else { return false };
+            context.root.closing = true;
+            context.root.streams == 0
+        });
+        if idle == Some(true) {
+            self.end_root(instance.vm, instance.root);
+        }
+    }
+
+    /// `proxy_on_done`, and `proxy_on_delete` at once unless the plugin wants to finish something first.
+    pub fn end_root(&self, vm: VmId, root: u32) {
+        let done = self.on_vm(vm, |vm| {
+            let exports = vm.exports.clone();
+            let done =
+                vm.call(root, "proxy_on_done", exports.done.as_ref(), root).is_none_or(|done| done != 0);
+            if let Some(context) = vm.context(root) {
+                context.root.done_pending = !done;
+            }
+            done
+        });
+        if done == Some(true) {
+            self.delete_root(vm, root);
+        }
+    }
+
+    pub fn delete_root(&self, vm: VmId, root: u32) {
+        self.on_vm(vm, |vm| {
+            let exports = vm.exports.clone();
+            vm.call(root, "proxy_on_delete", exports.delete.as_ref(), root);
+            vm.data().contexts.remove(&root);
+            vm.data().timers.remove(&root);
+        });
+    }
+
+    /// Ends every root, as at the shutdown of the process.
+    pub fn shut_down(&self) {
+        for plugin in &self.chain {
+            let instances: Vec<Instance> = plugin.instances.borrow().values().copied().collect();
+            instances.into_iter().for_each(|instance| self.end_root(instance.vm, instance.root));
+        }
+    }
+}
+
+fn same_vm(a: &Plugin, b: &Plugin) -> bool {
+    a.module.key == b.module.key
+        && a.settings.vm_id == b.settings.vm_id
+        && a.settings.configuration == b.settings.configuration
+}
+
+fn named(mut failure: Box<Failure>, plugin: &Plugin) -> Error {
+    failure.plugin = plugin.name.clone();
+    failure.into()
+}
+
+fn gone(plugin: &Plugin) -> Error {
+    Error::Setup(format!("the VM of plugin {} is gone", plugin.name))
+}
+
+/// The new root's id, and whether the VM started.
+fn start_vm(vm: &mut Vm, info: Rc<PluginInfo>) -> Result<(u32, bool), Box<Failure>> {
+    let exports = vm.exports.clone();
+    let root = vm.data().add_context(Context::root(info));
+    let size = vm.data().settings.configuration.len() as u32;
+    set_configuring(vm, root, true);
+    vm.call(root, "proxy_on_context_create", exports.context_create.as_ref(), (root, 0));
+    set_configuring(vm, root, false);
+    if let Some(context) = vm.context(root) {
+        context.created = true;
+    }
+    let started =
+        vm.call(root, "proxy_on_vm_start", exports.vm_start.as_ref(), (root, size)).is_none_or(|ok| ok != 0);
+    alive(vm)?;
+    Ok((root, started))
+}
+
+fn configure(vm: &mut Vm, root: u32) -> Result<bool, Box<Failure>> {
+    let exports = vm.exports.clone();
+    let size = vm.plugin(root).configuration.len() as u32;
+    set_configuring(vm, root, true);
+    let accepted = vm
+        .call(root, "proxy_on_configure", exports.configure.as_ref(), (root, size))
+        .is_none_or(|ok| ok != 0);
+    set_configuring(vm, root, false);
+    alive(vm)?;
+    Ok(accepted)
+}
+
+fn set_configuring(vm: &mut Vm, root: u32, on: bool) {
+    if let Some(context) = vm.context(root) {
+        context.root.configuring = on;
+    }
+}
+
+fn alive(vm: &mut Vm) -> Result<(), Box<Failure>> {
+    if vm.failed { Err(Box::new(vm.last_failure())) } else { Ok(()) }
+}

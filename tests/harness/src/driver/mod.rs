@@ -1,0 +1,166 @@
+//! The proxy around the modules: workers, VMs, streams, and the event loop that moves them.
+//!
+//! Everything runs on one thread. A VM is borrowed while one of its callbacks runs; what the callback asked for
+//! (`Action`s) is carried out after it has returned, as in Envoy. While a callback of one worker runs, callbacks of
+//! *other* workers may run nested in it: that is how races over shared data come about, at the seed's choice.
+
+mod access_log;
+mod dispatch;
+mod filters;
+mod finish;
+mod flow;
+mod lifecycle;
+mod reply;
+mod router;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use crate::process::Process;
+use crate::process::events::WorkerId;
+use crate::stream::{StreamId, StreamRef};
+use crate::vm::{Action, Vm, VmId, VmRef, VmSettings};
+use crate::{FailurePolicy, LoadedModule};
+
+/// What the builder decided about the proxy as a whole.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub workers: usize,
+    /// Also run the VMs that Envoy only tries configurations with, and the main thread's.
+    pub all_vms: bool,
+    pub interleave: bool,
+    pub buffer_limit: usize,
+    pub route_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub routes: Vec<Route>,
+    pub access_log: Option<String>,
+    pub local_address: String,
+}
+
+/// Where requests go; the first whose prefix fits.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub prefix: Vec<u8>,
+    pub target: Target,
+}
+
+#[derive(Debug)]
+pub(crate) enum Target {
+    Cluster(String),
+    Direct { status: u16, body: Vec<u8> },
+}
+
+/// A plugin of the chain.
+pub(crate) struct Plugin {
+    pub module: LoadedModule,
+    pub settings: Rc<VmSettings>,
+    pub name: String,
+    pub root_id: String,
+    pub policy: FailurePolicy,
+    pub allow_stop_iteration: bool,
+    pub configuration: RefCell<Vec<u8>>,
+    /// Counts reloads: another configuration is another root context.
+    pub generation: Cell<u64>,
+    /// Where the plugin runs, by worker.
+    pub instances: RefCell<BTreeMap<WorkerId, Instance>>,
+}
+
+/// A plugin in the VM of one worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instance {
+    pub vm: VmId,
+    pub root: u32,
+    /// Not reloaded again before this instant.
+    pub reload_at: u64,
+}
+
+/// The proxy.
+pub(crate) struct World {
+    pub process: Rc<Process>,
+    pub options: Options,
+    pub chain: Vec<Plugin>,
+    me: Weak<World>,
+    vms: RefCell<BTreeMap<VmId, VmRef>>,
+    vm_workers: RefCell<BTreeMap<VmId, WorkerId>>,
+    pub streams: RefCell<BTreeMap<StreamId, StreamRef>>,
+    next_stream: Cell<u64>,
+    running: RefCell<BTreeSet<WorkerId>>,
+}
+
+impl World {
+    pub fn new(process: Rc<Process>, options: Options, chain: Vec<Plugin>) -> Rc<World> {
+        Rc::new_cyclic(|me| World {
+            process,
+            options,
+            chain,
+            me: me.clone(),
+            vms: RefCell::default(),
+            vm_workers: RefCell::default(),
+            streams: RefCell::default(),
+            next_stream: Cell::new(0),
+            running: RefCell::default(),
+        })
+    }
+
+    pub fn vm(&self, id: VmId) -> Option<VmRef> {
+        self.vms.borrow().get(&id).cloned()
+    }
+
+    pub fn vms(&self) -> Vec<VmRef> {
+        self.vms.borrow().values().cloned().collect()
+    }
+
+    pub fn worker_of(&self, vm: VmId) -> WorkerId {
+        self.vm_workers.borrow().get(&vm).copied().unwrap_or(0)
+    }
+
+    /// Runs something on a VM, and then carries out what its callbacks asked for.
+    fn on_vm<T>(&self, id: VmId, run: impl FnOnce(&mut Vm) -> T) -> Option<T> {
+        let (result, actions) = self.on_vm_raw(id, run)?;
+        self.act(id, actions);
+        Some(result)
+    }
+
+    /// As `on_vm`, but leaves the actions to the caller.
+    fn on_vm_raw<T>(&self, id: VmId, run: impl FnOnce(&mut Vm) -> T) -> Option<(T, VecDeque<Action>)> {
+        let vm = self.vm(id)?;
+        let worker = self.worker_of(id);
+        let first = self.running.borrow_mut().insert(worker);
+        let mut vm = vm.borrow_mut();
+        let result = run(&mut vm);
+        let actions = std::mem::take(&mut vm.data().actions);
+        drop(vm);
+        if first {
+            self.running.borrow_mut().remove(&worker);
+        }
+        Some((result, actions))
+    }
+
+    fn act(&self, vm: VmId, actions: VecDeque<Action>) {
+        actions.into_iter().for_each(|action| self.act_one(vm, action));
+    }
+
+    fn act_one(&self, vm: VmId, action: Action) {
+        match action {
+            Action::Continue { stream, context, which } => self.continue_stream(&stream, vm, context, which),
+            Action::Close { stream } => self.ask_reset(&stream),
+            Action::Reply { stream, reply } => self.prepare_reply(&stream, reply),
+            Action::RootDone { context } => self.delete_root(vm, context),
+        }
+    }
+
+    /// Lets an event of another worker happen now, in the middle of this worker's callback.
+    pub fn let_others_run(&self, _me: WorkerId) {
+        if !self.options.interleave || self.process.rng.borrow_mut().below(2) == 0 {
+            return;
+        }
+        let now = self.process.clock.get().mono;
+        let idle = |worker: WorkerId| !self.running.borrow().contains(&worker);
+        let next = self.process.events.borrow_mut().pop_for(now, idle);
+        if let Some((_, worker, event)) = next {
+            self.dispatch(worker, event);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Behind the last filter: the router and its upstreams for requests, the client for responses.
+
+use super::{Target, World};
+use crate::callout::{STAND_REFUSED, STAND_TERMINATED, STAND_TIMED_OUT, Stand};
+use crate::message::{Fate, Part, open_ended, parts};
+use crate::process::events::Event;
+use crate::stream::{Direction, LocalReply, Stream, StreamRef};
+use crate::vm::context::BodyView;
+use crate::{Received, Reply};
+
+impl World {
+    pub(super) fn sink_headers(&self, stream: &StreamRef, way: Direction, end: bool) {
+        match way {
+            Direction::Request => self.route(stream, end),
+            Direction::Response => self.send_headers(stream, end),
+        }
+    }
+
+    pub(super) fn sink_data(&self, stream: &StreamRef, way: Direction, from: BodyView, end: bool) {
+        let bytes = {
+            let mut stream = stream.borrow_mut();
+            let half = stream.half(way);
+            match from {
+                BodyView::Buffered => half.buffered.take().unwrap_or_default(),
+                _ => std::mem::take(&mut half.chunk),
+            }
+        };
+        match way {
+            Direction::Request => self.forward_data(stream, bytes, end),
+            Direction::Response => self.send_data(stream, bytes, end),
+        }
+    }
+
+    pub(super) fn sink_trailers(&self, stream: &StreamRef, way: Direction) {
+        let trailers = stream.borrow_mut().half(way).trailers.clone();
+        match way {
+            Direction::Request => {
+                if let Some(request) = &mut stream.borrow_mut().router.request {
+                    request.trailers = trailers;
+                }
+                self.request_sent(stream);
+            }
+            Direction::Response => {
+                stream.borrow_mut().client.trailers = trailers;
+                self.complete(stream);
+            }
+        }
+    }
+
+    /// Chooses the route; answers itself where there is none to choose.
+    fn route(&self, stream: &StreamRef, end: bool) {
+        let path = stream.borrow().request.headers.as_ref().and_then(|h| h.get(":path").map(<[u8]>::to_vec));
+        let path = path.unwrap_or_default();
+        let route = self.options.routes.iter().find(|route| path.starts_with(&route.prefix));
+        match route.map(|route| &route.target) {
+            None => self.answer(stream, 404, b"", "route_not_found", 0x100),
+            Some(Target::Direct { status, body }) => self.answer(stream, *status, body, "direct_response", 0),
+            Some(Target::Cluster(name)) if !self.process.clusters.borrow().contains(name) => {
+                self.answer(stream, 503, b"", "cluster_not_found", 0x0004_0000_0000)
+            }
+            Some(Target::Cluster(name)) => {
+                self.forward_headers(stream, name);
+                if end {
+                    self.request_sent(stream);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, stream: &StreamRef, status: u16, body: &[u8], details: &str, flag: u64) {
+        {
+            let mut stream = stream.borrow_mut();
+            stream.info.flags |= flag;
+            stream.info.details = Some(details.to_owned());
+        }
+        let reply = LocalReply {
+            status: status.into(),
+            body: body.to_vec(),
+            headers: Vec::new(),
+            grpc: None,
+            details: details.to_owned(),
+        };
+        self.reply(stream, reply);
+    }
+
+    fn forward_headers(&self, stream: &StreamRef, cluster: &str) {
+        let mut stream = stream.borrow_mut();
+        let headers = stream.request.headers.clone().unwrap_or_default();
+        let worker = stream.worker;
+        stream.router.cluster = Some(cluster.to_owned());
+        stream.router.started = true;
+        stream.info.cluster = Some(cluster.to_owned());
+        stream.info.upstream_start_mono = Some(self.process.clock.get().mono);
+        stream.router.request = Some(Received { headers, worker, ..Received::default() });
+    }
+
+    fn forward_data(&self, stream: &StreamRef, bytes: Vec<u8>, end: bool) {
+        {
+            let mut stream = stream.borrow_mut();
+            if let Some(request) = &mut stream.router.request
+                && !bytes.is_empty()
+            {
+                request.chunks.push(bytes.len());
+                request.body.extend(bytes);
+            }
+        }
+        if end {
+            self.request_sent(stream);
+        }
+    }
+
+    /// The upstream has the whole request, and answers according to its script.
+    fn request_sent(&self, stream: &StreamRef) {
+        let (cluster, request) = {
+            let mut stream = stream.borrow_mut();
+            if std::mem::replace(&mut stream.router.sent, true) {
+                return;
+            }
+            (
+                stream.router.cluster.clone().unwrap_or_default(),
+                stream.router.request.clone().unwrap_or_default(),
+            )
+        };
+        let reply = self.process.clusters.borrow_mut().exchange(&cluster, request);
+        let mut stream = stream.borrow_mut();
+        let mut events = self.process.events.borrow_mut();
+        let timeout = self.process.after(self.options.route_timeout);
+        events.push(timeout, stream.worker, Event::RouteTimeout { stream: stream.id });
+        if reply.fate != Fate::Never {
+            let time = self.process.after(reply.delay);
+            events.push(time, stream.worker, Event::Upstream { stream: stream.id });
+            script(&mut stream, reply);
+        }
+    }
+
+    /// The upstream's next part arrives.
+    pub(super) fn upstream_event(&self, stream: &StreamRef) {
+        let (stand, part) = {
+            let mut stream = stream.borrow_mut();
+            (stream.router.stand_in.take(), stream.response.to_come.pop_front())
+        };
+        if let Some(stand) = stand {
+            return self.stand_in(stream, stand);
+        }
+        let Some(part) = part else { return };
+        let more = !stream.borrow().response.to_come.is_empty();
+        self.response_part(stream, part);
+        let stream = stream.borrow();
+        if more && !stream.finished {
+            let now = self.process.clock.get().mono;
+            self.process.events.borrow_mut().push(now, stream.worker, Event::Upstream { stream: stream.id });
+        }
+    }
+
+    fn stand_in(&self, stream: &StreamRef, stand: Stand) {
+        if stand == STAND_REFUSED {
+            stream.borrow_mut().router.request = None;
+        }
+        self.answer(stream, stand.status, stand.body.as_bytes(), stand.details, stand.flag);
+    }
+
+    pub(super) fn route_timeout(&self, stream: &StreamRef) {
+        let begun = stream.borrow().response.headers.is_some();
+        if begun {
+            return self.reset(stream);
+        }
+        self.stand_in(stream, STAND_TIMED_OUT);
+    }
+
+    fn response_part(&self, stream: &StreamRef, part: Part) {
+        let way = Direction::Response;
+        match part {
+            Part::Headers { headers, end } => {
+                self.response_begins(stream, headers, end);
+                self.pass_headers(stream, way, 0, end);
+            }
+            Part::Data { bytes, end } => {
+                {
+                    let mut stream = stream.borrow_mut();
+                    (stream.response.chunk, stream.response.complete) = (bytes, end);
+                }
+                self.pass_data(stream, way, 0, BodyView::Chunk, end);
+            }
+            Part::Trailers(trailers) => {
+                {
+                    let mut stream = stream.borrow_mut();
+                    (stream.response.trailers, stream.response.complete) = (Some(trailers), true);
+                }
+                self.pass_trailers(stream, way, 0);
+            }
+            Part::Reset => {
+                stream.borrow_mut().info.details =
+                    Some("upstream_reset_after_response_started{connection_termination}".into());
+                stream.borrow_mut().info.flags |= STAND_TERMINATED.flag;
+                self.reset(stream);
+            }
+        }
+    }
+
+    fn response_begins(&self, stream: &StreamRef, headers: crate::HeaderMap, end: bool) {
+        let mut stream = stream.borrow_mut();
+        stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
+        stream.info.details = Some("via_upstream".into());
+        stream.info.upstream_first_byte_mono = Some(self.process.clock.get().mono);
+        stream.info.upstream_address = Some("127.0.0.1:8000".into());
+        (stream.response.headers, stream.response.complete) = (Some(headers), end);
+    }
+
+    fn send_headers(&self, stream: &StreamRef, end: bool) {
+        {
+            let mut stream = stream.borrow_mut();
+            let headers = stream.response.headers.clone().unwrap_or_default();
+            stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
+            stream.client.headers = Some(headers);
+        }
+        if end {
+            self.complete(stream);
+        }
+    }
+
+    fn send_data(&self, stream: &StreamRef, bytes: Vec<u8>, end: bool) {
+        {
+            let mut stream = stream.borrow_mut();
+            stream.info.bytes_sent += bytes.len() as u64;
+            if !bytes.is_empty() {
+                stream.client.chunks.push(bytes.len());
+                stream.client.body.extend(bytes);
+            }
+        }
+        if end {
+            self.complete(stream);
+        }
+    }
+
+    fn complete(&self, stream: &StreamRef) {
+        stream.borrow_mut().client.complete = true;
+        self.finish(stream);
+    }
+}
+
+/// Lays out what the upstream event will deliver.
+fn script(stream: &mut Stream, reply: Reply) {
+    match reply.fate {
+        Fate::Refuse => stream.router.stand_in = Some(STAND_REFUSED),
+        Fate::ResetBeforeHeaders => stream.router.stand_in = Some(STAND_TERMINATED),
+        Fate::Never => {}
+        Fate::Answer | Fate::ResetAfterBody => {
+            let reset = reply.fate == Fate::ResetAfterBody;
+            let mut coming = parts(reply.headers, reply.chunks, reply.trailers, reply.ends_with_data);
+            if reset {
+                coming = open_ended(coming);
+                coming.push(Part::Reset);
+            }
+            stream.response.to_come = coming.into();
+        }
+    }
+}

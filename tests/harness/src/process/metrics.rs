@@ -1,0 +1,198 @@
+//! Metrics: the values belong to the process, the ids to a VM.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{MetricType, Status};
+
+/// The samples of a histogram.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Every sample, in order.
+    pub samples: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Number(u64),
+    Histogram(Histogram),
+}
+
+/// All metrics of the process. A name may stand for a counter, a gauge and a histogram at the same time.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    slots: BTreeMap<(String, u32), usize>,
+    values: Vec<Value>,
+}
+
+impl Metrics {
+    /// The counter's value; `None` if no VM ever defined it.
+    pub fn counter(&self, name: &str) -> Option<u64> {
+        self.number(name, MetricType::Counter)
+    }
+
+    /// The gauge's value; `None` if no VM ever defined it.
+    pub fn gauge(&self, name: &str) -> Option<u64> {
+        self.number(name, MetricType::Gauge)
+    }
+
+    /// The histogram's samples; `None` if no VM ever defined it.
+    pub fn histogram(&self, name: &str) -> Option<&Histogram> {
+        match self.named(name, MetricType::Histogram)? {
+            Value::Histogram(histogram) => Some(histogram),
+            Value::Number(_) => None,
+        }
+    }
+
+    /// Names and types of all metrics, sorted.
+    pub fn names(&self) -> impl Iterator<Item = (&str, MetricType)> {
+        self.slots.keys().filter_map(|(name, kind)| Some((name.as_str(), MetricType::from_u32(*kind)?)))
+    }
+
+    /// What moved since `before`: counters and gauges by their difference, histograms by their new samples.
+    pub fn since(&self, before: &Metrics) -> BTreeMap<String, i64> {
+        let moved = |((name, _), slot): (&(String, u32), &usize)| {
+            Some((name.clone(), difference(self.values.get(*slot)?, before.values.get(*slot))?))
+        };
+        self.slots.iter().filter_map(moved).collect()
+    }
+
+    fn named(&self, name: &str, kind: MetricType) -> Option<&Value> {
+        self.values.get(*self.slots.get(&(name.to_owned(), kind as u32))?)
+    }
+
+    fn number(&self, name: &str, kind: MetricType) -> Option<u64> {
+        match self.named(name, kind)? {
+            Value::Number(value) => Some(*value),
+            Value::Histogram(_) => None,
+        }
+    }
+
+    /// The metric of this name and type, made at zero if it is new.
+    pub(crate) fn define(&mut self, kind: MetricType, name: &[u8]) -> MetricKey {
+        let next = self.values.len();
+        let slot = *self.slots.entry((stat_name(name), kind as u32)).or_insert(next);
+        if slot == next {
+            self.values.push(match kind {
+                MetricType::Histogram => Value::Histogram(Histogram::default()),
+                _ => Value::Number(0),
+            });
+        }
+        MetricKey { kind, slot }
+    }
+
+    /// Adds; a gauge wraps below zero as Envoy's does.
+    pub(crate) fn increment(&mut self, key: MetricKey, by: i64) -> Result<(), Status> {
+        match self.values.get_mut(key.slot).ok_or(Status::NotFound)? {
+            Value::Histogram(_) => return Err(Status::BadArgument),
+            Value::Number(_) if key.kind == MetricType::Counter && by <= 0 => {
+                return Err(Status::BadArgument);
+            }
+            Value::Number(value) => *value = value.wrapping_add_signed(by),
+        }
+        Ok(())
+    }
+
+    /// Sets a gauge, adds a sample, or (as Envoy does) adds to a counter.
+    pub(crate) fn record(&mut self, key: MetricKey, with: u64) -> Result<(), Status> {
+        match self.values.get_mut(key.slot).ok_or(Status::NotFound)? {
+            Value::Histogram(histogram) => histogram.samples.push(with),
+            Value::Number(value) if key.kind == MetricType::Counter => *value = value.wrapping_add(with),
+            Value::Number(value) => *value = with,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, key: MetricKey) -> Result<u64, Status> {
+        match self.values.get(key.slot).ok_or(Status::NotFound)? {
+            Value::Number(value) => Ok(*value),
+            Value::Histogram(_) => Err(Status::BadArgument),
+        }
+    }
+}
+
+/// Metrics are only ever added, so a slot means the same in an earlier copy.
+fn difference(now: &Value, before: Option<&Value>) -> Option<i64> {
+    let moved = match (now, before) {
+        (Value::Number(now), Some(Value::Number(before))) => now.wrapping_sub(*before) as i64,
+        (Value::Number(now), _) => *now as i64,
+        (Value::Histogram(now), Some(Value::Histogram(before))) => {
+            (now.samples.len() - before.samples.len()) as i64
+        }
+        (Value::Histogram(now), _) => now.samples.len() as i64,
+    };
+    (moved != 0).then_some(moved)
+}
+
+/// What a metric id stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MetricKey {
+    kind: MetricType,
+    slot: usize,
+}
+
+/// The metric ids of one VM: counters 4, 8, ..., gauges 5, 9, ..., histograms 6, 10, ...
+#[derive(Default)]
+pub(crate) struct MetricIds {
+    keys: HashMap<u32, MetricKey>,
+    defined: [u32; 3],
+}
+
+impl MetricIds {
+    /// A new id, even for a known name, as in Envoy.
+    pub fn define(&mut self, key: MetricKey) -> u32 {
+        let kind = key.kind as u32;
+        let count = &mut self.defined[kind as usize];
+        *count += 1;
+        let id = *count * 4 + kind;
+        self.keys.insert(id, key);
+        id
+    }
+
+    /// The key of an id: `BadArgument` for an id that can be none, `NotFound` for one that was never given out.
+    pub fn get(&self, id: u32) -> Result<MetricKey, Status> {
+        kind_of(id).ok_or(Status::BadArgument)?;
+        self.keys.get(&id).copied().ok_or(Status::NotFound)
+    }
+}
+
+/// The two low bits tell the type even of an id that was never given out; 3 is none.
+pub(crate) fn kind_of(id: u32) -> Option<MetricType> {
+    MetricType::from_u32(id & 3)
+}
+
+/// Envoy drops dots at the end of a stat's name.
+fn stat_name(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_follow_the_type_and_a_name_defined_again_gets_a_new_one() {
+        let (mut ids, mut metrics) = (MetricIds::default(), Metrics::default());
+        let mut define = |kind| ids.define(metrics.define(kind, b"m"));
+        assert_eq!([define(MetricType::Counter), define(MetricType::Counter)], [4, 8]);
+        assert_eq!([define(MetricType::Gauge), define(MetricType::Histogram)], [5, 6]);
+    }
+
+    #[test]
+    fn a_gauge_below_zero_wraps_and_a_counter_refuses() {
+        let mut metrics = Metrics::default();
+        let gauge = metrics.define(MetricType::Gauge, b"m");
+        let counter = metrics.define(MetricType::Counter, b"m");
+        assert_eq!(metrics.increment(gauge, -1), Ok(()));
+        assert_eq!(metrics.gauge("m"), Some(u64::MAX));
+        assert_eq!(metrics.increment(counter, 0), Err(Status::BadArgument));
+    }
+
+    #[test]
+    fn what_moved_is_told_by_name() {
+        let mut metrics = Metrics::default();
+        let counter = metrics.define(MetricType::Counter, b"m.");
+        let before = metrics.clone();
+        metrics.increment(counter, 3).unwrap();
+        assert_eq!(metrics.since(&before), BTreeMap::from([("m".to_owned(), 3)]));
+    }
+}

@@ -1,0 +1,220 @@
+//! Properties: what `proxy_get_property` finds under a path, and how values are serialized.
+
+use crate::stream::Stream;
+use crate::stream::info::StreamInfo;
+use crate::vm::context::View;
+use crate::{HeaderMap, Status, pairs};
+
+/// A property's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Bytes(Vec<u8>),
+    /// Integers, durations and timestamps: eight bytes, little-endian.
+    Integer(i64),
+    Bool(bool),
+    Map(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+impl Value {
+    fn text(text: &str) -> Self {
+        Value::Bytes(text.as_bytes().to_vec())
+    }
+
+    /// The bytes that the guest gets.
+    pub fn serialize(&self) -> Vec<u8> {
+        match self {
+            Value::Bytes(bytes) => bytes.clone(),
+            Value::Integer(integer) => integer.to_le_bytes().to_vec(),
+            Value::Bool(flag) => vec![u8::from(*flag)],
+            Value::Map(pairs) => pairs::serialize(pairs.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))),
+        }
+    }
+
+    /// Goes one step down a path.
+    fn child(self, name: &[u8]) -> Option<Value> {
+        match self {
+            Value::Map(pairs) => {
+                pairs.into_iter().find(|(n, _)| n == name).map(|(_, value)| Value::Bytes(value))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The segments of a path. They are separated by NUL; one NUL at the end is tolerated.
+pub(crate) fn segments(path: &[u8]) -> Vec<&[u8]> {
+    let mut segments: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
+    if segments.last().is_some_and(|last| last.is_empty()) {
+        segments.pop();
+    }
+    segments
+}
+
+/// Finds a property of a stream.
+pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -> Result<Value, Status> {
+    let (first, rest) = path.split_first().ok_or(Status::NotFound)?;
+    let second = rest.first().copied().unwrap_or_default();
+    let found = match *first {
+        b"request" => request(stream, view, now, second),
+        b"response" => response(stream, view, second),
+        b"source" => address(&stream.info.peer, second),
+        b"destination" => address(&stream.info.local, second),
+        b"connection" => connection(&stream.info, second),
+        b"connection_id" if rest.is_empty() => return Ok(Value::Integer(stream.info.connection_id as i64)),
+        b"upstream" => upstream(&stream.info, second),
+        b"xds" => xds(&stream.info, second),
+        b"filter_state" => filter_state(&stream.info, second),
+        own => return own_state(&stream.info, own, rest),
+    };
+    rest.iter()
+        .skip(1)
+        .try_fold(found.ok_or(Status::NotFound)?, |value, name| value.child(name))
+        .ok_or(Status::NotFound)
+}
+
+/// What `set_property` has written can be read back under its bare name.
+fn own_state(info: &StreamInfo, name: &[u8], rest: &[&[u8]]) -> Result<Value, Status> {
+    let key = format!("wasm.{}", String::from_utf8_lossy(name));
+    let state = info.filter_state.get(&key).filter(|_| rest.is_empty()).ok_or(Status::NotFound)?;
+    Ok(Value::Bytes(state.value.clone()))
+}
+
+fn filter_state(info: &StreamInfo, key: &[u8]) -> Option<Value> {
+    let state = info.filter_state.get(String::from_utf8_lossy(key).as_ref())?;
+    Some(Value::Bytes(state.value.clone()))
+}
+
+fn request(stream: &Stream, view: View, now: u64, name: &[u8]) -> Option<Value> {
+    let info = &stream.info;
+    match name {
+        b"time" => return Some(Value::Integer(info.start_wall as i64)),
+        b"protocol" => return Some(Value::text(&info.protocol)),
+        b"duration" => return info.end_mono.map(|_| Value::Integer(info.duration(now) as i64)),
+        _ => {}
+    }
+    let seen = view.request_headers || view.access_log;
+    let headers = stream.request.headers.as_ref().filter(|_| seen);
+    match name {
+        b"size" => {
+            return Some(Value::Integer(content_length(headers).unwrap_or(info.bytes_received as i64)));
+        }
+        b"total_size" => return Some(Value::Integer(total_size(headers, info.bytes_received))),
+        _ => {}
+    }
+    request_header(headers?, name)
+}
+
+fn request_header(headers: &HeaderMap, name: &[u8]) -> Option<Value> {
+    let value = |name: &str| headers.get(name).map(|value| Value::Bytes(value.to_vec()));
+    let path = headers.get(":path");
+    let (before, after) = path.map(split_query).unwrap_or_default();
+    match name {
+        b"path" => value(":path"),
+        b"url_path" => path.map(|_| Value::Bytes(before.to_vec())),
+        b"query" => path.map(|_| Value::Bytes(after.to_vec())),
+        b"host" => value(":authority"),
+        b"scheme" => value(":scheme"),
+        b"method" => value(":method"),
+        b"referer" => value("referer"),
+        b"useragent" => value("user-agent"),
+        b"id" => value("x-request-id"),
+        b"headers" => Some(map_value(headers)),
+        _ => None,
+    }
+}
+
+fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (path, b""),
+    }
+}
+
+/// Headers as a map: one entry a name, values joined.
+fn map_value(headers: &HeaderMap) -> Value {
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for (name, _) in headers.iter() {
+        if pairs.iter().all(|(known, _)| known != name) {
+            pairs.push((name.to_vec(), headers.joined(name).unwrap_or_default()));
+        }
+    }
+    Value::Map(pairs)
+}
+
+fn content_length(headers: Option<&HeaderMap>) -> Option<i64> {
+    headers?.text("content-length")?.parse().ok()
+}
+
+fn total_size(headers: Option<&HeaderMap>, body: u64) -> i64 {
+    body as i64 + headers.map(HeaderMap::byte_size).unwrap_or(0) as i64
+}
+
+fn response(stream: &Stream, view: View, name: &[u8]) -> Option<Value> {
+    let info = &stream.info;
+    let headers = stream.response.headers.as_ref().filter(|_| view.response_headers || view.access_log);
+    let trailers = stream.response.trailers.as_ref().filter(|_| view.response_trailers || view.access_log);
+    match name {
+        b"code" => info.response_code.map(|code| Value::Integer(code.into())),
+        b"code_details" => info.details.as_deref().map(Value::text),
+        b"flags" => Some(Value::Integer(info.flags as i64)),
+        b"size" => Some(Value::Integer(info.bytes_sent as i64)),
+        b"total_size" => Some(Value::Integer(total_size(headers, info.bytes_sent))),
+        b"backend_latency" => {
+            let latency = info.upstream_first_byte_mono?.checked_sub(info.upstream_start_mono?)?;
+            Some(Value::Integer(latency as i64))
+        }
+        b"grpc_status" => {
+            let find = |map: Option<&HeaderMap>| map?.text("grpc-status")?.parse().ok();
+            find(trailers).or_else(|| find(headers)).map(Value::Integer)
+        }
+        b"headers" => headers.map(map_value),
+        b"trailers" => trailers.map(map_value),
+        _ => None,
+    }
+}
+
+fn address(address: &str, name: &[u8]) -> Option<Value> {
+    match name {
+        b"address" => Some(Value::text(address)),
+        b"port" => address.rsplit_once(':')?.1.parse().ok().map(Value::Integer),
+        _ => None,
+    }
+}
+
+fn connection(info: &StreamInfo, name: &[u8]) -> Option<Value> {
+    match name {
+        b"id" => Some(Value::Integer(info.connection_id as i64)),
+        b"mtls" => Some(Value::Bool(false)),
+        _ => None,
+    }
+}
+
+fn upstream(info: &StreamInfo, name: &[u8]) -> Option<Value> {
+    address(info.upstream_address.as_deref()?, name)
+}
+
+fn xds(info: &StreamInfo, name: &[u8]) -> Option<Value> {
+    match name {
+        b"cluster_name" => info.cluster.as_deref().map(Value::text),
+        b"route_name" => Some(Value::text(&info.route_name)),
+        b"listener_direction" => Some(Value::Integer(0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_at_nuls_and_not_at_dots() {
+        assert_eq!(segments(b"request\0headers\0x\0"), [&b"request"[..], b"headers", b"x"]);
+        assert_eq!(segments(b"request.path"), [&b"request.path"[..]]);
+    }
+
+    #[test]
+    fn integers_are_eight_bytes_and_bools_one() {
+        assert_eq!(Value::Integer(200).serialize(), [200, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Value::Bool(true).serialize(), [1]);
+    }
+}
