@@ -40,7 +40,7 @@ deny:
 test-wasm: tools-for-tests
 	@echo "== test: the pure crates as wasm, under Node"
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
-		cargo test --quiet --target wasm32-unknown-unknown --lib $(addprefix -p portcullis-,$(PURE))
+		cargo test --target wasm32-unknown-unknown --lib $(addprefix -p portcullis-,$(PURE))
 
 test-native: build tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"

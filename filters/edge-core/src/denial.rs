@@ -11,6 +11,8 @@ pub enum DenyReason {
     MalformedRequest,
     /// No route has this method and path.
     NoRoute,
+    /// A browser asks, for a page of an origin that the policy does not name, whether it may call.
+    OriginNotAllowed,
     /// The service behind the route did not take the request.
     ServiceUnavailable,
     /// The service took the request and did not answer in time.
@@ -34,6 +36,7 @@ pub struct Answer {
 
 const INVALID_ARGUMENT: i32 = 3;
 const DEADLINE_EXCEEDED: i32 = 4;
+const PERMISSION_DENIED: i32 = 7;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNIMPLEMENTED: i32 = 12;
 const UNAVAILABLE: i32 = 14;
@@ -46,6 +49,9 @@ impl DenyReason {
             Self::MalformedPath => (400, "REQ_001", "The request path is not acceptable", INVALID_ARGUMENT),
             Self::MalformedRequest => (400, "REQ_001", "The request is malformed", INVALID_ARGUMENT),
             Self::TooLarge => (413, "REQ_002", "The request is too large", RESOURCE_EXHAUSTED),
+            Self::OriginNotAllowed => {
+                (403, "CORS_001", "This origin may not call the gateway", PERMISSION_DENIED)
+            }
             Self::NoRoute => (404, "SVC_001", "No such route", UNIMPLEMENTED),
             Self::ServiceUnavailable => (503, "SVC_001", "The service is unavailable", UNAVAILABLE),
             Self::ServiceTimeout => (504, "SVC_001", "The service did not answer in time", DEADLINE_EXCEEDED),
@@ -60,6 +66,7 @@ impl DenyReason {
             Self::MalformedPath => "malformed_path",
             Self::MalformedRequest => "malformed_request",
             Self::NoRoute => "no_route",
+            Self::OriginNotAllowed => "origin_not_allowed",
             Self::ServiceUnavailable => "service_unavailable",
             Self::ServiceTimeout => "service_timeout",
             Self::TooLarge => "too_large",

@@ -28,14 +28,10 @@ impl Http {
         &self.shared.pipeline
     }
 
-    fn read_request(&self) -> RequestHead {
+    fn read_request(&self, with_peer: bool) -> RequestHead {
         // A map the host cannot give us is empty, and a request without a path is refused.
         let headers = host::headers(Map::Request).unwrap_or_default();
-        let peer = if self.pipeline().needs_peer() {
-            host::property("source\0address").unwrap_or_default()
-        } else {
-            Vec::new()
-        };
+        let peer = if with_peer { host::property("source\0address").unwrap_or_default() } else { Vec::new() };
         RequestHead { headers, peer }
     }
 
@@ -51,7 +47,7 @@ impl Http {
         let now = host::now();
         match &self.facts {
             Some(facts) => self.pipeline().on_done(facts, now, &mut HostStream),
-            None => self.pipeline().on_unseen(self.read_request(), now, host::random_16, &mut HostStream),
+            None => self.pipeline().on_unseen(self.read_request(true), now, host::random_16, &mut HostStream),
         }
     }
 }
@@ -60,7 +56,11 @@ impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let (facts, step) = self.pipeline().on_request(self.read_request(), host::now(), host::random_16);
+        let (facts, step) = self.pipeline().on_request(
+            self.read_request(self.pipeline().needs_peer()),
+            host::now(),
+            host::random_16,
+        );
         self.facts = Some(facts);
         match step {
             Step::Forward(ops) => apply(Map::Request, &ops),

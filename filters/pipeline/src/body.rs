@@ -14,8 +14,9 @@ pub struct LocalReply {
     pub body: Vec<u8>,
     /// `grpc-status`, where the client speaks gRPC.
     pub grpc_status: Option<i32>,
-    /// Why, as the proxy's response code details.
-    pub details: &'static str,
+    /// Why, as the proxy's response code details; begins with `portcullis`, by which the proxy's configuration can tell
+    /// answers of ours from its own.
+    pub details: String,
 }
 
 impl LocalReply {
@@ -30,7 +31,7 @@ impl LocalReply {
             headers,
             body,
             grpc_status: None,
-            details: "portcullis_host_failure",
+            details: format!("{DETAILS}_host_failure"),
         }
     }
 }
@@ -51,6 +52,9 @@ struct HealthBody<'a> {
     version: &'a str,
     timestamp: String,
 }
+
+/// Begins the response code details of every answer of ours.
+pub(crate) const DETAILS: &str = "portcullis";
 
 pub(crate) const JSON: &str = "application/json";
 

@@ -4,6 +4,7 @@ use crate::facts::{Answered, Facts, Target};
 use crate::{Pipeline, Stream};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, loggable_path};
+use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Now, RequestHead, Wall};
 use portcullis_metrics::{Observation, ProxyError};
 use std::borrow::Cow;
@@ -27,7 +28,8 @@ impl Pipeline {
         self.record(facts, took, stream)
     }
 
-    /// The same for a request that was answered before it reached this filter.
+    /// The same for a request that was answered before it reached this filter. `head.peer` is the peer's address, which the
+    /// proxy may or may not have appended to `X-Forwarded-For` by then.
     pub fn on_unseen(
         &self,
         head: RequestHead,
@@ -38,7 +40,7 @@ impl Pipeline {
         let took = Duration::from_nanos(stream.duration_nanos());
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
-        let mut facts = self.facts(head, started, random);
+        let mut facts = self.facts(without_told_peer(head), started, random);
         // Whoever answered, it was neither us nor a service.
         facts.denial = None;
         facts.answered = Answered::Proxy;
@@ -90,7 +92,7 @@ impl Pipeline {
         let details = details.map(|d| String::from_utf8_lossy(&d).into_owned());
         let extra = RequestExtra {
             method: &method(facts),
-            path: &loggable_path(facts.path()),
+            path: &loggable_path(if facts.path().is_empty() { NOT_TOLD.as_bytes() } else { facts.path() }),
             endpoint: self
                 .policy
                 .catalogue
@@ -122,10 +124,26 @@ impl Pipeline {
     }
 }
 
+/// Forgets the peer if it is the last entry of `X-Forwarded-For` already.
+fn without_told_peer(mut head: RequestHead) -> RequestHead {
+    let peer = ClientIp::parse(&head.peer);
+    let last = head.headers.all("x-forwarded-for").last().and_then(|line| line.rsplit(|b| *b == b',').next());
+    if last.is_some_and(|last| ClientIp::parse(last) == peer) {
+        head.peer.clear();
+    }
+    head
+}
+
+/// In the place of a method or path that the client did not send.
+const NOT_TOLD: &str = "-";
+
 /// Longest method a log line shows, in bytes; known ones are shorter.
 const MAX_METHOD: usize = 32;
 
 fn method(facts: &Facts) -> Cow<'_, str> {
     let method = facts.head.method();
+    if method.is_empty() {
+        return Cow::Borrowed(NOT_TOLD);
+    }
     String::from_utf8_lossy(method.get(..MAX_METHOD).unwrap_or(method))
 }

@@ -1,9 +1,10 @@
 //! The way in.
 
-use crate::body::{self, LocalReply};
+use crate::body::{self, DETAILS, LocalReply};
 use crate::facts::{Answered, Facts, Page, Target};
 use crate::request_id::{self, RequestId};
 use crate::{HeaderOps, Pipeline};
+use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{DenyReason, Headers, Now, RequestHead};
 use portcullis_route::{NormalPath, PathError, normalise};
 use portcullis_security_headers::preflight_method;
@@ -46,7 +47,7 @@ impl Pipeline {
         let trusted = self.policy.proxy.assigns_request_id || self.policy.client_ip.trusts_proxies();
         let rewritten = path.as_ref().ok().filter(|p| p.was_rewritten()).map(|p| p.path.clone().into_owned());
         Facts {
-            client: self.policy.client_ip.resolve(&head.headers, self.needs_peer().then_some(&head.peer)),
+            client: self.client(&head),
             request_id: RequestId::choose(&head.headers, trusted, random),
             over_tls: is_over_tls(&head.headers),
             counted: !self.is_uncounted(target, &path),
@@ -59,6 +60,11 @@ impl Pipeline {
             denial,
             head,
         }
+    }
+
+    fn client(&self, head: &RequestHead) -> ClientIp {
+        let peer = (!head.peer.is_empty()).then_some(head.peer.as_slice());
+        self.policy.client_ip.resolve(&head.headers, peer)
     }
 
     fn target(
@@ -74,14 +80,21 @@ impl Pipeline {
         if let Some(page) = self.page(head.method(), path) {
             return (Target::Page(page), None);
         }
-        let asked = self.policy.cors.as_ref().and_then(|_| preflight_method(head));
-        if let Some(route) = asked.and_then(|method| self.policy.table.find(method, path)) {
-            return (Target::Preflight(route), None);
+        if let Some((route, denial)) = self.preflight(head, path) {
+            return (Target::Preflight(route), denial);
         }
         match self.policy.table.find(head.method(), path) {
             Some(route) => (Target::Route(route), None),
             None => (Target::Unmatched, Some(DenyReason::NoRoute)),
         }
+    }
+
+    /// The route that a CORS preflight asks about, and why the answer is no.
+    fn preflight(&self, head: &RequestHead, path: &str) -> Option<(usize, Option<DenyReason>)> {
+        let cors = self.policy.cors.as_ref()?;
+        let route = self.policy.table.find(preflight_method(head)?, path)?;
+        let allowed = head.headers.first("origin").is_some_and(|origin| cors.allows(origin));
+        Some((route, (!allowed).then_some(DenyReason::OriginNotAllowed)))
     }
 
     fn page(&self, method: &[u8], path: &str) -> Option<Page> {
@@ -133,7 +146,7 @@ impl Pipeline {
         let answer = reason.answer();
         let mut reply = self.reply(facts, answer.status, body::JSON, body);
         reply.grpc_status = facts.head.is_grpc().then_some(answer.grpc_status);
-        reply.details = reason.as_str();
+        reply.details = format!("{DETAILS}_{}", reason.as_str());
         Step::Reply(reply)
     }
 
@@ -147,20 +160,16 @@ impl Pipeline {
         self.reply(facts, 200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
     }
 
+    /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and is dressed there.
     fn reply(&self, facts: &mut Facts, status: u16, content_type: &str, body: Vec<u8>) -> LocalReply {
         facts.answered = Answered::Here;
         facts.status = Some(status);
         let mut ops = HeaderOps::default();
         ops.set("content-type", content_type.as_bytes());
-        let dressing = self.browser(facts).apply(&Headers::default(), facts.over_tls, |_| true);
-        dressing.set.iter().for_each(|(name, value)| ops.set(name, value));
-        if !self.policy.proxy.assigns_request_id {
-            ops.set(request_id::HEADER, facts.request_id().as_bytes());
-        }
         if let Some(cors) = &self.policy.cors {
             cors.mark(&facts.head.headers).iter().for_each(|(name, value)| ops.set(name, value));
         }
-        LocalReply { status, headers: ops.set, body, grpc_status: None, details: "portcullis" }
+        LocalReply { status, headers: ops.set, body, grpc_status: None, details: DETAILS.to_owned() }
     }
 }
 

@@ -26,23 +26,22 @@ impl Pipeline {
         stream: &mut dyn Stream,
     ) -> ResponseStep {
         facts.status = Some(status);
-        if facts.answered == Answered::Here {
-            return ResponseStep::default();
+        if facts.answered != Answered::Here {
+            facts.answered = who_answered(facts, status, stream);
         }
-        facts.answered = who_answered(facts, status, stream);
-        let is_proxys = facts.answered == Answered::Proxy;
-        let mut step = ResponseStep { ops: self.dress(facts, is_proxys, stream), body: None };
-        if is_proxys && status >= 400 && !facts.head.is_grpc() {
+        let mut step = ResponseStep { ops: self.dress(facts, stream), body: None };
+        if facts.answered == Answered::Proxy && status >= 400 && !facts.head.is_grpc() {
             explain(&mut step, facts, status, has_body);
         }
         step
     }
 
-    fn dress(&self, facts: &Facts, is_proxys: bool, stream: &mut dyn Stream) -> HeaderOps {
+    fn dress(&self, facts: &Facts, stream: &mut dyn Stream) -> HeaderOps {
         let rules = self.browser(facts);
-        // Where the proxy's routes dress what services answer, only what they cannot know is left to do.
-        let left_to_us =
-            |rule: &BrowserHeader| is_proxys || !self.policy.proxy.sets_browser_headers || rule.tls_only;
+        // Where the proxy's routes dress what services answer, only what they cannot know is left to do. Other answers they
+        // dress or not, depending on how far the request came: setting a header once more does no harm.
+        let dressed = self.policy.proxy.sets_browser_headers && facts.answered == Answered::Service;
+        let left_to_us = |rule: &BrowserHeader| !dressed || rule.tls_only;
         let any = rules.rules().iter().any(|rule| left_to_us(rule) && (facts.over_tls || !rule.tls_only));
         let mut ops = HeaderOps::default();
         if any {

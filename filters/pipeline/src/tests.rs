@@ -47,7 +47,10 @@ fn at(seconds: u64) -> Now {
     Now { wall: Wall(seconds * 1_000_000_000), mono: Mono(seconds * 1_000_000_000) }
 }
 
-fn judge(pipeline: &Pipeline, head: RequestHead) -> (Facts, Step) {
+fn judge(pipeline: &Pipeline, mut head: RequestHead) -> (Facts, Step) {
+    if !pipeline.needs_peer() {
+        head.peer.clear();
+    }
     pipeline.on_request(head, at(1), || [0; 16])
 }
 
@@ -152,13 +155,17 @@ fn what_cannot_be_read_one_way_is_400_and_what_is_unknown_is_404() {
 
 #[test]
 fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
-    let (_, step) = judge(&alone(), head("GET", "/none", &[("origin", b"https://shop.example")]));
+    let pipeline = alone();
+    let (mut facts, step) = judge(&pipeline, head("GET", "/none", &[("origin", b"https://shop.example")]));
     let Step::Reply(reply) = step else { panic!("forwarded") };
-    let names: Vec<_> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let dressing = pipeline.on_response(&mut facts, 404, true, &mut Fake::default());
+    let names: Vec<_> =
+        reply.headers.iter().chain(&dressing.ops.set).map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["content-type", "x-frame-options", "x-request-id", "access-control-allow-origin", "vary"]
+        ["content-type", "access-control-allow-origin", "vary", "x-frame-options", "x-request-id"]
     );
+    assert_eq!(dressing.body, None);
 }
 
 #[test]
@@ -179,6 +186,14 @@ fn a_preflight_is_forwarded_to_the_proxys_own_filter_and_counted_under_its_route
     let record = pipeline.on_done(&facts, at(2), &mut Fake::default());
     let seen = record.observation.unwrap();
     assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
+}
+
+#[test]
+fn a_preflight_for_a_strangers_page_is_refused_here() {
+    let asks: &[(&str, &[u8])] =
+        &[("origin", b"https://evil.example"), ("access-control-request-method", b"GET")];
+    let (facts, step) = judge(&alone(), head("OPTIONS", "/api/v1/orders/7", asks));
+    assert_eq!((refused(step).0, facts.target), (403, Target::Preflight(0)));
 }
 
 #[test]
@@ -262,7 +277,8 @@ fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
 fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the_same() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(431), ..Fake::default() };
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), || [0; 16], &mut stream);
+    let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), || [0; 16], &mut stream);
     let seen = record.observation.unwrap();
     assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
     let line: Value = serde_json::from_slice(&record.line).unwrap();

@@ -153,7 +153,8 @@ pub struct RawRoute {
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct RawProxy {
-    /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`).
+    /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`). Envoy appends the
+    /// machine's own address in the place of a loopback peer's.
     #[deserr(default)]
     #[schemars(default)]
     pub appends_peer: bool,

@@ -139,12 +139,17 @@ impl Cors {
         &self.rules
     }
 
+    /// Whether pages of `origin` may call.
+    #[must_use]
+    pub fn allows(&self, origin: &[u8]) -> bool {
+        core::str::from_utf8(origin).is_ok_and(|o| self.rules.iter().any(|rule| rule.allows(o)))
+    }
+
     /// The headers that let the page that sent `request` read an answer of the gateway's own.
     #[must_use]
     pub fn mark(&self, request: &Headers) -> Vec<(&'static str, Vec<u8>)> {
         let Some(origin) = request.first("origin") else { return Vec::new() };
-        let known = core::str::from_utf8(origin).is_ok_and(|o| self.rules.iter().any(|rule| rule.allows(o)));
-        if !known {
+        if !self.allows(origin) {
             return vec![("vary", b"origin".to_vec())];
         }
         let mut headers =

@@ -1,4 +1,4 @@
-use super::{Options, plugin, routes, socket_address};
+use super::{Options, local_replies, plugin, routes, socket_address};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
@@ -19,7 +19,8 @@ pub(super) fn listener(document: &Value, policy: &Policy, options: &Options) -> 
 
 fn connection_manager(document: &Value, policy: &Policy, options: &Options) -> Value {
     let mut manager = json!({ "@type": HCM, "stat_prefix": policy.gateway.name });
-    let parts = [identity(policy, options), paths(), limits(), filters(document, policy, options)];
+    let replies = if options.offload { local_replies::local_replies(policy) } else { json!({}) };
+    let parts = [identity(policy, options), paths(), limits(), replies, filters(document, policy, options)];
     for part in parts {
         if let (Some(fields), Value::Object(part)) = (manager.as_object_mut(), part) {
             fields.extend(part);

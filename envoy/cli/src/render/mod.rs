@@ -6,6 +6,7 @@
 mod clusters;
 mod headers;
 mod listener;
+mod local_replies;
 mod plugin;
 mod routes;
 
@@ -66,6 +67,18 @@ pub fn bootstrap(document: &Value, policy: &Policy, options: &Options) -> Value 
         "static_resources": {
             "listeners": [listener::listener(document, policy, options)],
             "clusters": clusters::clusters(policy, options),
+        },
+        "overload_manager": { "resource_monitors": [connection_limit()] },
+    })
+}
+
+/// What an edge proxy should take before it refuses further connections rather than run out of memory.
+fn connection_limit() -> Value {
+    json!({
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": 50_000,
         },
     })
 }

@@ -33,7 +33,7 @@ fn virtual_host(policy: &Policy, options: &Options) -> Value {
     let mut rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
     let mut host = json!({ "name": policy.gateway.name, "domains": ["*"] });
     if let Some(cors) = &policy.raw_cors {
-        rendered.extend(preflights(&routes));
+        rendered.extend(preflights(policy, &routes));
         host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(policy, cors) });
     }
     host["routes"] = rendered.into();
@@ -108,9 +108,9 @@ fn quoted(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// The CORS filter answers the preflights of known origins, but only where a route matches; for strangers' there is an empty
-/// answer, which every browser takes for a no.
-fn preflights(routes: &[&Route]) -> Vec<Value> {
+/// The CORS filter answers preflights, but only where a route to a cluster matches; the filter in front of it has refused those
+/// of strangers' pages, so none goes further.
+fn preflights(policy: &Policy, routes: &[&Route]) -> Vec<Value> {
     let mut seen: Vec<&str> = Vec::new();
     let mut rendered = Vec::new();
     for route in routes {
@@ -122,7 +122,8 @@ fn preflights(routes: &[&Route]) -> Vec<Value> {
         if let Some(headers) = matcher["headers"].as_array_mut() {
             headers.push(json!({ "name": "access-control-request-method", "present_match": true }));
         }
-        rendered.push(json!({ "match": matcher, "direct_response": { "status": 204 } }));
+        let cluster = policy.services.get(route.service).map(|s| s.name.as_str());
+        rendered.push(json!({ "match": matcher, "route": { "cluster": cluster } }));
     }
     rendered
 }

@@ -1,0 +1,42 @@
+//! Answers that Envoy gives before any filter sees the request: garbage, oversized headers, a path it rejects.
+//!
+//! They get the same error body and browser headers as everybody's; the filter's own answers are told by their details and left
+//! alone. Errors that the filter does see (a service that is down) it words itself.
+
+use super::headers;
+use portcullis_edge_core::DenyReason;
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
+
+pub(super) fn local_replies(policy: &Policy) -> Value {
+    let mappers = [(">= 500", DenyReason::ServiceUnavailable), ("< 500", DenyReason::MalformedRequest)];
+    let mappers: Vec<_> =
+        mappers.iter().map(|(statuses, reason)| mapper(policy, statuses, *reason)).collect();
+    json!({ "local_reply_config": { "mappers": mappers } })
+}
+
+fn mapper(policy: &Policy, statuses: &str, reason: DenyReason) -> Value {
+    let answer = reason.answer();
+    let mut mapper = json!({
+        "filter": { "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+                "expression": format!(
+                    "response.code >= 400 && response.code {statuses} && !response.code_details.startsWith('portcullis')"
+                ),
+            },
+        } },
+        "body_format_override": { "content_type": "application/json", "json_format": {
+            "error": answer.code,
+            "message": answer.message,
+            "code": answer.code,
+            "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+            "request_id": "%REQ(X-REQUEST-ID)%",
+        } },
+    });
+    if let Some(added) = headers::browser(policy.browser.rules().iter()).remove("response_headers_to_add") {
+        mapper["headers_to_add"] = added;
+    }
+    mapper
+}
