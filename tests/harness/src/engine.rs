@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::{Config, Engine, Module, Strategy};
@@ -14,6 +15,11 @@ use crate::LoadError;
 
 /// Bytes of the wasm stack; V8 gives about as much.
 const MAX_STACK: usize = 1024 * 1024;
+
+/// Smaller modules compile in no time.
+const SMALLEST_CACHED: usize = 16 * 1024;
+/// So many modules stay in the cache; the oldest go first.
+const MOST_CACHED: usize = 100;
 
 /// The one engine of the process: modules and linkers made from it can be shared.
 pub(crate) fn engine() -> &'static Engine {
@@ -32,7 +38,8 @@ fn config() -> Config {
 
 /// Compiles a module, or takes it from the cache.
 pub(crate) fn compile(bytes: &[u8]) -> Result<Module, LoadError> {
-    let file = cache_dir().map(|dir| dir.join(cache_key(bytes)));
+    let worth_it = bytes.len() >= SMALLEST_CACHED;
+    let file = cache_dir().filter(|_| worth_it).map(|dir| dir.join(cache_key(bytes)));
     if let Some(module) = file.as_deref().and_then(load_cached) {
         return Ok(module);
     }
@@ -95,8 +102,20 @@ fn load_cached(file: &Path) -> Option<Module> {
 /// A cache that cannot be written costs time, and nothing else: errors are dropped on purpose.
 fn store_cached(file: &Path, module: &Module) {
     let Ok(code) = module.serialize() else { return };
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let unique = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+    let temporary = file.with_extension(format!("{}-{}.tmp", unique.0, unique.1));
     if fs::write(&temporary, code).is_ok() && fs::rename(&temporary, file).is_err() {
         let _ = fs::remove_file(&temporary);
     }
+    file.parent().into_iter().for_each(drop_oldest);
+}
+
+/// Another process may be at the same work, so a file that is gone is no surprise.
+fn drop_oldest(dir: &Path) {
+    let age = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut files: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(age).collect();
+    files.sort();
+    let too_many = files.len().saturating_sub(MOST_CACHED);
+    files.iter().take(too_many).for_each(|(_, path)| drop(fs::remove_file(path)));
 }

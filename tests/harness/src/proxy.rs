@@ -8,6 +8,7 @@ use crate::driver::World;
 use crate::message::Part;
 use crate::process::clock::nanos;
 use crate::process::events::Event;
+use crate::process::metrics::Numbers;
 use crate::stream::StreamRef;
 use crate::{
     Builder, Error, Failure, FailureKind, Faults, LogLine, Metrics, Outcome, Profile, Received, Request,
@@ -32,7 +33,7 @@ pub struct StreamHandle {
 struct Mark {
     logs: usize,
     failures: usize,
-    metrics: Metrics,
+    metrics: Numbers,
 }
 
 impl Proxy {
@@ -234,7 +235,7 @@ impl Proxy {
         Mark {
             logs: process.logs.borrow().len(),
             failures: process.failures.borrow().len(),
-            metrics: process.metrics.borrow().clone(),
+            metrics: process.metrics.borrow().numbers(),
         }
     }
 }

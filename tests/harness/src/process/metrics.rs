@@ -11,116 +11,104 @@ pub struct Histogram {
     pub samples: Vec<u64>,
 }
 
-#[derive(Clone, Debug)]
-enum Value {
-    Number(u64),
-    Histogram(Histogram),
-}
-
 /// All metrics of the process. A name may stand for a counter, a gauge and a histogram at the same time.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Metrics {
     slots: BTreeMap<(String, u32), usize>,
-    values: Vec<Value>,
+    names: Vec<(String, MetricType)>,
+    /// Values of counters and gauges; for histograms, how many samples there are.
+    numbers: Vec<u64>,
+    histograms: HashMap<usize, Histogram>,
 }
+
+/// The numbers at some moment. Metrics are only ever added, so a slot means the same later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Numbers(Vec<u64>);
 
 impl Metrics {
     /// The counter's value; `None` if no VM ever defined it.
     pub fn counter(&self, name: &str) -> Option<u64> {
-        self.number(name, MetricType::Counter)
+        self.slot(name, MetricType::Counter).map(|slot| self.numbers[slot])
     }
 
     /// The gauge's value; `None` if no VM ever defined it.
     pub fn gauge(&self, name: &str) -> Option<u64> {
-        self.number(name, MetricType::Gauge)
+        self.slot(name, MetricType::Gauge).map(|slot| self.numbers[slot])
     }
 
     /// The histogram's samples; `None` if no VM ever defined it.
     pub fn histogram(&self, name: &str) -> Option<&Histogram> {
-        match self.named(name, MetricType::Histogram)? {
-            Value::Histogram(histogram) => Some(histogram),
-            Value::Number(_) => None,
-        }
+        self.histograms.get(&self.slot(name, MetricType::Histogram)?)
     }
 
     /// Names and types of all metrics, sorted.
     pub fn names(&self) -> impl Iterator<Item = (&str, MetricType)> {
-        self.slots.keys().filter_map(|(name, kind)| Some((name.as_str(), MetricType::from_u32(*kind)?)))
+        self.slots.values().map(|slot| (self.names[*slot].0.as_str(), self.names[*slot].1))
     }
 
-    /// What moved since `before`: counters and gauges by their difference, histograms by their new samples.
-    pub fn since(&self, before: &Metrics) -> BTreeMap<String, i64> {
-        let moved = |((name, _), slot): (&(String, u32), &usize)| {
-            Some((name.clone(), difference(self.values.get(*slot)?, before.values.get(*slot))?))
+    fn slot(&self, name: &str, kind: MetricType) -> Option<usize> {
+        self.slots.get(&(name.to_owned(), kind as u32)).copied()
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers(self.numbers.clone())
+    }
+
+    /// What moved since then: counters and gauges by their difference, histograms by their new samples.
+    pub(crate) fn since(&self, before: &Numbers) -> BTreeMap<String, i64> {
+        let moved = |(slot, now): (usize, &u64)| {
+            let by = now.wrapping_sub(before.0.get(slot).copied().unwrap_or(0)) as i64;
+            (by != 0).then(|| (self.names[slot].0.clone(), by))
         };
-        self.slots.iter().filter_map(moved).collect()
-    }
-
-    fn named(&self, name: &str, kind: MetricType) -> Option<&Value> {
-        self.values.get(*self.slots.get(&(name.to_owned(), kind as u32))?)
-    }
-
-    fn number(&self, name: &str, kind: MetricType) -> Option<u64> {
-        match self.named(name, kind)? {
-            Value::Number(value) => Some(*value),
-            Value::Histogram(_) => None,
-        }
+        self.numbers.iter().enumerate().filter_map(moved).collect()
     }
 
     /// The metric of this name and type, made at zero if it is new.
     pub(crate) fn define(&mut self, kind: MetricType, name: &[u8]) -> MetricKey {
-        let next = self.values.len();
-        let slot = *self.slots.entry((stat_name(name), kind as u32)).or_insert(next);
+        let next = self.numbers.len();
+        let name = stat_name(name);
+        let slot = *self.slots.entry((name.clone(), kind as u32)).or_insert(next);
         if slot == next {
-            self.values.push(match kind {
-                MetricType::Histogram => Value::Histogram(Histogram::default()),
-                _ => Value::Number(0),
-            });
+            self.names.push((name, kind));
+            self.numbers.push(0);
+            if kind == MetricType::Histogram {
+                self.histograms.insert(slot, Histogram::default());
+            }
         }
         MetricKey { kind, slot }
     }
 
     /// Adds; a gauge wraps below zero as Envoy's does.
     pub(crate) fn increment(&mut self, key: MetricKey, by: i64) -> Result<(), Status> {
-        match self.values.get_mut(key.slot).ok_or(Status::NotFound)? {
-            Value::Histogram(_) => return Err(Status::BadArgument),
-            Value::Number(_) if key.kind == MetricType::Counter && by <= 0 => {
-                return Err(Status::BadArgument);
-            }
-            Value::Number(value) => *value = value.wrapping_add_signed(by),
+        let refused = key.kind == MetricType::Counter && by <= 0 || key.kind == MetricType::Histogram;
+        if refused {
+            return Err(Status::BadArgument);
         }
+        let value = self.numbers.get_mut(key.slot).ok_or(Status::NotFound)?;
+        *value = value.wrapping_add_signed(by);
         Ok(())
     }
 
     /// Sets a gauge, adds a sample, or (as Envoy does) adds to a counter.
     pub(crate) fn record(&mut self, key: MetricKey, with: u64) -> Result<(), Status> {
-        match self.values.get_mut(key.slot).ok_or(Status::NotFound)? {
-            Value::Histogram(histogram) => histogram.samples.push(with),
-            Value::Number(value) if key.kind == MetricType::Counter => *value = value.wrapping_add(with),
-            Value::Number(value) => *value = with,
+        let value = self.numbers.get_mut(key.slot).ok_or(Status::NotFound)?;
+        match key.kind {
+            MetricType::Counter => *value = value.wrapping_add(with),
+            MetricType::Gauge => *value = with,
+            MetricType::Histogram => {
+                *value += 1;
+                self.histograms.entry(key.slot).or_default().samples.push(with);
+            }
         }
         Ok(())
     }
 
     pub(crate) fn get(&self, key: MetricKey) -> Result<u64, Status> {
-        match self.values.get(key.slot).ok_or(Status::NotFound)? {
-            Value::Number(value) => Ok(*value),
-            Value::Histogram(_) => Err(Status::BadArgument),
+        match key.kind {
+            MetricType::Histogram => Err(Status::BadArgument),
+            _ => self.numbers.get(key.slot).copied().ok_or(Status::NotFound),
         }
     }
-}
-
-/// Metrics are only ever added, so a slot means the same in an earlier copy.
-fn difference(now: &Value, before: Option<&Value>) -> Option<i64> {
-    let moved = match (now, before) {
-        (Value::Number(now), Some(Value::Number(before))) => now.wrapping_sub(*before) as i64,
-        (Value::Number(now), _) => *now as i64,
-        (Value::Histogram(now), Some(Value::Histogram(before))) => {
-            (now.samples.len() - before.samples.len()) as i64
-        }
-        (Value::Histogram(now), _) => now.samples.len() as i64,
-    };
-    (moved != 0).then_some(moved)
 }
 
 /// What a metric id stands for.
@@ -191,7 +179,7 @@ mod tests {
     fn what_moved_is_told_by_name() {
         let mut metrics = Metrics::default();
         let counter = metrics.define(MetricType::Counter, b"m.");
-        let before = metrics.clone();
+        let before = metrics.numbers();
         metrics.increment(counter, 3).unwrap();
         assert_eq!(metrics.since(&before), BTreeMap::from([("m".to_owned(), 3)]));
     }
