@@ -88,13 +88,13 @@ fn profile(
     }
     for number in 0..requests {
         let request = Request::get(&paths[number % paths.len()]);
-        proxy.send(headers.iter().fold(request, with_header))?;
+        proxy.send(headers.iter().map(String::as_str).fold(request, with_header))?;
     }
     show(&profile_table(&proxy.profile()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn with_header(request: Request, header: &String) -> Request {
+fn with_header(request: Request, header: &str) -> Request {
     let (name, value) = header.split_once(':').unwrap_or((header, ""));
     request.header(name.trim(), value.trim())
 }
