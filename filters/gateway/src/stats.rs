@@ -23,14 +23,14 @@ pub struct Stats {
     metrics: GatewayMetrics,
     /// By stat.
     ids: Vec<Option<u32>>,
-    /// Keys of series that the index does not have yet.
-    unpublished: Vec<String>,
+    /// Keys of the series that were born in this VM.
+    born: Vec<String>,
 }
 
 impl Stats {
     /// Defines every stat, so that it exists at 0.
     pub fn define(metrics: GatewayMetrics) -> Self {
-        let mut stats = Self { metrics, ids: Vec::new(), unpublished: Vec::new() };
+        let mut stats = Self { metrics, ids: Vec::new(), born: Vec::new() };
         stats.define_new();
         stats
     }
@@ -51,7 +51,7 @@ impl Stats {
 
     /// Adds what this VM has counted to the proxy's stats.
     pub fn flush(&mut self) {
-        self.unpublished.extend(self.metrics.take_born());
+        self.born.extend(self.metrics.take_born());
         self.define_new();
         let ids = &self.ids;
         let mut failed = 0_u64;
@@ -67,10 +67,11 @@ impl Stats {
         self.publish();
     }
 
-    fn publish(&mut self) {
+    /// Sees to it that the index has every series born here. Looks again at each flush: the first two workers to write to a
+    /// key that does not exist yet both succeed, and one of them is overwritten.
+    fn publish(&self) {
         for _ in 0..TRIES {
-            if self.unpublished.is_empty() || self.try_publish().is_ok() {
-                self.unpublished.clear();
+            if self.born.is_empty() || self.try_publish().is_ok() {
                 return;
             }
         }
@@ -79,8 +80,7 @@ impl Stats {
     fn try_publish(&self) -> Result<(), HostError> {
         let (mut index, version) = host::shared(SERIES_INDEX)?;
         let known: Vec<&[u8]> = index.split(|b| *b == b'\n').collect();
-        let news: Vec<&String> =
-            self.unpublished.iter().filter(|key| !known.contains(&key.as_bytes())).collect();
+        let news: Vec<&String> = self.born.iter().filter(|key| !known.contains(&key.as_bytes())).collect();
         if news.is_empty() {
             return Ok(());
         }
