@@ -140,21 +140,12 @@ impl Hasher for TailHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Json;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn identity(user: &str) -> Rc<Identity> {
-        Rc::new(Identity {
-            provider: 0,
-            claims: Json::parse(b"{}").unwrap(),
-            user: Some(user.into()),
-            roles: Vec::new(),
-            scopes: Vec::new(),
-            headers: Vec::new(),
-            from: Wall(10),
-            until: Wall(20),
-        })
+        let user = Some(user.into());
+        Rc::new(Identity { user, from: Wall(10), until: Wall(20), ..Identity::of_claims("{}") })
     }
 
     fn user(cache: &mut TokenCache, token: &[u8], now: u64, generation: u64) -> Option<String> {

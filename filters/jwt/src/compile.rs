@@ -1,10 +1,10 @@
 //! From the section as it is written to the section as it is used; every mistake at once.
 
 use crate::claim_header::ClaimHeader;
-use crate::fetch::{FetchFrom, FetchPolicy};
+use crate::compile_remote::revocation;
 use crate::keyset::{AlgSet, KeySet, SetRules};
-use crate::policy::{RawConfirmation, RawFetch, RawJwt, RawProvider, RawSecret, RawSecretEncoding};
-use crate::{Alg, Jwt, Key, Provider, Target, base64url, source};
+use crate::policy::{RawConfirmation, RawJwt, RawProvider, RawSecret, RawSecretEncoding};
+use crate::{Alg, Jwt, Key, Provider, base64url, source};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use core::time::Duration;
 use portcullis_edge_core::{ConfigError, HeaderName, Node, PolicyDuration};
@@ -21,12 +21,32 @@ impl Mistakes {
         result.map_err(|error| self.0.push(error)).ok()
     }
 
+    pub(crate) fn all<T>(&mut self, result: Result<T, Vec<ConfigError>>) -> Option<T> {
+        result.map_err(|errors| self.0.extend(errors)).ok()
+    }
+
     pub(crate) fn add(&mut self, error: ConfigError) {
         self.0.push(error);
     }
 
     pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<ConfigError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+}
+
+/// A number's bounds, both included.
+#[derive(Clone, Copy)]
+pub(crate) struct NumberRange {
+    pub(crate) least: u32,
+    pub(crate) most: u32,
+}
+
+impl NumberRange {
+    pub(crate) fn check(self, found: u32, at: &Node, mistakes: &mut Mistakes) {
+        if !(self.least..=self.most).contains(&found) {
+            let expected = format!("a number from {} to {}", self.least, self.most);
+            mistakes.add(at.error(format!("`{found}`"), expected));
+        }
     }
 }
 
@@ -57,10 +77,11 @@ impl RawJwt {
     }
 }
 
-struct Section<'s> {
-    raw: &'s RawProvider,
-    at: &'s Node,
-    env: Env<'s>,
+/// One provider's part of the section, and where it stands.
+pub(crate) struct Section<'s> {
+    pub(crate) raw: &'s RawProvider,
+    pub(crate) at: &'s Node,
+    pub(crate) env: Env<'s>,
 }
 
 impl Section<'_> {
@@ -71,6 +92,9 @@ impl Section<'_> {
         let keys = self.keys(&mut mistakes);
         let fetch = raw.fetch.as_ref().and_then(|fetch| self.fetch(fetch, &mut mistakes));
         let headers = self.headers(&mut mistakes);
+        let revocation =
+            raw.revocation.as_ref().and_then(|r| mistakes.all(revocation(r, &self.at.key("revocation"))));
+        let introspection = raw.introspection.as_ref().and_then(|raw| mistakes.all(self.introspection(raw)));
         let provider = Provider {
             name: name.to_owned(),
             issuer: raw.issuer.clone(),
@@ -90,8 +114,16 @@ impl Section<'_> {
             role: raw.role_claim.clone(),
             scope: raw.scope_claim.clone(),
             headers,
+            revocation,
+            introspection,
         };
         mistakes.finish(provider)
+    }
+
+    /// Whether no key of any kind is given.
+    pub(crate) fn is_opaque(&self) -> bool {
+        let raw = self.raw;
+        raw.secrets.is_empty() && raw.pem.is_empty() && raw.jwks.is_none() && raw.fetch.is_none()
     }
 
     fn check_words(&self, mistakes: &mut Mistakes) {
@@ -99,9 +131,13 @@ impl Section<'_> {
         if raw.any_audience && !raw.audiences.is_empty() {
             mistakes.add(at.key("any_audience").error("`true` beside `audiences`", "one of the two"));
         }
-        if !(64..=65_536).contains(&raw.max_token_bytes) {
-            let found = format!("`{}`", raw.max_token_bytes);
-            mistakes.add(at.key("max_token_bytes").error(found, "a number of bytes from 64 to 65536"));
+        NumberRange { least: 64, most: 65_536 }.check(
+            raw.max_token_bytes,
+            &at.key("max_token_bytes"),
+            mistakes,
+        );
+        if let Some(bytes) = raw.min_secret_bytes {
+            NumberRange { least: 16, most: 64 }.check(bytes.into(), &at.key("min_secret_bytes"), mistakes);
         }
         if raw.leeway.0 > Duration::from_secs(600) {
             mistakes.add(at.key("leeway").error("a longer one", "at most 10m: it is for clocks that differ"));
@@ -110,10 +146,6 @@ impl Section<'_> {
             mistakes.add(
                 at.key("max_lifetime").error("a limit", "`require_exp`, without which it limits nothing"),
             );
-        }
-        if raw.min_secret_bytes.is_some_and(|bytes| !(16..=64).contains(&bytes)) {
-            mistakes
-                .add(at.key("min_secret_bytes").error("another number", "a number of bytes from 16 to 64"));
         }
         for (index, rule) in raw.required_claims.iter().enumerate() {
             if rule.one_of.iter().any(|v| v.is_null() || v.is_array() || v.is_object()) {
@@ -131,7 +163,7 @@ impl Section<'_> {
         self.raw.algorithms.iter().copied().collect()
     }
 
-    fn rules(&self, fetched: bool, max_keys: usize) -> SetRules {
+    pub(crate) fn rules(&self, fetched: bool, max_keys: usize) -> SetRules {
         let min_secret = self.raw.min_secret_bytes.map(usize::from);
         SetRules { algorithms: self.algorithms(), max_keys, fetched, min_secret }
     }
@@ -151,8 +183,9 @@ impl Section<'_> {
         }
         let mut set = KeySet::of(keys);
         set.extend(self.inline_set(mistakes));
-        if set.keys().is_empty() && self.raw.fetch.is_none() && mistakes.0.is_empty() {
-            mistakes.add(self.at.error("no key", "one of `secrets`, `pem`, `jwks` and `fetch`"));
+        if self.is_opaque() && self.raw.introspection.is_none() {
+            mistakes
+                .add(self.at.error("no key", "one of `secrets`, `pem`, `jwks`, `fetch` and `introspection`"));
         }
         set
     }
@@ -216,74 +249,6 @@ impl Section<'_> {
             headers.push(ClaimHeader { claim: raw.claim.clone(), header, encoding: raw.encoding });
         }
         headers
-    }
-
-    fn fetch(&self, raw: &RawFetch, mistakes: &mut Mistakes) -> Option<FetchPolicy> {
-        let at = self.at.key("fetch");
-        if self.raw.algorithms.is_empty() {
-            mistakes.add(self.at.key("algorithms").error("nothing", "the algorithms of the fetched keys"));
-        }
-        check_fetch_numbers(raw, &at, mistakes);
-        let from = mistakes.keep(self.fetch_from(raw, &at))?;
-        Some(FetchPolicy {
-            from,
-            cluster: raw.cluster.clone(),
-            jwks_cluster: raw.jwks_cluster.clone().unwrap_or_else(|| raw.cluster.clone()),
-            refresh: raw.refresh.0,
-            timeout: raw.timeout.0,
-            retry: raw.retry.0,
-            cooldown: raw.cooldown.0,
-            max_age: raw.max_age.0,
-            max_bytes: usize::try_from(raw.max_bytes).unwrap_or(usize::MAX),
-            rules: self.rules(true, usize::from(raw.max_keys)),
-        })
-    }
-
-    fn fetch_from(&self, raw: &RawFetch, at: &Node) -> Result<FetchFrom, ConfigError> {
-        match (&raw.jwks_uri, raw.discovery, &self.raw.issuer) {
-            (Some(uri), false, _) => {
-                let expected = "an absolute URL, such as `https://idp.example/keys`";
-                let target = Target::parse(uri)
-                    .ok_or_else(|| at.key("jwks_uri").error(format!("`{}`", uri.escape_debug()), expected))?;
-                Ok(FetchFrom::Keys(target))
-            }
-            (None, true, Some(issuer)) => {
-                let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-                let target = Target::parse(&url)
-                    .ok_or_else(|| self.at.key("issuer").error("another text", "a URL, for discovery"))?;
-                Ok(FetchFrom::Issuer { issuer: issuer.clone(), at: target })
-            }
-            (None, true, None) => Err(self.at.key("issuer").error("nothing", "the issuer, for discovery")),
-            _ => Err(at.error("none or both of `jwks_uri` and `discovery`", "exactly one of them")),
-        }
-    }
-}
-
-fn check_fetch_numbers(raw: &RawFetch, at: &Node, mistakes: &mut Mistakes) {
-    let second = Duration::from_secs(1);
-    let durations = [
-        ("refresh", raw.refresh, second),
-        ("timeout", raw.timeout, Duration::from_millis(1)),
-        ("retry", raw.retry, Duration::from_millis(100)),
-        ("cooldown", raw.cooldown, second),
-        ("max_age", raw.max_age, raw.refresh.0),
-    ];
-    for (name, value, least) in durations {
-        if value.0 < least {
-            mistakes.add(at.key(name).error(format!("{:?}", value.0), format!("{least:?} or more")));
-        }
-    }
-    if !(256..=1_048_576).contains(&raw.max_bytes) {
-        mistakes.add(
-            at.key("max_bytes")
-                .error(format!("`{}`", raw.max_bytes), "a number of bytes from 256 to 1048576"),
-        );
-    }
-    if !(1..=256).contains(&raw.max_keys) {
-        mistakes.add(at.key("max_keys").error(format!("`{}`", raw.max_keys), "a number from 1 to 256"));
-    }
-    if raw.cluster.is_empty() {
-        mistakes.add(at.key("cluster").error("an empty text", "the name of an Envoy cluster"));
     }
 }
 

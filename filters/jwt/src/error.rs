@@ -140,6 +140,15 @@ pub struct Refusal {
     pub error: TokenError,
     /// What exactly was wrong, in words that hold nothing of the token.
     pub detail: &'static str,
+    /// The index of the provider whose check it was; nothing while the token's issuer was not known yet.
+    pub provider: Option<usize>,
+}
+
+impl Refusal {
+    /// The same, by a provider's check.
+    pub(crate) const fn of(self, provider: usize) -> Self {
+        Self { provider: Some(provider), ..self }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -150,7 +159,7 @@ impl fmt::Display for Refusal {
 
 /// Refuses with a detail.
 pub(crate) const fn refuse(error: TokenError, detail: &'static str) -> Refusal {
-    Refusal { error, detail }
+    Refusal { error, detail, provider: None }
 }
 
 #[cfg(test)]

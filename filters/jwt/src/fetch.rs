@@ -1,16 +1,17 @@
-//! How keys are fetched.
+//! How documents are fetched.
 
-use crate::{SetRules, Target};
+use crate::Target;
 use core::hash::{Hash as _, Hasher as _};
 use core::time::Duration;
 use std::hash::DefaultHasher;
 
-/// A compiled `fetch`.
+/// When, from where and how often a document is fetched.
 #[derive(Clone, Debug)]
 pub struct FetchPolicy {
     /// Where the search begins.
     pub(crate) from: FetchFrom,
     pub(crate) cluster: String,
+    /// Where discovery leads.
     pub(crate) jwks_cluster: String,
     pub(crate) refresh: Duration,
     pub(crate) timeout: Duration,
@@ -18,14 +19,13 @@ pub struct FetchPolicy {
     pub(crate) cooldown: Duration,
     pub(crate) max_age: Duration,
     pub(crate) max_bytes: usize,
-    pub(crate) rules: SetRules,
 }
 
-/// Where the search for keys begins.
+/// Where the search for a document begins.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum FetchFrom {
-    /// At the key set.
-    Keys(Target),
+    /// At the document.
+    Document(Target),
     /// At the issuer's configuration (OpenID Connect Discovery 1.0 section 4), which must name this issuer.
     Issuer { issuer: String, at: Target },
 }

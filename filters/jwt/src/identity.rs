@@ -3,6 +3,17 @@ use crate::{Pointer, Refusal, TokenError, error::refuse};
 use core::fmt;
 use portcullis_edge_core::Wall;
 
+/// What decided which provider the token is asked of; another route may so choose another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// `iss` of the claims at hand, which are the token's own.
+    ByClaims,
+    /// This `iss` of a token whose claims at hand are the auth service's.
+    ByToken(Option<Box<str>>),
+    /// The token is no JWT.
+    Opaque,
+}
+
 /// What a valid token says of its bearer.
 pub struct Identity {
     pub(crate) provider: usize,
@@ -16,6 +27,11 @@ pub struct Identity {
     pub(crate) from: Wall,
     /// The first moment at which it is not any more.
     pub(crate) until: Wall,
+    /// The first moment at which the auth service must be asked again; later than any where it is not asked.
+    pub(crate) fresh_until: Wall,
+    pub(crate) chosen: Chosen,
+    /// SHA-256 of the signing input, where the provider's deny list may need it.
+    pub(crate) signed: Option<[u8; 32]>,
 }
 
 impl Identity {
@@ -53,10 +69,10 @@ impl Identity {
         (self.until != Wall(u64::MAX)).then_some(self.until)
     }
 
-    /// Whether the token's own times hold at `now`.
+    /// Whether what is known of the token holds at `now`.
     #[must_use]
     pub fn is_good_at(&self, now: Wall) -> bool {
-        self.from <= now && now < self.until
+        self.from <= now && now < self.until.min(self.fresh_until)
     }
 
     /// Memory that it takes, in bytes.
@@ -70,6 +86,26 @@ impl Identity {
             .map(|(_, value)| value.len().saturating_add(size_of::<(usize, Box<[u8]>)>()))
             .sum();
         [size_of::<Self>(), self.claims.heap_bytes(), text_bytes, headers].iter().sum()
+    }
+}
+
+#[cfg(test)]
+impl Identity {
+    /// For tests: nothing but claims.
+    pub(crate) fn of_claims(claims: &str) -> Self {
+        Self {
+            provider: 0,
+            claims: Json::parse(claims.as_bytes()).unwrap(),
+            user: None,
+            roles: Vec::new(),
+            scopes: Vec::new(),
+            headers: Vec::new(),
+            from: Wall(0),
+            until: Wall(u64::MAX),
+            fresh_until: Wall(u64::MAX),
+            chosen: Chosen::ByClaims,
+            signed: None,
+        }
     }
 }
 

@@ -104,8 +104,6 @@ pub enum SetError {
     NoKeys,
     /// More keys than allowed.
     TooMany,
-    /// Not one key that can be used.
-    NothingUsable,
 }
 
 impl SetError {
@@ -116,7 +114,6 @@ impl SetError {
             Self::NotJson => "not_json",
             Self::NoKeys => "not_a_key_set",
             Self::TooMany => "too_many_keys",
-            Self::NothingUsable => "no_usable_key",
         }
     }
 }

@@ -9,15 +9,18 @@ mod base64url;
 mod cache;
 mod claim_header;
 mod compile;
+mod compile_remote;
+mod deny;
 mod error;
 mod fetch;
+mod fetcher;
 mod host;
 mod http;
 mod identity;
+mod introspection;
 mod jose;
 mod json;
 mod key;
-mod key_cache;
 mod keyset;
 mod named;
 mod pem;
@@ -28,29 +31,33 @@ mod record;
 mod registered;
 mod secret;
 mod source;
+mod tokens;
 mod url;
 mod verify;
 
 pub use alg::{Alg, Family};
 pub use cache::TokenCache;
 pub use compile::Env;
+pub use deny::DenyList;
 pub use error::{Refusal, TokenError};
 pub use fetch::FetchPolicy;
+pub use fetcher::{Document, FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
 pub use host::{NoHost, SignatureCheck};
 pub use http::{CallError, HttpCall};
 pub use identity::Identity;
 pub use json::{Json, JsonRef, Value};
 pub use key::{Key, KeyError};
-pub use key_cache::{FetchFailure, KeyCache, KeyFacts, KeyStore, Step};
 pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};
 pub use named::Named;
 pub use pointer::Pointer;
 pub use policy::{
-    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawJwks, RawJwt, RawNeed, RawPem,
-    RawProvider, RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
+    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawIntrospection, RawJwks, RawJwt,
+    RawNeed, RawPem, RawProvider, RawRequiredClaim, RawRevocation, RawSecret, RawSecretEncoding, RawSource,
+    RawStyle, RawWhenUnknown,
 };
 pub use provider::Provider;
 pub use secret::SecretText;
 pub use source::{Found, Strip};
+pub use tokens::{Authn, CallId, Fetched, Pending, Polled, Tokens};
 pub use url::Target;
-pub use verify::{Jwt, Keys, RouteAuth};
+pub use verify::{Checked, Jwt, Keys, Question, RouteAuth};

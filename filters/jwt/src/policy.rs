@@ -109,6 +109,116 @@ pub struct RawProvider {
     #[deserr(default)]
     #[schemars(default)]
     pub claim_to_headers: Vec<RawClaimHeader>,
+    /// A list of tokens that are revoked before they expire, fetched on a timer.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub revocation: Option<RawRevocation>,
+    /// An auth service that is asked about each token. A provider without any key has only that.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub introspection: Option<RawIntrospection>,
+}
+
+/// A deny list: `{"revoked": [{"jti": ".."}, {"sub": "..", "issued_before": 1795000000}, {"signed": ".."}]}`, where `signed` is
+/// the SHA-256 of header, dot and payload in base64url, for tokens without `jti`.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawRevocation {
+    /// The list's URL.
+    pub url: String,
+    /// The Envoy cluster that leads there.
+    pub cluster: String,
+    /// How often it is fetched (default 1m).
+    #[deserr(default = PolicyDuration::secs(60))]
+    #[schemars(default = "a_minute")]
+    pub refresh: PolicyDuration,
+    /// How long an answer may take (default 5s).
+    #[deserr(default = PolicyDuration::secs(5))]
+    #[schemars(default = "five_seconds")]
+    pub timeout: PolicyDuration,
+    /// How old the last good list may grow while fetching fails (default 1h).
+    #[deserr(default = PolicyDuration::secs(3600))]
+    #[schemars(default = "an_hour")]
+    pub max_age: PolicyDuration,
+    /// The largest list in bytes (default 262144).
+    #[deserr(default = 262_144)]
+    #[schemars(default = "default_list_bytes", range(min = 256, max = 1_048_576))]
+    pub max_bytes: u32,
+    /// The most entries (default 4096).
+    #[deserr(default = 4096)]
+    #[schemars(default = "default_entries", range(min = 1, max = 65_536))]
+    pub max_entries: u32,
+    /// What becomes of tokens while there is no list: `refuse` (default; 503) or `allow`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub when_unknown: RawWhenUnknown,
+}
+
+/// What becomes of a token of which nothing can be told now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "lowercase")]
+pub enum RawWhenUnknown {
+    /// 503.
+    #[default]
+    Refuse,
+    /// It passes, if it is good by itself.
+    Allow,
+}
+
+/// An auth service.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawIntrospection {
+    /// How it is asked (default `rfc7662`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub style: RawStyle,
+    /// Where it is asked.
+    pub url: String,
+    /// The Envoy cluster that leads there.
+    pub cluster: String,
+    /// Who we are to it (HTTP Basic, RFC 6749 section 2.3.1).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub client_id: Option<String>,
+    /// The secret that goes with `client_id`, or `${ENV:NAME}`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub client_secret: Option<SecretText>,
+    /// How long an answer may take (default 2s).
+    #[deserr(default = PolicyDuration::secs(2))]
+    #[schemars(default = "two_seconds")]
+    pub timeout: PolicyDuration,
+    /// How often a question without an answer is asked again (default 1).
+    #[deserr(default = 1)]
+    #[schemars(default = "one", range(max = 3))]
+    pub retries: u8,
+    /// How long a good answer is believed (default 30s; 0s asks every time). So long may a revoked token still pass.
+    #[deserr(default = PolicyDuration::secs(30))]
+    #[schemars(default = "half_a_minute")]
+    pub cache: PolicyDuration,
+    /// What becomes of tokens while there is no answer: `refuse` (default; 503) or, for a provider with keys, `allow`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub when_unavailable: RawWhenUnknown,
+}
+
+/// How an auth service is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors)]
+pub enum RawStyle {
+    /// OAuth 2.0 Token Introspection: a form, answered with `active`.
+    #[default]
+    #[deserr(rename = "rfc7662")]
+    #[schemars(rename = "rfc7662")]
+    Rfc7662,
+    /// `{"token"}` with `X-Source: gateway`, answered with `valid`.
+    #[deserr(rename = "order_processor")]
+    #[schemars(rename = "order_processor")]
+    OrderProcessor,
 }
 
 /// A shared secret.
@@ -379,6 +489,26 @@ fn two_seconds() -> PolicyDuration {
 
 fn five_seconds() -> PolicyDuration {
     PolicyDuration::secs(5)
+}
+
+fn a_minute() -> PolicyDuration {
+    PolicyDuration::secs(60)
+}
+
+fn an_hour() -> PolicyDuration {
+    PolicyDuration::secs(3600)
+}
+
+fn default_list_bytes() -> u32 {
+    262_144
+}
+
+fn default_entries() -> u32 {
+    4096
+}
+
+fn one() -> u8 {
+    1
 }
 
 fn half_a_minute() -> PolicyDuration {

@@ -1,10 +1,13 @@
 //! One issuer, compiled, and the checks that its tokens go through.
 
 use crate::claim_header::{ClaimHeader, is_printable};
+use crate::deny::Revocation;
 use crate::error::refuse;
+use crate::identity::Chosen;
+use crate::introspection::Introspection;
 use crate::jose::{Header, same_type};
 use crate::json::{Json, JsonRef, Value};
-use crate::keyset::{AlgSet, KeySet, MAX_CANDIDATES};
+use crate::keyset::{AlgSet, KeySet, MAX_CANDIDATES, SetRules};
 use crate::registered::Registered;
 use crate::{FetchPolicy, Identity, Key, Pointer, Refusal, SignatureCheck, TokenError, identity};
 use portcullis_edge_core::Wall;
@@ -18,7 +21,7 @@ pub struct Provider {
     pub(crate) any_audience: bool,
     pub(crate) algorithms: AlgSet,
     pub(crate) keys: KeySet,
-    pub(crate) fetch: Option<FetchPolicy>,
+    pub(crate) fetch: Option<(FetchPolicy, SetRules)>,
     pub(crate) types: Vec<String>,
     pub(crate) leeway_nanos: u64,
     pub(crate) max_lifetime_nanos: Option<u64>,
@@ -30,6 +33,8 @@ pub struct Provider {
     pub(crate) role: Pointer,
     pub(crate) scope: Pointer,
     pub(crate) headers: Vec<ClaimHeader>,
+    pub(crate) revocation: Option<Revocation>,
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Where a signature stands before it is checked.
@@ -49,12 +54,30 @@ impl Provider {
     /// How its keys are fetched, if they are.
     #[must_use]
     pub fn fetch(&self) -> Option<&FetchPolicy> {
-        self.fetch.as_ref()
+        self.fetch.as_ref().map(|(policy, _)| policy)
+    }
+
+    /// How its deny list is fetched, if it has one.
+    #[must_use]
+    pub fn revocation(&self) -> Option<&FetchPolicy> {
+        self.revocation.as_ref().map(|revocation| &revocation.fetch)
+    }
+
+    /// Whether it has no keys, and only its auth service knows its tokens.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.introspection.is_some() && self.keys.keys().is_empty() && self.fetch.is_none()
     }
 
     /// The names of the headers that its claims become.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.headers.iter().map(|header| header.header.as_str())
+    }
+
+    pub(crate) fn check_size(&self, token: &[u8]) -> Result<(), Refusal> {
+        if token.len() <= self.max_token_bytes {
+            return Ok(());
+        }
+        Err(refuse(TokenError::TooLarge, "the token is larger than its provider accepts"))
     }
 
     /// Finds the key and checks the signature.
@@ -124,13 +147,24 @@ impl Provider {
         now: Wall,
     ) -> Result<(Wall, Wall), Refusal> {
         self.check_type(header)?;
+        self.check_answer(claims, all, now, self.require_exp)
+    }
+
+    /// The same for what an auth service answers; there is no header then, and `exp` is its own affair.
+    pub(crate) fn check_answer(
+        &self,
+        claims: &Registered<'_>,
+        all: JsonRef<'_>,
+        now: Wall,
+        needs_exp: bool,
+    ) -> Result<(Wall, Wall), Refusal> {
         if claims.has_cnf && !self.takes_bound_tokens {
             return Err(refuse(
                 TokenError::ConfirmationRequired,
                 "`cnf`: the token is bound to its holder's key",
             ));
         }
-        let times = self.check_times(claims, now)?;
+        let times = self.check_times(claims, now, needs_exp)?;
         self.check_audience(claims)?;
         self.check_required(all)?;
         Ok(times)
@@ -145,8 +179,13 @@ impl Provider {
     }
 
     /// From when and until when the token is good.
-    fn check_times(&self, claims: &Registered<'_>, now: Wall) -> Result<(Wall, Wall), Refusal> {
-        if claims.exp.is_none() && self.require_exp {
+    fn check_times(
+        &self,
+        claims: &Registered<'_>,
+        now: Wall,
+        needs_exp: bool,
+    ) -> Result<(Wall, Wall), Refusal> {
+        if claims.exp.is_none() && needs_exp {
             return Err(refuse(TokenError::InvalidClaim, "`exp` is absent"));
         }
         let until = claims.exp.map_or(u64::MAX, |exp| exp.0.saturating_add(self.leeway_nanos));
@@ -207,8 +246,7 @@ impl Provider {
         &self,
         index: usize,
         mut json: Json,
-        from: Wall,
-        until: Wall,
+        (from, until): (Wall, Wall),
     ) -> Result<Identity, Refusal> {
         json.shrink();
         let claims = json.root();
@@ -224,7 +262,20 @@ impl Provider {
                 headers.push((at, value.into_boxed_slice()));
             }
         }
-        Ok(Identity { provider: index, user, roles, scopes, headers, from, until, claims: json })
+        let fresh_until = Wall(u64::MAX);
+        Ok(Identity {
+            provider: index,
+            user,
+            roles,
+            scopes,
+            headers,
+            from,
+            until,
+            fresh_until,
+            chosen: Chosen::ByClaims,
+            signed: None,
+            claims: json,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What workers tell each other about keys, as bytes in shared data: fixed fields, little-endian.
+//! What workers tell each other about fetched documents, as bytes in shared data: fixed fields, little-endian.
 
 use core::time::Duration;
 use portcullis_edge_core::Mono;
@@ -16,12 +16,12 @@ pub(crate) struct Status {
     pub(crate) next: Mono,
     /// Failures since the last success.
     pub(crate) failures: u32,
-    /// Counts the key sets.
+    /// Counts the documents.
     pub(crate) generation: u32,
 }
 
 const STATUS_BYTES: usize = 40;
-const KEYS_HEADER: usize = 16;
+const DOCUMENT_HEADER: usize = 16;
 
 impl Status {
     pub(crate) fn new(fingerprint: u64) -> Self {
@@ -61,18 +61,18 @@ impl Status {
     }
 }
 
-/// The record with the keys.
+/// The record with the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeysRecord<'b> {
+pub(crate) struct DocumentRecord<'b> {
     pub(crate) fingerprint: u64,
     pub(crate) fetched: Mono,
-    /// The JWK Set as it came.
+    /// The document as it came.
     pub(crate) body: &'b [u8],
 }
 
-impl<'b> KeysRecord<'b> {
+impl<'b> DocumentRecord<'b> {
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(KEYS_HEADER.saturating_add(self.body.len()));
+        let mut out = Vec::with_capacity(DOCUMENT_HEADER.saturating_add(self.body.len()));
         for field in [self.fingerprint, self.fetched.0] {
             out.extend_from_slice(&field.to_le_bytes());
         }
@@ -84,7 +84,7 @@ impl<'b> KeysRecord<'b> {
         Some(Self {
             fingerprint: u64_at(bytes, 0)?,
             fetched: Mono(u64_at(bytes, 8)?),
-            body: bytes.get(KEYS_HEADER..)?,
+            body: bytes.get(DOCUMENT_HEADER..)?,
         })
     }
 }
@@ -126,11 +126,11 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Status::read(&bytes[..end]), None, "cut at {end}");
         }
-        let keys = KeysRecord { fingerprint: 1, fetched: Mono(2), body: b"{}" };
-        let bytes = keys.write();
-        assert_eq!(KeysRecord::read(&bytes), Some(keys));
-        for end in 0..KEYS_HEADER {
-            assert_eq!(KeysRecord::read(&bytes[..end]), None, "cut at {end}");
+        let document = DocumentRecord { fingerprint: 1, fetched: Mono(2), body: b"{}" };
+        let bytes = document.write();
+        assert_eq!(DocumentRecord::read(&bytes), Some(document));
+        for end in 0..DOCUMENT_HEADER {
+            assert_eq!(DocumentRecord::read(&bytes[..end]), None, "cut at {end}");
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use crate::compile::Mistakes;
 use crate::error::refuse;
+use crate::identity::Chosen;
+use crate::introspection::is_b64token;
 use crate::jose::{Compact, Header};
 use crate::policy::{RawAuth, RawNeed};
 use crate::provider::{Provider, Signed};
 use crate::registered::Registered;
 use crate::source::{self, Found, Source, Strip};
-use crate::{Identity, KeySet, Refusal, SignatureCheck, TokenError};
+use crate::{Identity, JsonRef, KeySet, Refusal, SignatureCheck, TokenError};
 use portcullis_edge_core::{ConfigError, Node, RequestHead, Wall};
+use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
 
 /// The compiled section: all providers.
@@ -26,6 +29,38 @@ pub struct RouteAuth {
     /// Indices into the providers, in the policy's order.
     pub(crate) providers: Vec<usize>,
     pub(crate) max_token_bytes: usize,
+    /// The provider of tokens that are no JWTs.
+    pub(crate) opaque: Option<usize>,
+}
+
+/// What came of a token without asking anybody.
+#[derive(Debug)]
+pub enum Checked {
+    /// It is good.
+    Good(Identity),
+    /// The provider's auth service must be asked.
+    Ask(Question),
+}
+
+impl Checked {
+    /// The identity of a token that is good by itself.
+    #[must_use]
+    pub fn good(self) -> Option<Identity> {
+        match self {
+            Self::Good(identity) => Some(identity),
+            Self::Ask(_) => None,
+        }
+    }
+}
+
+/// A token that an auth service must be asked about.
+#[derive(Debug)]
+pub struct Question {
+    /// The provider whose auth service it is.
+    pub(crate) provider: usize,
+    /// What the token says by itself, already found good; nothing for a token that only the auth service can read.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) chosen: Chosen,
 }
 
 /// Fetched key sets, one place for each provider.
@@ -81,7 +116,16 @@ impl RawAuth {
         }
         let sizes = providers.iter().filter_map(|index| all.get(*index)).map(|p| p.max_token_bytes);
         let max_token_bytes = sizes.max().unwrap_or(0);
-        mistakes.finish(RouteAuth { need: self.token, providers, max_token_bytes })
+        let is_opaque = |index: &&usize| all.get(**index).is_some_and(Provider::is_opaque);
+        let mut opaque = providers.iter().filter(is_opaque).copied();
+        let (opaque, another) = (opaque.next(), opaque.next());
+        if looks && another.is_some() {
+            mistakes.add(at.key("providers").error(
+                "two providers with `introspection` and no keys",
+                "one at most: an opaque token does not say whose it is",
+            ));
+        }
+        mistakes.finish(RouteAuth { need: self.token, providers, max_token_bytes, opaque })
     }
 
     fn find_providers(&self, all: &[Provider], at: &Node, mistakes: &mut Mistakes) -> Vec<usize> {
@@ -210,7 +254,18 @@ impl Jwt {
         exact.or_else(|| of_route().find(|(_, provider)| provider.issuer.is_none()))
     }
 
-    /// Checks a token for a route.
+    /// Whether `route` would ask the provider that gave `identity` about the same token.
+    pub(crate) fn would_choose(&self, route: &RouteAuth, identity: &Identity) -> bool {
+        let by = |iss| self.choose(route, iss).map(|(index, _)| index);
+        let choice = match &identity.chosen {
+            Chosen::ByClaims => by(identity.claims().member("iss").and_then(JsonRef::text)),
+            Chosen::ByToken(iss) => by(iss.as_deref()),
+            Chosen::Opaque => route.opaque,
+        };
+        choice == Some(identity.provider)
+    }
+
+    /// Checks a token for a route, as far as that is possible without asking an auth service.
     ///
     /// # Errors
     /// The first check that refuses it.
@@ -221,19 +276,63 @@ impl Jwt {
         keys: &Keys,
         now: Wall,
         host: &dyn SignatureCheck,
-    ) -> Result<Identity, Refusal> {
-        let Decoded { compact, header, claims } = Decoded::read(token, route.max_token_bytes)?;
-        let header = Header::read(&header)?;
-        let registered = Registered::read(&claims)?;
+    ) -> Result<Checked, Refusal> {
+        let decoded = match Decoded::read(token, route.max_token_bytes) {
+            Ok(decoded) => decoded,
+            Err(refusal) => return self.verify_opaque(route, token, refusal),
+        };
+        let registered = Registered::read(&decoded.claims)?;
         let no_issuer = refuse(TokenError::InvalidIssuer, "no provider of the route has this `iss`");
         let (index, provider) = self.choose(route, registered.iss).ok_or(no_issuer)?;
-        if token.len() > provider.max_token_bytes {
-            return Err(refuse(TokenError::TooLarge, "the token is larger than its provider accepts"));
+        provider.check_size(token).map_err(|refusal| refusal.of(index))?;
+        if provider.is_opaque() {
+            let chosen = Chosen::ByToken(registered.iss.map(Into::into));
+            return Ok(Checked::Ask(Question { provider: index, identity: None, chosen }));
         }
-        let signature = compact.signature()?;
-        let signed = Signed { header: &header, signed: compact.signed, signature: &signature };
-        provider.check_signature(&signed, keys.of(index), host)?;
-        let (from, until) = provider.check_claims(&header, &registered, claims.root(), now)?;
-        provider.identify(index, claims, from, until)
+        let identity = decoded.check(index, provider, keys.of(index), now, host);
+        let identity = identity.map_err(|refusal| refusal.of(index))?;
+        Ok(match &provider.introspection {
+            Some(_) => {
+                let chosen = Chosen::ByClaims;
+                Checked::Ask(Question { provider: index, identity: Some(identity), chosen })
+            }
+            None => Checked::Good(identity),
+        })
+    }
+
+    /// A token that is no JWT may still be one that the route's auth service knows.
+    fn verify_opaque(&self, route: &RouteAuth, token: &[u8], refusal: Refusal) -> Result<Checked, Refusal> {
+        let opaque = route.opaque.and_then(|index| Some((index, self.providers.get(index)?)));
+        match opaque {
+            Some((index, provider)) if refusal.error == TokenError::Malformed && is_b64token(token) => {
+                provider.check_size(token).map_err(|refusal| refusal.of(index))?;
+                let chosen = Chosen::Opaque;
+                Ok(Checked::Ask(Question { provider: index, identity: None, chosen }))
+            }
+            _ => Err(refusal),
+        }
+    }
+}
+
+impl Decoded<'_> {
+    /// The checks of the token's own provider.
+    fn check(
+        self,
+        index: usize,
+        provider: &Provider,
+        fetched: Option<&KeySet>,
+        now: Wall,
+        host: &dyn SignatureCheck,
+    ) -> Result<Identity, Refusal> {
+        let header = Header::read(&self.header)?;
+        let signature = self.compact.signature()?;
+        let signed = Signed { header: &header, signed: self.compact.signed, signature: &signature };
+        provider.check_signature(&signed, fetched, host)?;
+        let registered = Registered::read(&self.claims)?;
+        let times = provider.check_claims(&header, &registered, self.claims.root(), now)?;
+        let by_hash = provider.revocation.is_some() && registered.jti.is_none();
+        let hash = by_hash.then(|| Sha256::digest(self.compact.signed).into());
+        let identity = provider.identify(index, self.claims, times)?;
+        Ok(Identity { signed: hash, ..identity })
     }
 }

@@ -41,13 +41,11 @@ fn at(seconds: u64) -> Mono {
     Mono(0).plus(secs(1_000 + seconds))
 }
 
+fn rules() -> SetRules {
+    SetRules { algorithms: [Alg::EdDSA].into_iter().collect(), max_keys: 4, fetched: true, min_secret: None }
+}
+
 fn policy(from: FetchFrom) -> FetchPolicy {
-    let rules = SetRules {
-        algorithms: [Alg::EdDSA].into_iter().collect(),
-        max_keys: 4,
-        fetched: true,
-        min_secret: None,
-    };
     FetchPolicy {
         from,
         cluster: "idp".to_owned(),
@@ -58,28 +56,28 @@ fn policy(from: FetchFrom) -> FetchPolicy {
         cooldown: secs(30),
         max_age: secs(3600),
         max_bytes: 1000,
-        rules,
     }
 }
 
-fn worker() -> KeyCache {
-    KeyCache::new("main", &policy(FetchFrom::Keys(Target::parse("https://idp/keys").unwrap())))
+fn worker() -> Fetcher<KeySet> {
+    let from = FetchFrom::Document(Target::parse("https://idp/keys").unwrap());
+    Fetcher::new("jwt.main", &policy(from), rules())
 }
 
-fn start(worker: &mut KeyCache, now: u64, shared: &mut Shared) -> u32 {
+fn start(worker: &mut Fetcher<KeySet>, now: u64, shared: &mut Shared) -> u32 {
     worker.poll(at(now), shared).call.expect("a call").0
 }
 
 /// A worker that has fetched `SET` at 0.
-fn fetched(shared: &mut Shared) -> KeyCache {
+fn fetched(shared: &mut Shared) -> Fetcher<KeySet> {
     let mut worker = worker();
     let id = start(&mut worker, 0, shared);
     assert!(worker.on_response(id, 200, SET, at(0), shared).changed);
     worker
 }
 
-fn kids(worker: &KeyCache) -> Vec<String> {
-    let keys = worker.keys();
+fn kids(worker: &Fetcher<KeySet>) -> Vec<String> {
+    let keys = worker.get();
     keys.iter().flat_map(|set| set.keys()).filter_map(|key| key.kid().map(str::to_owned)).collect()
 }
 
@@ -92,7 +90,7 @@ fn keys_are_fetched_at_once_and_again_when_they_are_due() {
     assert_eq!(call.timeout, secs(5));
     assert!(call.headers.contains(&(":path", "/keys".to_owned())));
     assert!(call.headers.contains(&(":authority", "idp".to_owned())));
-    assert_eq!(worker.keys().map(|_| ()), None);
+    assert_eq!(worker.get().map(|_| ()), None);
     let step = worker.on_response(id, 200, SET, at(1), shared);
     assert_eq!(step, Step { changed: true, settled: true, ..Step::default() });
     assert_eq!(kids(&worker), ["a"]);
@@ -258,11 +256,11 @@ fn what_is_no_usable_set_is_a_failure_and_keeps_the_keys() {
         (302, SET, FetchFailure::Status),
         (204, b"", FetchFailure::Status),
         (200, &too_large, FetchFailure::TooLarge),
-        (200, b"<html>", FetchFailure::Set(SetError::NotJson)),
-        (200, br#"{"keys":{}}"#, FetchFailure::Set(SetError::NoKeys)),
-        (200, br#"{"keys":[]}"#, FetchFailure::Set(SetError::NothingUsable)),
-        (200, published, FetchFailure::Set(SetError::NothingUsable)),
-        (200, too_many.as_bytes(), FetchFailure::Set(SetError::TooMany)),
+        (200, b"<html>", FetchFailure::Document("not_json")),
+        (200, br#"{"keys":{}}"#, FetchFailure::Document("not_a_key_set")),
+        (200, br#"{"keys":[]}"#, FetchFailure::Document("no_usable_key")),
+        (200, published, FetchFailure::Document("no_usable_key")),
+        (200, too_many.as_bytes(), FetchFailure::Document("too_many_keys")),
     ];
     for (status, body, failure) in cases {
         let shared = &mut Shared::default();
@@ -283,7 +281,7 @@ fn discovery_finds_the_keys_of_the_very_issuer() {
     };
     let answer = |document: &str| {
         let shared = &mut Shared::default();
-        let mut worker = KeyCache::new("main", &policy(from()));
+        let mut worker = Fetcher::<KeySet>::new("jwt.main", &policy(from()), rules());
         let id = start(&mut worker, 0, shared);
         worker.on_response(id, 200, document.as_bytes(), at(0), shared)
     };
@@ -309,13 +307,13 @@ fn discovery_finds_the_keys_of_the_very_issuer() {
 fn records_of_another_policy_or_garbage_are_not_believed() {
     let shared = &mut Shared::default();
     drop(fetched(shared));
-    let elsewhere = policy(FetchFrom::Keys(Target::parse("https://other/keys").unwrap()));
-    let mut worker = KeyCache::new("main", &elsewhere);
+    let elsewhere = policy(FetchFrom::Document(Target::parse("https://other/keys").unwrap()));
+    let mut worker = Fetcher::<KeySet>::new("jwt.main", &elsewhere, rules());
     assert!(worker.poll(at(1), shared).call.is_some(), "its keys are elsewhere");
     assert_eq!(kids(&worker), [""; 0]);
     for garbage in [&b""[..], b"x", &[0xff; 40]] {
         let shared = &mut Shared::default();
-        for key in ["jwt.main.status", "jwt.main.keys"] {
+        for key in ["jwt.main.status", "jwt.main.document"] {
             shared.swap(key, garbage, None);
         }
         let mut worker = self::worker();

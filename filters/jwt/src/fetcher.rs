@@ -1,14 +1,14 @@
-//! The keys of one provider that fetches them: a state machine without I/O.
+//! A document that is fetched again and again (a provider's keys, its deny list): a state machine without I/O.
 //!
 //! Workers share two records in the host's shared data: a small one (who fetches until when, when it was last tried, how
-//! often it failed, which generation the keys are) which every worker reads on its tick, and the keys, read when their
+//! often it failed, which generation the document is) which every worker reads on its tick, and the document, read when its
 //! generation changes. A fetch needs the lease, taken by compare-and-swap, so one is in flight for the whole process. A
 //! lease ends by itself: a worker that dies with it delays the others, and no more.
 
 use crate::fetch::{FetchFrom, FetchPolicy};
 use crate::json::Json;
-use crate::keyset::{KeySet, SetError};
-use crate::record::{KeysRecord, Later as _, Status};
+use crate::keyset::{KeySet, SetRules};
+use crate::record::{DocumentRecord, Later as _, Status};
 use crate::{CallError, HttpCall, Target};
 use core::time::Duration;
 use portcullis_edge_core::Mono;
@@ -22,23 +22,46 @@ pub trait KeyStore {
     fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool;
 }
 
-/// The fetching of one provider's keys, as one worker sees it.
-#[derive(Debug)]
-pub struct KeyCache {
+/// Something that can be fetched.
+pub trait Document: Sized {
+    /// What it may be.
+    type Rules;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a label and log value. The last good document then stays.
+    fn read(body: &[u8], rules: &Self::Rules) -> Result<Self, &'static str>;
+}
+
+impl Document for KeySet {
+    type Rules = SetRules;
+
+    fn read(body: &[u8], rules: &SetRules) -> Result<Self, &'static str> {
+        match KeySet::read(body, rules) {
+            Ok(set) if set.keys().is_empty() => Err("no_usable_key"),
+            Ok(set) => Ok(set),
+            Err(error) => Err(error.as_str()),
+        }
+    }
+}
+
+/// The fetching of one document, as one worker sees it.
+pub struct Fetcher<D: Document> {
     policy: FetchPolicy,
+    rules: D::Rules,
     status_key: String,
-    keys_key: String,
+    document_key: String,
     status: Status,
-    keys: Option<Held>,
+    held: Option<Held<D>>,
     flight: Option<Flight>,
     next_id: u32,
-    /// Somebody met a key id that is not in the set.
+    /// Somebody met a key id that is not in the set that is held.
     wanted: bool,
 }
 
-#[derive(Debug)]
-struct Held {
-    set: Rc<KeySet>,
+struct Held<D> {
+    document: Rc<D>,
     fetched: Mono,
 }
 
@@ -53,7 +76,7 @@ struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FlightStep {
     Discovery,
-    Keys,
+    Document,
 }
 
 /// What a poll or an answer led to.
@@ -61,7 +84,7 @@ enum FlightStep {
 pub struct Step {
     /// The call to make now, with the id to answer under.
     pub call: Option<(u32, HttpCall)>,
-    /// The keys are others than before: take [`KeyCache::keys`] anew.
+    /// The document is another than before: take [`Fetcher::get`] anew.
     pub changed: bool,
     /// Whatever requests wait for should be asked again: a fetch has ended, here or at another worker.
     pub settled: bool,
@@ -80,8 +103,8 @@ pub enum FetchFailure {
     TooLarge,
     /// The issuer's configuration is not JSON, names another issuer, or no usable `jwks_uri`.
     Discovery,
-    /// The answer is no key set that can be used.
-    Set(SetError),
+    /// The answer is no such document, or one that cannot be used.
+    Document(&'static str),
 }
 
 impl FetchFailure {
@@ -95,42 +118,41 @@ impl FetchFailure {
             Self::Status => "status",
             Self::TooLarge => "too_large",
             Self::Discovery => "discovery",
-            Self::Set(error) => error.as_str(),
+            Self::Document(what) => what,
         }
     }
 }
 
 /// Facts for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyFacts {
-    /// Time since the keys were fetched; nothing while there are none.
+pub struct FetchFacts {
+    /// Time since the document was fetched; nothing while there is none.
     pub age: Option<Duration>,
     /// Failures since the last success, of all workers.
     pub failures_in_a_row: u32,
-    /// Keys that can be used.
-    pub keys: usize,
 }
 
-impl KeyCache {
-    /// The cache of the provider called `name`.
+impl<D: Document> Fetcher<D> {
+    /// The fetching of the document called `name`, a name that nothing else in shared data has.
     #[must_use]
-    pub fn new(name: &str, policy: &FetchPolicy) -> Self {
+    pub fn new(name: &str, policy: &FetchPolicy, rules: D::Rules) -> Self {
         Self {
             status: Status::new(policy.fingerprint()),
             policy: policy.clone(),
-            status_key: format!("jwt.{name}.status"),
-            keys_key: format!("jwt.{name}.keys"),
-            keys: None,
+            rules,
+            status_key: format!("{name}.status"),
+            document_key: format!("{name}.document"),
+            held: None,
             flight: None,
             next_id: 0,
             wanted: false,
         }
     }
 
-    /// The keys, unless there are none or they are too old.
+    /// The document, unless there is none or it is too old.
     #[must_use]
-    pub fn keys(&self) -> Option<Rc<KeySet>> {
-        self.keys.as_ref().map(|held| Rc::clone(&held.set))
+    pub fn get(&self) -> Option<Rc<D>> {
+        self.held.as_ref().map(|held| Rc::clone(&held.document))
     }
 
     /// The largest answer, in bytes. A host that knows an answer's size can spare copying a larger one.
@@ -141,16 +163,13 @@ impl KeyCache {
 
     /// Facts for metrics.
     #[must_use]
-    pub fn facts(&self, now: Mono) -> KeyFacts {
-        KeyFacts {
-            age: self.keys.as_ref().map(|held| now.since(held.fetched)),
-            failures_in_a_row: self.status.failures,
-            keys: self.keys.as_ref().map_or(0, |held| held.set.keys().len()),
-        }
+    pub fn facts(&self, now: Mono) -> FetchFacts {
+        let age = self.held.as_ref().map(|held| now.since(held.fetched));
+        FetchFacts { age, failures_in_a_row: self.status.failures }
     }
 
-    /// To be called on every tick, and whenever [`KeyCache::may_wait`] said so: learns what other workers fetched, drops keys
-    /// that are too old, and starts a fetch that is due.
+    /// To be called on every tick, and whenever [`Fetcher::may_wait`] said so: learns what other workers fetched, drops what is
+    /// too old, and starts a fetch that is due.
     pub fn poll(&mut self, now: Mono, store: &mut dyn KeyStore) -> Step {
         let mut step = Step::default();
         let version = self.learn(store, &mut step);
@@ -162,7 +181,7 @@ impl KeyCache {
         step
     }
 
-    /// Whether a request should wait for keys: a fetch is in flight, or the next poll starts one. `unknown_key`: keys are
+    /// Whether a request should wait: a fetch is in flight, or the next poll starts one. `unknown_key`: keys are
     /// there, but not the one that the token names; then a fetch starts at most once in the policy's `cooldown`.
     pub fn may_wait(&mut self, now: Mono, unknown_key: bool) -> bool {
         self.wanted |= unknown_key && self.is_cooled(now);
@@ -187,7 +206,7 @@ impl KeyCache {
         }
         match flight.step {
             FlightStep::Discovery => self.discovered(body, now, store),
-            FlightStep::Keys => self.fetched(body, now, store),
+            FlightStep::Document => self.fetched(body, now, store),
         }
     }
 
@@ -199,7 +218,7 @@ impl KeyCache {
         }
     }
 
-    /// The host's word that the answer to `id` is larger than [`KeyCache::max_bytes`].
+    /// The host's word that the answer to `id` is larger than [`Fetcher::max_bytes`].
     pub fn on_too_large(&mut self, id: u32, now: Mono, store: &mut dyn KeyStore) -> Step {
         match self.flight.take_if(|flight| flight.id == id) {
             Some(_) => self.failed(FetchFailure::TooLarge, now, store),
@@ -220,19 +239,20 @@ impl KeyCache {
         Some(version)
     }
 
-    /// Takes the keys that another worker fetched.
+    /// Takes what another worker fetched.
     fn adopt(&mut self, store: &mut dyn KeyStore) -> bool {
-        let Some((bytes, _)) = store.get(&self.keys_key) else { return false };
-        let record = KeysRecord::read(&bytes).filter(|record| record.fingerprint == self.status.fingerprint);
+        let Some((bytes, _)) = store.get(&self.document_key) else { return false };
+        let record =
+            DocumentRecord::read(&bytes).filter(|record| record.fingerprint == self.status.fingerprint);
         let Some(record) = record else { return false };
-        let Ok(set) = KeySet::read(record.body, &self.policy.rules) else { return false };
-        self.keys = Some(Held { set: Rc::new(set), fetched: record.fetched });
+        let Ok(document) = D::read(record.body, &self.rules) else { return false };
+        self.held = Some(Held { document: Rc::new(document), fetched: record.fetched });
         self.wanted = false;
         true
     }
 
     fn drop_old(&mut self, now: Mono, step: &mut Step) {
-        if self.keys.take_if(|held| now.since(held.fetched) > self.policy.max_age).is_some() {
+        if self.held.take_if(|held| now.since(held.fetched) > self.policy.max_age).is_some() {
             step.changed = true;
         }
     }
@@ -268,9 +288,9 @@ impl KeyCache {
         self.status = taken;
         self.wanted = false;
         Some(match &self.policy.from {
-            FetchFrom::Keys(target) => {
+            FetchFrom::Document(target) => {
                 let target = target.clone();
-                self.call(FlightStep::Keys, &target, now)
+                self.call(FlightStep::Document, &target, now)
             }
             FetchFrom::Issuer { at, .. } => {
                 let target = at.clone();
@@ -285,7 +305,7 @@ impl KeyCache {
         let until = now.plus(self.policy.timeout.saturating_add(FetchPolicy::GRACE));
         self.flight = Some(Flight { id, step, until });
         let cluster = match (step, &self.policy.from) {
-            (FlightStep::Keys, FetchFrom::Issuer { .. }) => self.policy.jwks_cluster.clone(),
+            (FlightStep::Document, FetchFrom::Issuer { .. }) => self.policy.jwks_cluster.clone(),
             _ => self.policy.cluster.clone(),
         };
         let headers = vec![
@@ -306,21 +326,21 @@ impl KeyCache {
             Target::parse(text("jwks_uri")?)
         });
         match target {
-            Some(target) => Step { call: Some(self.call(FlightStep::Keys, &target, now)), ..Step::default() },
+            Some(target) => {
+                Step { call: Some(self.call(FlightStep::Document, &target, now)), ..Step::default() }
+            }
             None => self.failed(FetchFailure::Discovery, now, store),
         }
     }
 
     fn fetched(&mut self, body: &[u8], now: Mono, store: &mut dyn KeyStore) -> Step {
-        let set = KeySet::read(body, &self.policy.rules)
-            .and_then(|set| if set.keys().is_empty() { Err(SetError::NothingUsable) } else { Ok(set) });
-        let set = match set {
-            Ok(set) => set,
-            Err(error) => return self.failed(FetchFailure::Set(error), now, store),
+        let document = match D::read(body, &self.rules) {
+            Ok(document) => document,
+            Err(what) => return self.failed(FetchFailure::Document(what), now, store),
         };
-        let record = KeysRecord { fingerprint: self.status.fingerprint, fetched: now, body };
-        self.keys = Some(Held { set: Rc::new(set), fetched: now });
-        publish(store, &self.keys_key, &record.write());
+        let record = DocumentRecord { fingerprint: self.status.fingerprint, fetched: now, body };
+        self.held = Some(Held { document: Rc::new(document), fetched: now });
+        publish(store, &self.document_key, &record.write());
         let generation = self.status.generation.wrapping_add(1);
         let next = now.plus(self.policy.refresh);
         self.status = Status { lease_until: now, failures: 0, generation, next, ..self.status };
@@ -349,5 +369,5 @@ fn publish(store: &mut dyn KeyStore, key: &str, value: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "key_cache_tests.rs"]
+#[path = "fetcher_tests.rs"]
 mod tests;

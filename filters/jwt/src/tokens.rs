@@ -1,0 +1,373 @@
+//! All of a worker's token state in one place: the cache, the fetched keys, the deny lists.
+
+use crate::deny::DenyList;
+use crate::error::refuse;
+use crate::fetcher::{FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
+use crate::policy::RawNeed;
+use crate::record::Later as _;
+use crate::registered::Registered;
+use crate::verify::{Checked, Question};
+use crate::{
+    CallError, Found, HttpCall, Identity, Jwt, KeySet, Keys, Provider, Refusal, RouteAuth, SignatureCheck,
+    TokenCache, TokenError,
+};
+use portcullis_edge_core::{Mono, Now, RequestHead, Wall};
+use std::rc::Rc;
+
+/// A worker's tokens.
+pub struct Tokens {
+    jwt: Jwt,
+    keys: Keys,
+    fetching: Vec<Fetching>,
+    cache: TokenCache,
+}
+
+struct Fetching {
+    provider: usize,
+    what: What,
+}
+
+enum What {
+    Keys(Fetcher<KeySet>),
+    DenyList(Fetcher<DenyList>),
+}
+
+/// What is known of a request's bearer.
+#[derive(Debug)]
+pub enum Authn {
+    /// The route looks at no token, or takes requests without one and this has none.
+    Anonymous,
+    /// A good token.
+    Bearer {
+        /// Whose.
+        identity: Rc<Identity>,
+        /// Whether it was known before.
+        cached: bool,
+    },
+    /// No good token, or none where one is needed.
+    Refused(Refusal),
+    /// The keys or the deny list of the provider with this index are being fetched: poll, wait, and authenticate again when a
+    /// poll or an answer says `settled`.
+    Wait(usize),
+    /// The auth service must be asked: [`Tokens::question`], then [`Tokens::on_answer`].
+    Ask(Pending),
+}
+
+/// A token on which an auth service has the last word.
+pub struct Pending {
+    token: Vec<u8>,
+    question: Question,
+    tries: u8,
+}
+
+/// Shows no token.
+impl core::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Pending(provider {}, try {})", self.question.provider, self.tries)
+    }
+}
+
+/// Under which an answer comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId {
+    source: usize,
+    id: u32,
+}
+
+/// What a poll or an answer led to.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// Calls to make now.
+    pub calls: Vec<(CallId, HttpCall)>,
+    /// Requests that wait should be authenticated again.
+    pub settled: bool,
+    /// Fetches of this worker that failed.
+    pub failures: Vec<(Fetched, FetchFailure)>,
+}
+
+/// Something that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// For which provider.
+    pub provider: String,
+    /// `keys` or `deny_list`.
+    pub what: &'static str,
+}
+
+impl Tokens {
+    /// A worker's state for a policy.
+    #[must_use]
+    pub fn new(jwt: Jwt) -> Self {
+        let fetching = jwt.providers().iter().enumerate().flat_map(|(i, p)| Fetching::of(i, p)).collect();
+        let cache = TokenCache::new(jwt.cache_bytes());
+        Self { jwt, keys: Keys::default(), fetching, cache }
+    }
+
+    /// The compiled section.
+    #[must_use]
+    pub fn jwt(&self) -> &Jwt {
+        &self.jwt
+    }
+
+    /// The cache.
+    #[must_use]
+    pub fn cache(&self) -> &TokenCache {
+        &self.cache
+    }
+
+    /// The fetched keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The token of a request, if its route looks at tokens.
+    ///
+    /// # Errors
+    /// [`TokenError::TwoTokens`].
+    pub fn find<'h>(&self, route: &RouteAuth, head: &'h RequestHead) -> Result<Option<Found<'h>>, Refusal> {
+        if route.need == RawNeed::None { Ok(None) } else { self.jwt.find(head) }
+    }
+
+    /// The verdict on what [`Tokens::find`] found.
+    pub fn authenticate(
+        &mut self,
+        route: &RouteAuth,
+        found: Option<&Found<'_>>,
+        now: Now,
+        host: &dyn SignatureCheck,
+    ) -> Authn {
+        match (route.need, found) {
+            (RawNeed::None, _) | (RawNeed::Optional | RawNeed::Refused, None) => Authn::Anonymous,
+            (RawNeed::Required, None) => {
+                Authn::Refused(refuse(TokenError::Missing, "the route needs a token"))
+            }
+            (RawNeed::Refused, Some(_)) => {
+                Authn::Refused(refuse(TokenError::Unexpected, "the route takes no token"))
+            }
+            (_, Some(found)) => self.check(route, &found.token, now, host),
+        }
+    }
+
+    fn check(&mut self, route: &RouteAuth, token: &[u8], now: Now, host: &dyn SignatureCheck) -> Authn {
+        if let Some(identity) = self.cache.get(token, now.wall, self.keys.generation())
+            && self.jwt.would_choose(route, &identity)
+        {
+            return self.finish(identity, true, now.mono);
+        }
+        match self.jwt.verify(route, token, &self.keys, now.wall, host) {
+            Ok(Checked::Good(identity)) => {
+                let identity = Rc::new(identity);
+                self.cache.put(token, &identity, self.keys.generation());
+                self.finish(identity, false, now.mono)
+            }
+            Ok(Checked::Ask(question)) => Authn::Ask(Pending { token: token.to_vec(), question, tries: 0 }),
+            Err(refusal) => self.refused(refusal, now.mono),
+        }
+    }
+
+    /// A token whose key is missing may only have to wait for it.
+    fn refused(&mut self, refusal: Refusal, now: Mono) -> Authn {
+        let unknown = match refusal.error {
+            TokenError::KeysPending => false,
+            TokenError::UnknownKey => true,
+            _ => return Authn::Refused(refusal),
+        };
+        let keys = self.fetching.iter_mut().find_map(|fetching| match &mut fetching.what {
+            What::Keys(keys) if Some(fetching.provider) == refusal.provider => {
+                Some((fetching.provider, keys))
+            }
+            _ => None,
+        });
+        let waiting = keys.and_then(|(provider, keys)| keys.may_wait(now, unknown).then_some(provider));
+        waiting.map_or(Authn::Refused(refusal), Authn::Wait)
+    }
+
+    /// The deny list has its say at every use, so a revocation ends a cached token too.
+    fn finish(&mut self, identity: Rc<Identity>, cached: bool, now: Mono) -> Authn {
+        let index = identity.provider;
+        let Some(revocation) = self.jwt.providers().get(index).and_then(|p| p.revocation.as_ref()) else {
+            return Authn::Bearer { identity, cached };
+        };
+        let allow_unknown = revocation.allow_unknown;
+        let list = self.fetching.iter_mut().find_map(|fetching| match &mut fetching.what {
+            What::DenyList(list) if fetching.provider == index => Some(list),
+            _ => None,
+        });
+        let revokes = list.as_ref().and_then(|list| list.get()).map(|list| list.revokes(&identity));
+        match revokes {
+            Some(true) => {
+                Authn::Refused(refuse(TokenError::Revoked, "the token is on the deny list").of(index))
+            }
+            Some(false) => Authn::Bearer { identity, cached },
+            None if allow_unknown => Authn::Bearer { identity, cached },
+            None if list.is_some_and(|list| list.may_wait(now, false)) => Authn::Wait(index),
+            None => {
+                Authn::Refused(refuse(TokenError::RevocationUnknown, "the deny list is not there").of(index))
+            }
+        }
+    }
+
+    /// The question to the auth service.
+    #[must_use]
+    pub fn question(&self, pending: &Pending) -> Option<HttpCall> {
+        let provider = self.jwt.providers().get(pending.question.provider)?;
+        provider.introspection.as_ref().map(|introspection| introspection.call(&pending.token))
+    }
+
+    /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]).
+    pub fn on_answer(
+        &mut self,
+        pending: Pending,
+        answer: Result<(u16, &[u8]), CallError>,
+        now: Now,
+    ) -> Authn {
+        let index = pending.question.provider;
+        let no_service = refuse(TokenError::RevocationUnknown, "the auth service does not answer").of(index);
+        let provider = self.jwt.providers().get(index);
+        let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
+            return Authn::Refused(no_service);
+        };
+        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
+        match answer {
+            Ok(Some(json)) => {
+                let identity = match pending.question.identity {
+                    Some(identity) => Ok(identity),
+                    None => answered(provider, index, json, now.wall),
+                };
+                let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
+                match identity {
+                    Ok(identity) => {
+                        let chosen = pending.question.chosen;
+                        let identity = Rc::new(Identity { fresh_until, chosen, ..identity });
+                        self.cache.put(&pending.token, &identity, self.keys.generation());
+                        self.finish(identity, false, now.mono)
+                    }
+                    Err(refusal) => Authn::Refused(refusal.of(index)),
+                }
+            }
+            Ok(None) => {
+                let detail = "the auth service says that the token is not active";
+                Authn::Refused(refuse(TokenError::Revoked, detail).of(index))
+            }
+            Err(_) if pending.tries < service.retries => {
+                Authn::Ask(Pending { tries: pending.tries.saturating_add(1), ..pending })
+            }
+            Err(_) => match pending.question.identity {
+                Some(identity) if service.allow_unavailable => {
+                    self.finish(Rc::new(identity), false, now.mono)
+                }
+                _ => Authn::Refused(no_service),
+            },
+        }
+    }
+
+    /// To be called on every tick, and after [`Authn::Wait`].
+    pub fn poll(&mut self, now: Mono, store: &mut dyn KeyStore) -> Polled {
+        let mut polled = Polled::default();
+        for source in 0..self.fetching.len() {
+            self.step(source, &mut polled, |what| match what {
+                What::Keys(keys) => keys.poll(now, store),
+                What::DenyList(list) => list.poll(now, store),
+            });
+        }
+        polled
+    }
+
+    /// The host's answer to a call.
+    pub fn on_response(
+        &mut self,
+        call: CallId,
+        status: u16,
+        body: &[u8],
+        now: Mono,
+        store: &mut dyn KeyStore,
+    ) -> Polled {
+        let mut polled = Polled::default();
+        self.step(call.source, &mut polled, |what| match what {
+            What::Keys(keys) => keys.on_response(call.id, status, body, now, store),
+            What::DenyList(list) => list.on_response(call.id, status, body, now, store),
+        });
+        polled
+    }
+
+    /// The host's word that a call has no answer.
+    pub fn on_failure(
+        &mut self,
+        call: CallId,
+        error: CallError,
+        now: Mono,
+        store: &mut dyn KeyStore,
+    ) -> Polled {
+        let mut polled = Polled::default();
+        self.step(call.source, &mut polled, |what| match what {
+            What::Keys(keys) => keys.on_failure(call.id, error, now, store),
+            What::DenyList(list) => list.on_failure(call.id, error, now, store),
+        });
+        polled
+    }
+
+    /// The largest answer worth reading, in bytes. Hand over the first byte beyond it too, and it counts as too large.
+    #[must_use]
+    pub fn max_answer(&self, call: CallId) -> usize {
+        self.fetching.get(call.source).map_or(0, |fetching| match &fetching.what {
+            What::Keys(keys) => keys.max_bytes(),
+            What::DenyList(list) => list.max_bytes(),
+        })
+    }
+
+    /// Age and failures of everything that is fetched.
+    pub fn facts(&self, now: Mono) -> impl Iterator<Item = (Fetched, FetchFacts)> {
+        self.fetching.iter().map(move |fetching| {
+            let facts = match &fetching.what {
+                What::Keys(keys) => keys.facts(now),
+                What::DenyList(list) => list.facts(now),
+            };
+            (self.fetched(fetching), facts)
+        })
+    }
+
+    fn step(&mut self, source: usize, polled: &mut Polled, run: impl FnOnce(&mut What) -> Step) {
+        let Some(fetching) = self.fetching.get_mut(source) else { return };
+        let step = run(&mut fetching.what);
+        polled.settled |= step.settled;
+        polled.calls.extend(step.call.map(|(id, call)| (CallId { source, id }, call)));
+        if let (true, What::Keys(keys)) = (step.changed, &fetching.what) {
+            self.keys.set(fetching.provider, keys.get());
+        }
+        if let (Some(failure), Some(fetching)) = (step.failure, self.fetching.get(source)) {
+            polled.failures.push((self.fetched(fetching), failure));
+        }
+    }
+
+    fn fetched(&self, fetching: &Fetching) -> Fetched {
+        let provider = self.jwt.providers().get(fetching.provider).map(Provider::name).unwrap_or_default();
+        let what = match fetching.what {
+            What::Keys(_) => "keys",
+            What::DenyList(_) => "deny_list",
+        };
+        Fetched { provider: provider.to_owned(), what }
+    }
+}
+
+impl Fetching {
+    fn of(index: usize, provider: &Provider) -> Vec<Self> {
+        let name = |what: &str| format!("jwt.{}.{what}", provider.name());
+        let keys = provider.fetch.as_ref().map(|(policy, rules)| Self {
+            provider: index,
+            what: What::Keys(Fetcher::new(&name("keys"), policy, *rules)),
+        });
+        let list = provider.revocation.as_ref().map(|revocation| {
+            let list = Fetcher::new(&name("deny"), &revocation.fetch, revocation.max_entries);
+            Self { provider: index, what: What::DenyList(list) }
+        });
+        keys.into_iter().chain(list).collect()
+    }
+}
+
+/// The identity in an auth service's answer, which has the form of claims (RFC 7662 section 2.2).
+fn answered(provider: &Provider, index: usize, json: crate::Json, now: Wall) -> Result<Identity, Refusal> {
+    let claims = Registered::read(&json)?;
+    let times = provider.check_answer(&claims, json.root(), now, false)?;
+    provider.identify(index, json, times)
+}
