@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects)]
+
 use super::*;
 use crate::{Alg, SetRules};
 use std::collections::HashMap;

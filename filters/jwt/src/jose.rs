@@ -24,7 +24,9 @@ impl<'t> Compact<'t> {
         };
         match parts.count() {
             0 => {}
-            2 => return Err(refuse(TokenError::Encrypted, "five parts: a JWE")),
+            2 if token.iter().all(is_compact_byte) => {
+                return Err(refuse(TokenError::Encrypted, "five parts: a JWE"));
+            }
             _ => return Err(refuse(TokenError::Malformed, "not three parts with dots between")),
         }
         let signed_len = token.len().saturating_sub(signature.len()).saturating_sub(1);
@@ -55,6 +57,10 @@ impl<'t> Compact<'t> {
         base64url::decode(self.signature)
             .ok_or(refuse(TokenError::Malformed, "the signature is not base64url"))
     }
+}
+
+fn is_compact_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(byte)
 }
 
 fn object(part: &[u8], not_base64: &'static str, not_object: &'static str) -> Result<Json, Refusal> {
@@ -142,7 +148,7 @@ mod tests {
         assert_eq!(split_error("a.b.c"), None);
         assert_eq!(split_error(".."), None);
         assert_eq!(split_error("a.b.c.d.e"), Some(TokenError::Encrypted));
-        for other in ["", "a", "a.b", "a.b.c.d", "a.b.c.d.e.f"] {
+        for other in ["", "a", "a.b", "a.b.c.d", "a.b.c.d.e.f", "a.b.c,a.b.c"] {
             assert_eq!(split_error(other), Some(TokenError::Malformed), "{other}");
         }
         let token = Compact::split(b"head.pay.sig").ok().unwrap();

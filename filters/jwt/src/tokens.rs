@@ -50,7 +50,7 @@ pub enum Authn {
     /// poll or an answer says `settled`.
     Wait(usize),
     /// The auth service must be asked: [`Tokens::question`], then [`Tokens::on_answer`].
-    Ask(Pending),
+    Ask(Box<Pending>),
 }
 
 /// A token on which an auth service has the last word.
@@ -161,7 +161,9 @@ impl Tokens {
                 self.cache.put(token, &identity, self.keys.generation());
                 self.finish(identity, false, now.mono)
             }
-            Ok(Checked::Ask(question)) => Authn::Ask(Pending { token: token.to_vec(), question, tries: 0 }),
+            Ok(Checked::Ask(question)) => {
+                Authn::Ask(Box::new(Pending { token: token.to_vec(), question, tries: 0 }))
+            }
             Err(refusal) => self.refused(refusal, now.mono),
         }
     }
@@ -251,7 +253,7 @@ impl Tokens {
                 Authn::Refused(refuse(TokenError::Revoked, detail).of(index))
             }
             Err(_) if pending.tries < service.retries => {
-                Authn::Ask(Pending { tries: pending.tries.saturating_add(1), ..pending })
+                Authn::Ask(Box::new(Pending { tries: pending.tries.saturating_add(1), ..pending }))
             }
             Err(_) => match pending.question.identity {
                 Some(identity) if service.allow_unavailable => {

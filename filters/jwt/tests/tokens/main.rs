@@ -8,9 +8,15 @@
 )]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stdout, clippy::type_complexity)]
 
+mod cache;
 mod claims;
+mod explain;
 mod matrix;
+#[cfg(not(target_arch = "wasm32"))]
+mod mutations;
 mod policy;
+mod remote;
+mod routes;
 mod sources;
 mod support;
 mod vectors;

@@ -4,9 +4,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
 use p521::ecdsa::signature::Signer as _;
 use p521::pkcs8::DecodePrivateKey as _;
-use portcullis_edge_core::{ConfigErrors, Node, Wall};
+use portcullis_edge_core::{ConfigErrors, Headers, Mono, Node, Now, RequestHead, Wall};
 use portcullis_jwt::{
-    Alg, Identity, Jwt, Keys, NoHost, RawAuth, RawJwt, Refusal, RouteAuth, SignatureCheck, TokenError,
+    Alg, Authn, Identity, Jwt, KeyStore, Keys, NoHost, Polled, RawAuth, RawJwt, Refusal, RouteAuth,
+    SignatureCheck, TokenError, Tokens,
 };
 use serde_json::{Value, json};
 
@@ -177,4 +178,90 @@ fn varint(bytes: &mut &[u8]) -> u64 {
         }
     }
     value
+}
+
+/// A worker with its shared data, on one route.
+pub struct Worker {
+    pub tokens: Tokens,
+    pub shared: Shared,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Anonymous,
+    User(Option<String>),
+    Refused(TokenError),
+    Wait,
+    Ask,
+}
+
+impl Worker {
+    pub fn new(section: Value) -> Self {
+        Self { tokens: Tokens::new(jwt(section)), shared: Shared::default() }
+    }
+
+    pub fn route(&self, auth: Value) -> RouteAuth {
+        route(self.tokens.jwt(), auth)
+    }
+
+    /// A request with these `Authorization` values.
+    pub fn request(&mut self, route: &RouteAuth, authorization: &[&str], now: u64) -> Authn {
+        let pairs = authorization.iter().map(|value| ("authorization", value.as_bytes()));
+        let head = RequestHead { headers: Headers::from_pairs(pairs), peer: Vec::new() };
+        match self.tokens.find(route, &head) {
+            Ok(found) => self.tokens.authenticate(route, found.as_ref(), moment(now), &NoHost),
+            Err(refusal) => Authn::Refused(refusal),
+        }
+    }
+
+    /// The same with one token.
+    pub fn token(&mut self, route: &RouteAuth, token: &str, now: u64) -> Outcome {
+        outcome(&self.request(route, &[&format!("Bearer {token}")], now))
+    }
+
+    pub fn poll(&mut self, now: u64) -> Polled {
+        self.tokens.poll(moment(now).mono, &mut self.shared)
+    }
+}
+
+pub fn outcome(authn: &Authn) -> Outcome {
+    match authn {
+        Authn::Anonymous => Outcome::Anonymous,
+        Authn::Bearer { identity, .. } => Outcome::User(identity.user().map(str::to_owned)),
+        Authn::Refused(refusal) => Outcome::Refused(refusal.error),
+        Authn::Wait(_) => Outcome::Wait,
+        Authn::Ask(_) => Outcome::Ask,
+    }
+}
+
+pub fn user(name: &str) -> Outcome {
+    Outcome::User(Some(name.to_owned()))
+}
+
+/// Both clocks; the monotonic one has started elsewhere, as clocks do.
+pub fn moment(seconds: u64) -> Now {
+    Now { wall: at(seconds), mono: Mono((seconds - 1_000_000) * 1_000_000_000) }
+}
+
+/// Shared data as Envoy keeps it.
+#[derive(Default)]
+pub struct Shared {
+    values: std::collections::HashMap<String, (Vec<u8>, u32)>,
+    version: u32,
+}
+
+impl KeyStore for Shared {
+    fn get(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.values.get(key).cloned()
+    }
+
+    fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        if self.values.get(key).map(|(_, v)| *v) != version {
+            return false;
+        }
+        self.version += 1;
+        self.values.insert(key.to_owned(), (value.to_vec(), self.version));
+        true
+    }
 }

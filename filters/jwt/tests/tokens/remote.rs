@@ -1,0 +1,270 @@
+//! Keys, deny lists and verdicts that come from elsewhere.
+
+use crate::support::*;
+use portcullis_jwt::{Alg, Authn, CallError, CallId, FetchFailure, HttpCall, TokenError};
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn ed25519_set(kid: &str) -> Vec<u8> {
+    let der = ED25519_PEM.lines().nth(1).unwrap();
+    let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, der).unwrap();
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": b64(&der[12..])});
+    json!({"keys": [jwk]}).to_string().into_bytes()
+}
+
+fn ed25519_token(kid: &str) -> String {
+    let header = json!({"alg": "EdDSA", "kid": kid}).to_string();
+    token_of(Alg::EdDSA, &header, &json!({"sub": "alice", "exp": NOW + 100_000}).to_string())
+}
+
+fn fetching() -> Worker {
+    let fetch = json!({"cluster": "idp", "jwks_uri": "https://idp/keys"});
+    Worker::new(json!({"providers": {"main": {"algorithms": ["EdDSA"], "fetch": fetch}}}))
+}
+
+fn only_call(worker: &mut Worker, now: u64) -> CallId {
+    let mut calls = worker.poll(now).calls;
+    assert_eq!(calls.len(), 1);
+    calls.remove(0).0
+}
+
+fn respond(worker: &mut Worker, call: CallId, status: u16, body: &[u8], now: u64) -> portcullis_jwt::Polled {
+    worker.tokens.on_response(call, status, body, moment(now).mono, &mut worker.shared)
+}
+
+#[test]
+fn requests_wait_for_the_first_keys_and_then_pass() {
+    let mut worker = fetching();
+    let (route, token) = (worker.route(json!({})), ed25519_token("a"));
+    for _ in 0..1000 {
+        assert_eq!(worker.token(&route, &token, NOW), Outcome::Wait);
+    }
+    let call = only_call(&mut worker, NOW);
+    assert_eq!(worker.poll(NOW).calls, []);
+    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW).settled);
+    assert_eq!(worker.token(&route, &token, NOW), user("alice"));
+}
+
+#[test]
+fn when_the_fetch_fails_requests_get_503_at_once_until_a_later_one_succeeds() {
+    let mut worker = fetching();
+    let (route, token) = (worker.route(json!({})), ed25519_token("a"));
+    for (round, error) in [CallError::Reset, CallError::Timeout, CallError::NotSent].into_iter().enumerate() {
+        let now = NOW + 100 * u64::try_from(round).unwrap();
+        assert_eq!(worker.token(&route, &token, now), Outcome::Wait);
+        let call = only_call(&mut worker, now);
+        let polled = worker.tokens.on_failure(call, error, moment(now).mono, &mut worker.shared);
+        assert!(polled.settled);
+        assert_eq!(polled.failures[0].1, FetchFailure::Call(error));
+        assert_eq!(polled.failures[0].0.provider, "main");
+        assert_eq!(worker.token(&route, &token, now), Outcome::Refused(TokenError::KeysPending));
+    }
+    assert!(TokenError::KeysPending.is_ours());
+    let call = only_call(&mut worker, NOW + 1000);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW + 1000);
+    assert_eq!(worker.token(&route, &token, NOW + 1000), user("alice"));
+}
+
+#[test]
+fn a_rotated_key_is_fetched_once_and_a_made_up_one_is_not_fetched_again() {
+    let mut worker = fetching();
+    let route = worker.route(json!({}));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
+    let later = NOW + 60;
+    assert_eq!(worker.token(&route, &ed25519_token("b"), later), Outcome::Wait);
+    let call = only_call(&mut worker, later);
+    assert_eq!(worker.token(&route, &ed25519_token("a"), later), user("alice"), "known keys go on working");
+    respond(&mut worker, call, 200, &ed25519_set("b"), later);
+    assert_eq!(worker.token(&route, &ed25519_token("b"), later), user("alice"));
+    for i in 0..1000 {
+        let token = ed25519_token(&format!("made-up-{i}"));
+        assert_eq!(worker.token(&route, &token, later + 1), Outcome::Refused(TokenError::UnknownKey));
+    }
+    assert_eq!(worker.poll(later + 1).calls, []);
+}
+
+#[test]
+fn a_key_that_is_taken_away_ends_its_cached_tokens() {
+    let mut worker = fetching();
+    let (route, token) = (worker.route(json!({})), ed25519_token("a"));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
+    assert_eq!(worker.token(&route, &token, NOW), user("alice"));
+    assert_eq!(worker.tokens.cache().len(), 1);
+    let call = only_call(&mut worker, NOW + 600);
+    respond(&mut worker, call, 200, &ed25519_set("b"), NOW + 600);
+    assert_eq!(worker.token(&route, &token, NOW + 600), Outcome::Refused(TokenError::UnknownKey));
+}
+
+#[test]
+fn keys_that_are_too_old_verify_nothing() {
+    let mut worker = fetching();
+    let (route, token) = (worker.route(json!({})), ed25519_token("a"));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
+    let mut now = NOW;
+    while now < NOW + 86_400 {
+        now += 600;
+        for (call, _) in worker.poll(now).calls {
+            respond(&mut worker, call, 500, b"", now);
+        }
+        assert_eq!(worker.token(&route, &token, now), user("alice"), "after {}", now - NOW);
+    }
+    let (_, facts) = worker.tokens.facts(moment(now).mono).next().unwrap();
+    assert_eq!(facts.age.unwrap().as_secs(), 86_400);
+    for (call, _) in worker.poll(now + 601).calls {
+        respond(&mut worker, call, 500, b"", now + 601);
+    }
+    assert_eq!(worker.token(&route, &token, now + 601), Outcome::Refused(TokenError::KeysPending));
+}
+
+fn revoking(more: Value) -> Worker {
+    let mut revocation = json!({"url": "https://idp/revoked", "cluster": "idp"});
+    revocation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Worker::new(json!({"providers": {"main": hs256_provider(json!({"revocation": revocation}))}}))
+}
+
+#[test]
+fn a_revoked_token_is_refused_even_when_it_is_cached() {
+    let mut worker = revoking(json!({}));
+    let route = worker.route(json!({}));
+    let token = token(Alg::HS256, &json!({"sub": "alice", "jti": "x", "exp": NOW + 600}));
+    assert_eq!(worker.token(&route, &token, NOW), Outcome::Wait);
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, br#"{"revoked":[]}"#, NOW);
+    assert_eq!(worker.token(&route, &token, NOW), user("alice"));
+    let call = only_call(&mut worker, NOW + 60);
+    respond(&mut worker, call, 200, br#"{"revoked":[{"jti":"x"}]}"#, NOW + 60);
+    assert_eq!(worker.token(&route, &token, NOW + 60), Outcome::Refused(TokenError::Revoked));
+}
+
+#[test]
+fn a_token_without_an_id_is_revoked_by_what_was_signed_and_not_by_its_signature() {
+    use rsa::sha2::{Digest as _, Sha256};
+    let mut worker = revoking(json!({}));
+    let route = worker.route(json!({}));
+    let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 600}));
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let list = json!({"revoked": [{"signed": b64(Sha256::digest(signed))}]}).to_string();
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, list.as_bytes(), NOW);
+    assert_eq!(worker.token(&route, &token, NOW), Outcome::Refused(TokenError::Revoked));
+}
+
+#[test]
+fn without_a_list_the_policy_decides() {
+    for (mode, expected) in
+        [("refuse", Outcome::Refused(TokenError::RevocationUnknown)), ("allow", user("alice"))]
+    {
+        let mut worker = revoking(json!({"when_unknown": mode}));
+        let route = worker.route(json!({}));
+        let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 600}));
+        let call = only_call(&mut worker, NOW);
+        respond(&mut worker, call, 503, b"", NOW);
+        assert_eq!(worker.token(&route, &token, NOW), expected, "{mode}");
+    }
+}
+
+fn asking(provider: Value, more: Value) -> Worker {
+    let mut service = json!({"url": "http://auth:8003/internal/auth/validate", "cluster": "auth"});
+    service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut provider = provider;
+    provider["introspection"] = service;
+    Worker::new(json!({"providers": {"main": provider}}))
+}
+
+/// The question that a token leads to.
+fn ask(worker: &mut Worker, token: &str, now: u64) -> (Box<portcullis_jwt::Pending>, HttpCall) {
+    let route = worker.route(json!({}));
+    match worker.request(&route, &[&format!("Bearer {token}")], now) {
+        Authn::Ask(pending) => {
+            let call = worker.tokens.question(&pending).unwrap();
+            (pending, call)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_opaque_token_is_what_the_auth_service_says() {
+    let mut worker = asking(json!({"user_claim": "user"}), json!({"style": "order_processor"}));
+    let route = worker.route(json!({}));
+    let (pending, call) = ask(&mut worker, "opaque-token", NOW);
+    assert_eq!(call.body, br#"{"token":"opaque-token"}"#);
+    assert_eq!(call.cluster, "auth");
+    let body: &[u8] = br#"{"valid":true,"user":"alice","role":"vip"}"#;
+    let authn = worker.tokens.on_answer(*pending, Ok((200, body)), moment(NOW));
+    let Authn::Bearer { identity, .. } = authn else { panic!("{authn:?}") };
+    assert_eq!(identity.user(), Some("alice"));
+    assert_eq!(identity.roles().collect::<Vec<_>>(), ["vip"]);
+    assert_eq!(worker.token(&route, "opaque-token", NOW + 29), user("alice"), "believed for 30 s");
+    assert_eq!(worker.token(&route, "opaque-token", NOW + 30), Outcome::Ask, "and not longer");
+    assert_eq!(worker.token(&route, "not a token", NOW), Outcome::Refused(TokenError::Malformed));
+}
+
+#[test]
+fn an_inactive_token_is_revoked_and_an_answer_is_checked_like_claims() {
+    let verdict = |body: &str| {
+        let mut worker = asking(json!({"audiences": ["api"]}), json!({"cache": "0s"}));
+        let (pending, _) = ask(&mut worker, "opaque", NOW);
+        outcome(&worker.tokens.on_answer(*pending, Ok((200, body.as_bytes())), moment(NOW)))
+    };
+    assert_eq!(verdict(r#"{"active":true,"sub":"a","aud":"api"}"#), user("a"));
+    for (body, error) in [
+        (json!({"active": false}), TokenError::Revoked),
+        (json!({"active": true, "aud": "other"}), TokenError::InvalidAudience),
+        (json!({"active": true, "aud": "api", "exp": NOW}), TokenError::Expired),
+        (json!({"active": true, "aud": "api", "exp": "soon"}), TokenError::Malformed),
+        (json!({"active": true, "aud": "api", "cnf": {}}), TokenError::ConfirmationRequired),
+    ] {
+        assert_eq!(verdict(&body.to_string()), Outcome::Refused(error), "{body}");
+    }
+}
+
+#[test]
+fn a_service_that_does_not_answer_is_asked_again_and_then_the_policy_decides() {
+    let run = |provider: Value, mode: &str| {
+        let mut worker = asking(provider, json!({"retries": 2, "when_unavailable": mode}));
+        let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 600}));
+        let (mut pending, _) = ask(&mut worker, &token, NOW);
+        let answers: [Result<(u16, &[u8]), CallError>; 2] = [Err(CallError::Timeout), Ok((500, b""))];
+        for answer in answers {
+            match worker.tokens.on_answer(*pending, answer, moment(NOW)) {
+                Authn::Ask(again) => pending = again,
+                other => panic!("{other:?}"),
+            }
+        }
+        let last = worker.tokens.on_answer(*pending, Ok((200, b"nonsense")), moment(NOW));
+        assert!(worker.tokens.cache().is_empty(), "what nobody confirmed is not kept");
+        outcome(&last)
+    };
+    let unknown = Outcome::Refused(TokenError::RevocationUnknown);
+    assert_eq!(run(hs256_provider(json!({})), "allow"), user("alice"));
+    assert_eq!(run(hs256_provider(json!({})), "refuse"), unknown);
+    assert_eq!(run(json!({}), "refuse"), unknown);
+}
+
+#[test]
+fn a_token_that_is_bad_by_itself_is_not_asked_about() {
+    let mut worker = asking(hs256_provider(json!({})), json!({}));
+    let route = worker.route(json!({}));
+    let expired = token(Alg::HS256, &json!({"exp": NOW - 1}));
+    assert_eq!(worker.token(&route, &expired, NOW), Outcome::Refused(TokenError::Expired));
+    assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Refused(TokenError::Malformed));
+}
+
+#[test]
+fn an_opaque_verdict_does_not_pass_on_a_route_that_asks_somebody_else() {
+    let service = |cluster: &str| json!({"introspection": {"url": "http://auth/i", "cluster": cluster}});
+    let mut worker = Worker::new(json!({"providers": {"a": service("a"), "b": service("b")}}));
+    let [a, b] = ["a", "b"].map(|name| worker.route(json!({"providers": [name]})));
+    for token in ["opaque".to_owned(), token(Alg::RS256, &json!({"iss": "x", "exp": NOW + 9}))] {
+        let Authn::Ask(pending) = worker.request(&a, &[&format!("Bearer {token}")], NOW) else { panic!() };
+        let yes: &[u8] = br#"{"active":true,"sub":"alice","iss":"whatever"}"#;
+        worker.tokens.on_answer(*pending, Ok((200, yes)), moment(NOW));
+        assert_eq!(worker.token(&a, &token, NOW), user("alice"));
+        assert_eq!(worker.token(&b, &token, NOW), Outcome::Ask);
+    }
+}
