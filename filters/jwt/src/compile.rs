@@ -77,6 +77,22 @@ impl RawJwt {
     }
 }
 
+/// Headers that proxies and services already read something into.
+const NOT_FOR_CLAIMS: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+];
+
 /// One provider's part of the section, and where it stands.
 pub(crate) struct Section<'s> {
     pub(crate) raw: &'s RawProvider,
@@ -241,6 +257,14 @@ impl Section<'_> {
             let at = self.at.key("claim_to_headers").index(index).key("header");
             let found = format!("`{}`", raw.header.escape_debug());
             let name = HeaderName::parse(&raw.header).map_err(|expected| at.error(found.clone(), expected));
+            let name = name.and_then(|name| {
+                let taken = NOT_FOR_CLAIMS.contains(&name.as_str());
+                if taken {
+                    Err(at.error(found.clone(), "a header that means nothing else yet"))
+                } else {
+                    Ok(name)
+                }
+            });
             let Some(header) = mistakes.keep(name) else { continue };
             if headers.iter().any(|known| known.header.is_spelt_like(raw.header.as_bytes())) {
                 mistakes.add(at.error(format!("{found} a second time"), "each header once"));

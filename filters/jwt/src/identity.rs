@@ -1,7 +1,9 @@
 use crate::json::{Json, JsonRef, Value};
 use crate::{Pointer, Refusal, TokenError, error::refuse};
 use core::fmt;
+use core::hash::{Hash as _, Hasher as _};
 use portcullis_edge_core::Wall;
+use std::hash::DefaultHasher;
 
 /// What decided which provider the token is asked of; another route may so choose another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub struct Identity {
     /// The first moment at which the auth service must be asked again; later than any where it is not asked.
     pub(crate) fresh_until: Wall,
     pub(crate) chosen: Chosen,
+    pub(crate) token_id: u64,
     /// SHA-256 of the signing input, where the provider's deny list may need it.
     pub(crate) signed: Option<[u8; 32]>,
 }
@@ -61,6 +64,13 @@ impl Identity {
     #[must_use]
     pub fn provider(&self) -> usize {
         self.provider
+    }
+
+    /// Tells one token from another, the same in every worker: from `iss` and `jti`, else from what was signed. Never from the
+    /// signature, which can be changed into another valid one. Enough to count by, not to decide by.
+    #[must_use]
+    pub fn token_id(&self) -> u64 {
+        self.token_id
     }
 
     /// When the token stops being good, leeway included; `None` for a token without `exp`.
@@ -104,6 +114,7 @@ impl Identity {
             until: Wall(u64::MAX),
             fresh_until: Wall(u64::MAX),
             chosen: Chosen::ByClaims,
+            token_id: 0,
             signed: None,
         }
     }
@@ -114,6 +125,16 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity(provider {})", self.provider)
     }
+}
+
+/// What [`Identity::token_id`] gives. The hash has no key, so that all workers agree.
+pub(crate) fn token_id(iss: Option<&str>, jti: Option<&str>, signed: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match jti {
+        Some(jti) => (iss, jti).hash(&mut hasher),
+        None => signed.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// The claim at `pointer` as one text. Null counts as absent; an empty text names nobody.

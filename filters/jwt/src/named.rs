@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 ///
 /// `deserr` 0.6.4 reads a plain `BTreeMap` too, but drops the entries that have a mistake, and the mistake with them.
 #[derive(Clone, Debug, JsonSchema)]
-#[schemars(transparent)]
+#[schemars(inline)]
 pub struct Named<T>(pub BTreeMap<String, T>);
 
 impl<T> Deref for Named<T> {

@@ -273,6 +273,7 @@ impl Provider {
             until,
             fresh_until,
             chosen: Chosen::ByClaims,
+            token_id: 0,
             signed: None,
             claims: json,
         })

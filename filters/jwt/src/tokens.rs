@@ -3,6 +3,7 @@
 use crate::deny::DenyList;
 use crate::error::refuse;
 use crate::fetcher::{FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
+use crate::identity::token_id;
 use crate::policy::RawNeed;
 use crate::record::Later as _;
 use crate::registered::Registered;
@@ -235,7 +236,10 @@ impl Tokens {
             Ok(Some(json)) => {
                 let identity = match pending.question.identity {
                     Some(identity) => Ok(identity),
-                    None => answered(provider, index, json, now.wall),
+                    None => answered(provider, index, json, now.wall).map(|identity| Identity {
+                        token_id: token_id(None, None, &pending.token),
+                        ..identity
+                    }),
                 };
                 let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
                 match identity {

@@ -2,7 +2,7 @@
 
 use crate::compile::Mistakes;
 use crate::error::refuse;
-use crate::identity::Chosen;
+use crate::identity::{Chosen, token_id};
 use crate::introspection::is_b64token;
 use crate::jose::{Compact, Header};
 use crate::policy::{RawAuth, RawNeed};
@@ -332,7 +332,8 @@ impl Decoded<'_> {
         let times = provider.check_claims(&header, &registered, self.claims.root(), now)?;
         let by_hash = provider.revocation.is_some() && registered.jti.is_none();
         let hash = by_hash.then(|| Sha256::digest(self.compact.signed).into());
+        let token_id = token_id(registered.iss, registered.jti, self.compact.signed);
         let identity = provider.identify(index, self.claims, times)?;
-        Ok(Identity { signed: hash, ..identity })
+        Ok(Identity { signed: hash, token_id, ..identity })
     }
 }

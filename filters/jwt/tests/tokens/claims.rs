@@ -246,3 +246,15 @@ fn identity_claims_of_a_wrong_kind_are_refused() {
     let claims = json!({"exp": NOW + 9, "sub": "a\r\nX-User-Role: admin"});
     assert_eq!(verdict(json!({}), claims), Some(TokenError::UnmappableClaim));
 }
+
+#[test]
+fn a_token_is_told_from_others_by_its_id_or_by_what_was_signed() {
+    let jwt = hs256_jwt(json!({}));
+    let id = |claims: Value| check(&jwt, &token(Alg::HS256, &claims)).unwrap().token_id();
+    let one = id(json!({"iss": "us", "jti": "x", "exp": NOW + 9}));
+    assert_eq!(one, id(json!({"iss": "us", "jti": "x", "exp": NOW + 10, "sub": "other"})));
+    assert_ne!(one, id(json!({"iss": "them", "jti": "x", "exp": NOW + 9})));
+    assert_ne!(one, id(json!({"iss": "us", "jti": "y", "exp": NOW + 9})));
+    assert_eq!(id(json!({"exp": NOW + 9})), id(json!({"exp": NOW + 9})));
+    assert_ne!(id(json!({"exp": NOW + 9})), id(json!({"exp": NOW + 10})));
+}

@@ -115,6 +115,27 @@ fn a_provider_needs_a_key_and_a_section_a_provider() {
 }
 
 #[test]
+fn a_claim_never_becomes_a_header_that_means_something_already() {
+    for header in ["Authorization", "host", "Content-Length", "Transfer-Encoding", ":path", "Cookie"] {
+        let provider = hs256_provider(json!({"claim_to_headers": [{"claim": "sub", "header": header}]}));
+        has(&errors(provider), "jwt.providers.p.claim_to_headers[0].header");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_field_and_its_defaults() {
+    let schema = schemars::schema_for!(portcullis_jwt::RawJwt).to_value();
+    let provider = &schema["$defs"]["RawProvider"]["properties"];
+    assert_eq!(provider["max_token_bytes"]["default"], 8192);
+    assert_eq!(provider["leeway"]["default"], "0s");
+    assert_eq!(provider["user_claim"]["default"], "sub");
+    assert_eq!(schema["$defs"]["RawSecretEncoding"]["oneOf"][0]["const"], "text");
+    assert_eq!(schema["$defs"]["RawStyle"]["oneOf"][1]["const"], "order_processor");
+    assert_eq!(schema["properties"]["providers"]["type"], "object", "{schema}");
+    assert_eq!(schema["properties"]["providers"]["additionalProperties"]["$ref"], "#/$defs/RawProvider");
+}
+
+#[test]
 fn a_source_is_exactly_one_place() {
     let with = |sources: Value| {
         try_jwt(json!({"providers": {"p": hs256_provider(json!({}))}, "sources": sources}))
