@@ -161,6 +161,10 @@ impl Stream for HostStream {
         u16::try_from(code).ok().filter(|code| *code > 0)
     }
 
+    fn client_tls(&mut self) -> bool {
+        host::property("connection\0tls_version").is_ok_and(|version| !version.is_empty())
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         integer("request\0duration").unwrap_or(0)
     }

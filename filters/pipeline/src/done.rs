@@ -12,6 +12,10 @@ use std::borrow::Cow;
 /// Status of a request whose client left before it was answered (a convention of nginx's).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+/// Envoy's details for a path it refuses, whose escaped slashes it has unescaped by then: that the rest looks like a route's
+/// means nothing.
+const PATH_REFUSED: &[u8] = b"path_normalization_failed";
+
 /// What is left of a request.
 #[derive(Debug)]
 pub struct Record {
@@ -44,7 +48,9 @@ impl Pipeline {
         // Whoever answered, it was neither us nor a service.
         facts.denial = None;
         facts.answered = Answered::Proxy;
-        if let Target::Route(route) = facts.target {
+        if stream.code_details() == PATH_REFUSED {
+            facts.target = Target::Unmatched;
+        } else if let Target::Route(route) = facts.target {
             facts.target = Target::Preflight(route);
         }
         self.record(&facts, took, stream)
@@ -71,7 +77,8 @@ impl Pipeline {
         facts.forwarded_route()?;
         match facts.answered {
             Answered::Service if status >= 500 => Some(ProxyError::Status(status)),
-            Answered::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
+            // gRPC clients are told of every failure under status 200.
+            Answered::Proxy if status >= 500 || facts.head.is_grpc() => Some(ProxyError::RequestFailed),
             // The answer broke off, and not because the client left.
             Answered::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
             _ => None,

@@ -118,6 +118,7 @@ impl Pipeline {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
             set: Vec::new(),
         };
+        ops.remove.extend(request_id::misspelt(&facts.head.headers).map(<[u8]>::to_vec));
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
         }
@@ -173,7 +174,8 @@ impl Pipeline {
     }
 }
 
-/// What the proxy says of the client's connection, or of the trusted proxy's before it.
+/// What the proxy says of the client's connection, or of the trusted proxy's before it; a client says so as well, unless the
+/// proxy writes the header itself (see [`Pipeline::on_response`]).
 fn is_over_tls(headers: &Headers) -> bool {
     headers.first("x-forwarded-proto").or_else(|| headers.first(":scheme")) == Some(b"https")
 }

@@ -26,6 +26,8 @@ impl Pipeline {
         stream: &mut dyn Stream,
     ) -> ResponseStep {
         facts.status = Some(status);
+        // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
+        facts.over_tls &= self.is_told_of_tls() || stream.client_tls();
         if facts.answered != Answered::Here {
             facts.answered = who_answered(facts, status, stream);
         }
@@ -34,6 +36,10 @@ impl Pipeline {
             explain(&mut step, facts, status, has_body);
         }
         step
+    }
+
+    fn is_told_of_tls(&self) -> bool {
+        self.policy.proxy.appends_peer || self.policy.client_ip.trusts_proxies()
     }
 
     fn dress(&self, facts: &Facts, stream: &mut dyn Stream) -> HeaderOps {
@@ -66,11 +72,11 @@ impl Pipeline {
     }
 }
 
-/// Successes are asked no questions: an error is either the service's own (`via_upstream`) or the proxy's.
+/// Successes are asked no questions (but for gRPC, where errors look like them): an error is either the service's own (`via_upstream`) or the proxy's.
 fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answered {
     match facts.target {
         Target::Preflight(_) => Answered::Proxy,
-        _ if status < 400 => Answered::Service,
+        _ if status < 400 && !facts.head.is_grpc() => Answered::Service,
         _ if stream.code_details() == b"via_upstream" => Answered::Service,
         _ => Answered::Proxy,
     }

@@ -8,6 +8,8 @@ pub trait Stream {
     fn code_details(&mut self) -> Vec<u8>;
     /// The status the client got; `None` if it got none.
     fn response_code(&mut self) -> Option<u16>;
+    /// Whether the client's connection to the host is TLS.
+    fn client_tls(&mut self) -> bool;
     /// Nanoseconds from the request's first byte to now, as the host measured them.
     fn duration_nanos(&mut self) -> u64;
 }

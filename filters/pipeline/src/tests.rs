@@ -73,6 +73,7 @@ struct Fake {
     headers: Vec<(&'static str, &'static [u8])>,
     details: &'static str,
     code: Option<u16>,
+    tls: bool,
     asked: u32,
 }
 
@@ -92,6 +93,11 @@ impl Stream for Fake {
         self.code
     }
 
+    fn client_tls(&mut self) -> bool {
+        self.asked += 1;
+        self.tls
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         250_000_000
     }
@@ -103,11 +109,15 @@ fn line(pipeline: &Pipeline, facts: &Facts, stream: &mut Fake) -> Value {
 
 #[test]
 fn on_its_own_the_filter_replaces_what_a_client_claims_by_what_it_knows() {
-    let claims: &[(&str, &[u8])] =
-        &[("x-source", b"me"), ("x_user_role", b"admin"), ("x-request-id", b"theirs")];
+    let claims: &[(&str, &[u8])] = &[
+        ("x-source", b"me"),
+        ("x_user_role", b"admin"),
+        ("x-request-id", b"theirs"),
+        ("x_request-id", b"x"),
+    ];
     let (facts, step) = judge(&alone(), head("GET", "/api/v1/orders/7", claims));
     let ops = forwarded(step);
-    assert_eq!(ops.remove, [b"x-source".to_vec(), b"x_user_role".to_vec()]);
+    assert_eq!(ops.remove, [b"x-source".to_vec(), b"x_user_role".to_vec(), b"x_request-id".to_vec()]);
     let set = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     assert_eq!(ops.set, [set("x-request-id", OUR_ID), set("x-source", "gateway")]);
     assert_eq!(facts.request_id(), OUR_ID);
@@ -230,6 +240,18 @@ fn hsts_is_added_over_tls_even_where_the_proxy_dresses_answers() {
 }
 
 #[test]
+fn a_client_that_says_it_came_over_tls_is_believed_by_its_connection_alone() {
+    let hsts = |tls| {
+        let pipeline = alone();
+        let claim: &[(&str, &[u8])] = &[("x-forwarded-proto", b"https")];
+        let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", claim));
+        let step = pipeline.on_response(&mut facts, 200, true, &mut Fake { tls, ..Fake::default() });
+        step.ops.set.iter().any(|(name, _)| name == "strict-transport-security")
+    };
+    assert!(hsts(true) && !hsts(false));
+}
+
+#[test]
 fn an_error_of_the_proxys_gets_our_body_and_all_browser_headers_and_a_services_own_is_left_alone() {
     let pipeline = pipeline_with(true);
     let request = || head("GET", "/api/v1/orders/7", &[("x-request-id", b"abc")]);
@@ -265,6 +287,20 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
 }
 
 #[test]
+fn a_failure_that_a_grpc_client_is_told_of_under_status_200_is_a_failure() {
+    let failure = |details| {
+        let pipeline = alone();
+        let grpc: &[(&str, &[u8])] = &[("content-type", b"application/grpc")];
+        let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", grpc));
+        let mut stream = Fake { details, ..Fake::default() };
+        pipeline.on_response(&mut facts, 200, false, &mut stream);
+        pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap().proxy_error
+    };
+    assert_eq!(failure("upstream_reset_before_response_started"), Some(ProxyError::RequestFailed));
+    assert_eq!(failure("via_upstream"), None);
+}
+
+#[test]
 fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
     let pipeline = alone();
     let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
@@ -286,6 +322,14 @@ fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the
         (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),
         (Some("1970-01-01T00:00:05.000Z"), Some(431))
     );
+}
+
+#[test]
+fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
+    let pipeline = alone();
+    let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), || [0; 16], &mut stream);
+    assert_eq!(record.observation.unwrap().endpoint, pipeline.unmatched);
 }
 
 #[test]
