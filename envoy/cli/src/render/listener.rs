@@ -1,4 +1,4 @@
-use super::{Options, local_replies, plugin, routes, socket_address};
+use super::{Options, access_log, local_replies, plugin, routes, socket_address};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
@@ -85,19 +85,8 @@ fn filters(document: &Value, policy: &Policy, options: &Options) -> Value {
         },
     }));
     json!({
-        "access_log": [access_log()],
+        "access_log": access_log::access_log(policy),
         "http_filters": filters,
         "route_config": routes::route_config(policy, options),
-    })
-}
-
-/// The filter prepares the line; Envoy writes it.
-fn access_log() -> Value {
-    json!({
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": { "text_format_source": { "inline_string": "%FILTER_STATE(wasm.portcullis_log:PLAIN)%\n" } },
-        },
     })
 }

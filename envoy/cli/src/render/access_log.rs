@@ -1,0 +1,79 @@
+//! Log lines. The filter prepares a request's line; Envoy writes it.
+//!
+//! Streams that the filter never sees the end of (their headers cannot be read; its VM has just died) have no such line, and
+//! get one of Envoy's, with less in it. Asking whether a line is there costs more than all the rest, so it is asked only
+//! where a stream ended in no status (499 in the line), or in the one that Envoy answers with while there is no VM.
+
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
+
+/// Where the filter leaves a request's line.
+const LINE: &str = "wasm.portcullis_log";
+/// Envoy's answer while a VM is being restarted.
+const NO_VM: u32 = 503;
+
+pub(super) fn access_log(policy: &Policy) -> Value {
+    let usual = json!({ "and_filter": { "filters": [status("NE", 0), status("NE", NO_VM)] } });
+    let prepared =
+        json!({ "or_filter": { "filters": [usual, expression(&format!("'{LINE}' in filter_state"))] } });
+    let line =
+        json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({LINE}:PLAIN)%\n") } });
+    json!([stdout(&prepared, &line), unseen(policy, 0, "WARN", 499), unseen(policy, NO_VM, "ERROR", NO_VM)])
+}
+
+/// Envoy's line for streams that ended in `code` and have none of the filter's.
+fn unseen(policy: &Policy, code: u32, level: &str, told: u32) -> Value {
+    let no_line = expression(&format!("!('{LINE}' in filter_state)"));
+    let filter = json!({ "and_filter": { "filters": [status("EQ", code), no_line] } });
+    stdout(&filter, &json!({ "json_format": line_of_envoys(&policy.gateway.name, level, told) }))
+}
+
+fn stdout(filter: &Value, format: &Value) -> Value {
+    json!({
+        "name": "envoy.access_loggers.stdout",
+        "filter": filter,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": format,
+        },
+    })
+}
+
+/// The fields of every line. Neither path nor address: Envoy can strike nothing out of them.
+fn line_of_envoys(name: &str, level: &str, status: u32) -> Value {
+    json!({
+        "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "level": level,
+        "service": name,
+        "request_id": if status == NO_VM { "%REQ(X-REQUEST-ID)%" } else { "%UNIQUE_ID%" },
+        "action": "request",
+        "message": format!("- - -> {name}"),
+        "duration_ms": "%DURATION%",
+        "extra": {
+            "method": "-",
+            "path": "-",
+            "endpoint": "unmatched",
+            "status": status,
+            "ip": "unknown",
+            "target_service": name,
+            "auth_flow": "none",
+            "security_headers": false,
+            "details": "%RESPONSE_CODE_DETAILS%",
+        },
+    })
+}
+
+fn status(op: &str, value: u32) -> Value {
+    let value = json!({ "default_value": value, "runtime_key": format!("portcullis.log.status_{value}") });
+    json!({ "status_code_filter": { "comparison": { "op": op, "value": value } } })
+}
+
+fn expression(text: &str) -> Value {
+    json!({ "extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            "expression": text,
+        },
+    } })
+}

@@ -1,0 +1,87 @@
+//! `portcullis check` as its users see it.
+
+use std::io::Write;
+use std::process::{Command, Output};
+use tempfile::NamedTempFile;
+
+/// Six different mistakes, each on a line of its own.
+const MISTAKEN: &str = r#"version: 1
+client_ip: { ipv6_prefix: 8 }
+services:
+  order: { address: "orders.shop.svc" }
+routes:
+  - { path: /orders, methods: [GET], service: ordr }
+  - { path: /balance, methods: [get], service: order }
+trust_headers:
+  set: { X-Source: "a\nb" }
+metrcis: {}
+"#;
+
+/// Where each is, and what is said of it.
+const MISTAKES: [(&str, &str, &str); 6] = [
+    ("2:27", "client_ip.ipv6_prefix: found `8`", "a number of bits from 32 to 128"),
+    ("4:21", "services.order.address: found `orders.shop.svc`", "`host:port`"),
+    ("6:47", "routes[0].service: found `ordr`", "a name from `services`: order"),
+    ("7:33", "routes[1].methods[0]: found `get`", "one of GET, HEAD"),
+    ("9:20", "trust_headers.set.X-Source: found `a\\nb`", "a header value"),
+    ("10:1", "metrcis: found the unknown field `metrcis`", "one of"),
+];
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
+    file.write_all(text.as_bytes()).expect("it can be written");
+    file
+}
+
+fn check(path: &str, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg("check").arg(path).args(more).output().expect("it runs")
+}
+
+fn checked(text: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let file = file(text);
+    let path = file.path().to_string_lossy().into_owned();
+    let output = check(&path, more);
+    assert!(output.stdout.is_empty(), "mistakes go to standard error");
+    let told = String::from_utf8(output.stderr).expect("it prints text");
+    (output.status.code(), told, path)
+}
+
+#[test]
+fn six_mistakes_are_six_located_errors_and_exit_status_1() {
+    let (status, told, path) = checked(MISTAKEN, &[]);
+    assert_eq!(status, Some(1), "{told}");
+    assert_eq!(told.matches("error: ").count(), 6, "{told}");
+    for (place, what, expected) in MISTAKES {
+        let error = told.split("error: ").find(|error| error.starts_with(what));
+        let error = error.unwrap_or_else(|| panic!("no `{what}` in\n{told}"));
+        assert!(error.contains(&format!("--> {path}:{place}\n")), "not at {place}:\n{error}");
+        assert!(error.contains(&format!("expected {expected}")), "{error}");
+    }
+    assert!(told.contains("did you mean `order`?") && told.contains("did you mean `metrics`?"), "{told}");
+    assert!(told.trim_end().ends_with(": 6 errors"), "{told}");
+}
+
+#[test]
+fn the_short_format_is_one_line_for_each() {
+    let (status, told, path) = checked(MISTAKEN, &["--format", "short"]);
+    assert_eq!((status, told.lines().count()), (Some(1), 6), "{told}");
+    for (place, what, _) in MISTAKES {
+        let start = format!("{path}:{place}: {what}");
+        assert!(told.lines().any(|line| line.starts_with(&start)), "no `{start}` in\n{told}");
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_told_with_its_place() {
+    let (status, told, path) = checked("version: 1\nroutes: [1, 2\n", &[]);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("this is no YAML document") && told.contains(&format!("--> {path}:")), "{told}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_exit_status_2() {
+    let output = check("nowhere/gateway.yaml", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere/gateway.yaml"));
+}

@@ -1,0 +1,42 @@
+//! What is committed beside the example policy is what the command makes of it; `make rendered` writes both anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn envoy_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in envoy/").to_owned()
+}
+
+/// What `portcullis` prints.
+fn printed(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let output = command.current_dir(envoy_folder()).args(arguments).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+#[track_caller]
+fn assert_current(file: &str, printed: &str) {
+    let committed = std::fs::read_to_string(envoy_folder().join(file)).unwrap_or_default();
+    let differing =
+        committed.lines().zip(printed.lines()).position(|(committed, printed)| committed != printed);
+    assert!(
+        committed == printed,
+        "envoy/{file} is out of date from line {differing:?} on: run `make rendered`"
+    );
+}
+
+#[test]
+fn envoys_configuration_is_what_the_command_renders_from_the_example() {
+    assert_current("envoy.yaml", &printed(&["render", "envoy", "gateway.yaml"]));
+}
+
+#[test]
+fn the_schema_is_that_of_the_policys_types() {
+    assert_current("policy.schema.json", &printed(&["schema"]));
+}
+
+#[test]
+fn the_example_is_sound() {
+    assert_eq!(printed(&["check", "gateway.yaml"]), "gateway.yaml: sound (17 routes, 5 services)\n");
+}
