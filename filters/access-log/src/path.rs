@@ -3,8 +3,8 @@ use std::borrow::Cow;
 /// Longest path a log line shows, in bytes.
 pub const MAX_PATH: usize = 1024;
 
-/// A request target as a log may show it: without its query (which carries tokens often enough), cut at [`MAX_PATH`]
-/// bytes, as text, and with every segment that looks like a JWT struck out.
+/// A request target as a log may show it: as text, without query and fragment (which carry tokens often enough), with every
+/// segment that looks like a JWT struck out, cut at [`MAX_PATH`] bytes.
 ///
 /// ```
 /// use portcullis_access_log::loggable_path;
@@ -13,17 +13,51 @@ pub const MAX_PATH: usize = 1024;
 /// ```
 #[must_use]
 pub fn loggable_path(target: &[u8]) -> Cow<'_, str> {
-    let path = target.split(|b| *b == b'?').next().unwrap_or_default();
-    let cut = path.get(..MAX_PATH).unwrap_or(path);
-    let text = String::from_utf8_lossy(cut);
-    // Every JWT begins like this: it is `{"` in base64url.
-    if text.contains("eyJ") { Cow::Owned(strike_tokens(&text)) } else { text }
+    let path = target.split(|b| *b == b'?' || *b == b'#').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(path);
+    let shown = if may_hold_token(&text) { Cow::Owned(strike_tokens(&text)) } else { text };
+    if shown.len() > MAX_PATH { Cow::Owned(cut(&shown)) } else { shown }
+}
+
+/// A JWT is a JSON object in base64url, a dot, and more: it begins with `e`. Escapes could hide both.
+fn may_hold_token(path: &str) -> bool {
+    (path.contains("/e") && path.contains('.')) || path.contains('%')
 }
 
 fn strike_tokens(path: &str) -> String {
-    let shown: Vec<_> =
-        path.split('/').map(|s| if s.contains("eyJ") && s.contains('.') { "[token]" } else { s }).collect();
+    let shown: Vec<_> = path.split('/').map(|s| if looks_like_token(s) { "[token]" } else { s }).collect();
     shown.join("/")
+}
+
+/// Three parts (or more: JWE has five) of base64url between dots, the first the encoding of something that begins with `{`.
+fn looks_like_token(segment: &str) -> bool {
+    let plain = unescaped(segment.split(';').next().unwrap_or_default());
+    let mut parts = plain.split('.');
+    let head = parts.next().unwrap_or_default();
+    let is_base64url = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    head.len() >= 8
+        && head.starts_with('e')
+        && is_base64url(head)
+        && parts.clone().count() >= 2
+        && parts.all(is_base64url)
+}
+
+fn unescaped(segment: &str) -> String {
+    let mut out = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let byte = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(byte.map_or('%', char::from));
+        rest = byte.and_then(|_| after.get(2..)).unwrap_or(after);
+    }
+    out.push_str(rest);
+    out
+}
+
+fn cut(text: &str) -> String {
+    let end = (0..=MAX_PATH).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -36,10 +70,28 @@ mod tests {
     fn a_long_path_is_cut_and_bytes_that_are_no_text_do_no_harm() {
         assert_eq!(loggable_path(&b"/a".repeat(4_000)).len(), MAX_PATH);
         assert_eq!(loggable_path(b"/\xff\xfe"), "/\u{fffd}\u{fffd}");
+        assert!(loggable_path("é".repeat(4_000).as_bytes()).len() <= MAX_PATH);
     }
 
     #[test]
-    fn a_word_with_those_letters_is_no_token() {
-        assert_eq!(loggable_path(b"/eyJames/x.y"), "/eyJames/x.y");
+    fn no_spelling_of_a_token_is_shown() {
+        for path in [
+            "/a#access_token=abc",
+            "/r/eyAiYWxnIjogIm5vbmUifQ.eyAic3ViIjogMX0.sig/x",
+            "/t/%65yJhbGciOiJub25lIn0%2Ee30%2Esig;x",
+            "/t/ewogImFsZyI6MX0.e30.c2ln",
+        ] {
+            let shown = loggable_path(path.as_bytes()).into_owned();
+            assert!(!shown.contains("sig") && !shown.contains("c2ln") && !shown.contains("abc"), "{shown}");
+        }
+        let across_the_cut = format!("{}/eyJhbGciOiJub25lIn0.e30.sig", "/a".repeat(505));
+        assert!(!loggable_path(across_the_cut.as_bytes()).contains("eyJ"));
+    }
+
+    #[test]
+    fn names_that_only_resemble_a_token_are_shown() {
+        for path in ["/eyJames/x.y", "/e/1.2.3", "/export.tar.gz", "/events.json", "/%7Bx%7D"] {
+            assert_eq!(loggable_path(path.as_bytes()), path);
+        }
     }
 }

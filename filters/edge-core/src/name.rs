@@ -26,11 +26,11 @@ impl HeaderName {
         &self.lower
     }
 
-    /// Whether `other` is this name to *somebody*: compared without case and with `_` read as `-`, because CGI-style
-    /// backends cannot tell `X_User_Role` from `X-User-Role`.
+    /// Whether `other` is this name to *somebody*: compared without case, and with all punctuation alike, because backends
+    /// that turn headers into variables (CGI and its heirs) cannot tell `X_User_Role` or `X.User.Role` from `X-User-Role`.
     #[must_use]
     pub fn is_spelt_like(&self, other: &[u8]) -> bool {
-        let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
+        let fold = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
         self.lower.len() == other.len() && self.lower.bytes().zip(other).all(|(a, b)| fold(a) == fold(*b))
     }
 }
@@ -62,6 +62,7 @@ mod tests {
         let role = HeaderName::parse("X-User-Role").unwrap();
         assert!(role.is_spelt_like(b"x_user-role"));
         assert!(role.is_spelt_like(b"X_User_Role"));
+        assert!(role.is_spelt_like(b"x.user.role"));
         assert!(!role.is_spelt_like(b"x-user-rolex"));
         assert!(!role.is_spelt_like(b"x-user-id"));
     }

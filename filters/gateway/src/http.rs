@@ -129,8 +129,13 @@ fn apply(map: Map, ops: &HeaderOps) -> Action {
     }
 }
 
+/// Answers, or, if the host will not, ends the stream: a client is never left waiting, and never let through.
 fn reply(answer: &LocalReply) -> Action {
-    warn_if_failed(host::send_reply(answer), "answer a request");
+    let done = host::send_reply(answer);
+    if done.is_err() {
+        warn_if_failed(host::close_stream(), "end a stream");
+    }
+    warn_if_failed(done, "answer a request");
     Action::Pause
 }
 

@@ -4,7 +4,7 @@ use crate::host::{self, HostError};
 use core::cell::RefCell;
 use portcullis_metrics::{GatewayMetrics, Observation, StatId, exposition};
 use proxy_wasm::types::LogLevel;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Where the workers tell each other of series that were born after the start: keys, one a line. Shared data never forgets,
 /// so it is one value and as bounded as the registry.
@@ -23,7 +23,7 @@ pub struct Stats {
     metrics: GatewayMetrics,
     /// By stat.
     ids: Vec<Option<u32>>,
-    /// Keys of the series that were born in this VM.
+    /// Keys of series born here that the index does not have yet.
     born: Vec<String>,
 }
 
@@ -67,28 +67,25 @@ impl Stats {
         self.publish();
     }
 
-    /// Sees to it that the index has every series born here. Looks again at each flush: the first two workers to write to a
-    /// key that does not exist yet both succeed, and one of them is overwritten.
-    fn publish(&self) {
+    fn publish(&mut self) {
         for _ in 0..TRIES {
             if self.born.is_empty() || self.try_publish().is_ok() {
+                self.born.clear();
                 return;
             }
         }
     }
 
+    /// Adds the new keys to the index, and drops from it what this policy does not know, so that it stays as bounded as the
+    /// registry however often the policy is replaced.
     fn try_publish(&self) -> Result<(), HostError> {
-        let (mut index, version) = host::shared(SERIES_INDEX)?;
-        let known: Vec<&[u8]> = index.split(|b| *b == b'\n').collect();
-        let news: Vec<&String> = self.born.iter().filter(|key| !known.contains(&key.as_bytes())).collect();
-        if news.is_empty() {
-            return Ok(());
-        }
-        for key in news {
-            index.extend_from_slice(key.as_bytes());
-            index.push(b'\n');
-        }
-        host::swap_shared(SERIES_INDEX, &index, version)
+        let (index, version) = host::shared(SERIES_INDEX)?;
+        let index = String::from_utf8_lossy(&index);
+        let known = index.lines().filter(|key| self.metrics.is_possible(key));
+        let mut keys: BTreeSet<&str> = known.chain(self.born.iter().map(String::as_str)).collect();
+        let last = keys.pop_last().unwrap_or_default();
+        let text: String = keys.into_iter().flat_map(|key| [key, "\n"]).chain([last]).collect();
+        host::swap_shared(SERIES_INDEX, text.as_bytes(), version)
     }
 
     /// The metrics of all workers as text; what the others have not flushed yet is missing.

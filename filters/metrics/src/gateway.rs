@@ -143,13 +143,32 @@ impl GatewayMetrics {
         born
     }
 
-    /// Adds a series another worker has seen born.
+    /// Adds a series another worker has seen born, if this policy can have it: the other may run an older policy.
     pub fn adopt(&mut self, key: &str) {
+        if !self.is_possible(key) {
+            return;
+        }
         let before = self.registry.stat_count();
         self.registry.adopt(key);
         if self.published == before {
             self.published = self.registry.stat_count();
         }
+    }
+
+    /// Whether the series of `key` can occur under this policy.
+    #[must_use]
+    pub fn is_possible(&self, key: &str) -> bool {
+        let Some((family, values)) = self.registry.parse_key(key) else { return false };
+        if family == self.proxy_errors {
+            return values
+                .first()
+                .is_some_and(|service| self.service_names.iter().any(|name| name == service));
+        }
+        let mut sets = core::iter::once(&self.gateway).chain(&self.services);
+        let set = sets.find(|set| [set.requests, set.errors].contains(&family));
+        set.is_some_and(|set| {
+            set.by_endpoint.iter().flatten().any(|e| Some(&e.label.as_str()) == values.get(1))
+        })
     }
 }
 

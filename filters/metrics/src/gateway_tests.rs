@@ -98,7 +98,11 @@ fn an_unusual_status_gets_its_series_and_other_workers_hear_of_it() {
     born.iter().for_each(|key| two.adopt(key));
     assert!(two.take_born().is_empty(), "what was heard is not news");
     assert_has(&text(&mut two), "order_errors_total{status_code=\"418\",endpoint=\"/orders/{id}\"} 0");
-    two.adopt("no_such_family\u{1f}x");
+    let before = two.registry().len();
+    for foreign in ["no_such_family\u{1f}x", "gateway_requests_total\u{1f}418\u{1f}/of/an/older/policy", ""] {
+        two.adopt(foreign);
+    }
+    assert_eq!(two.registry().len(), before);
 }
 
 #[test]

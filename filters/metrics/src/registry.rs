@@ -89,14 +89,20 @@ impl Registry {
             .collect()
     }
 
-    /// Adds the series of a key that another registry of this policy made. Keys that fit no family are ignored: they come
-    /// from another policy.
-    pub fn adopt(&mut self, key: &str) -> Option<SeriesId> {
+    /// Family and label values of a key; `None` when it fits no family.
+    #[must_use]
+    pub fn parse_key<'k>(&self, key: &'k str) -> Option<(FamilyId, Vec<&'k str>)> {
         let mut parts = key.split(SEPARATOR);
         let name = parts.next()?;
         let values: Vec<&str> = parts.collect();
         let family = self.families.iter().position(|f| f.name == name && f.labels.len() == values.len())?;
-        self.series(FamilyId(family), &values)
+        Some((FamilyId(family), values))
+    }
+
+    /// Adds the series of a key that another registry made.
+    pub fn adopt(&mut self, key: &str) -> Option<SeriesId> {
+        let (family, values) = self.parse_key(key)?;
+        self.series(family, &values)
     }
 
     /// Number of series.

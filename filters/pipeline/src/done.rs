@@ -77,8 +77,7 @@ impl Pipeline {
         facts.forwarded_route()?;
         match facts.answered {
             Answered::Service if status >= 500 => Some(ProxyError::Status(status)),
-            // gRPC clients are told of every failure under status 200.
-            Answered::Proxy if status >= 500 || facts.head.is_grpc() => Some(ProxyError::RequestFailed),
+            Answered::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
             // The answer broke off, and not because the client left.
             Answered::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
             _ => None,

@@ -7,6 +7,7 @@
 mod body;
 mod done;
 mod facts;
+mod grpc;
 mod ops;
 mod request;
 mod request_id;

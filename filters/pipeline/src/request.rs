@@ -118,7 +118,6 @@ impl Pipeline {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
             set: Vec::new(),
         };
-        ops.remove.extend(request_id::misspelt(&facts.head.headers).map(<[u8]>::to_vec));
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
         }
@@ -143,10 +142,15 @@ impl Pipeline {
     }
 
     fn deny(&self, facts: &mut Facts, reason: DenyReason) -> Step {
-        let body = body::denial_body(reason, facts.started.wall, facts.request_id());
         let answer = reason.answer();
+        let is_grpc = facts.head.is_grpc();
+        let body = match is_grpc {
+            // The proxy makes `grpc-message` of the body.
+            true => answer.message.as_bytes().to_vec(),
+            false => body::denial_body(reason, facts.started.wall, facts.request_id()),
+        };
         let mut reply = self.reply(facts, answer.status, body::JSON, body);
-        reply.grpc_status = facts.head.is_grpc().then_some(answer.grpc_status);
+        reply.grpc_status = is_grpc.then_some(answer.grpc_status);
         reply.details = format!("{DETAILS}_{}", reason.as_str());
         Step::Reply(reply)
     }

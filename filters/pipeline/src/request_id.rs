@@ -43,13 +43,6 @@ impl RequestId {
     }
 }
 
-/// Names in `headers` that a backend could read as the id's and that are not: `x_request_id`.
-pub(crate) fn misspelt(headers: &Headers) -> impl Iterator<Item = &[u8]> {
-    let as_read = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    let names = headers.iter().map(|(name, _)| name).filter(|name| *name != HEADER.as_bytes());
-    names.filter(move |name| name.len() == HEADER.len() && name.iter().map(as_read).eq(HEADER.bytes()))
-}
-
 fn is_fit(id: &[u8]) -> bool {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:+/=".contains(b);
     !id.is_empty() && id.len() <= MAX_LENGTH && id.iter().all(plain)

@@ -2,6 +2,7 @@
 
 use crate::body;
 use crate::facts::{Answered, Facts, Target};
+use crate::grpc;
 use crate::request_id;
 use crate::{HeaderOps, Pipeline, Stream};
 use portcullis_edge_core::DenyReason;
@@ -25,11 +26,16 @@ impl Pipeline {
         has_body: bool,
         stream: &mut dyn Stream,
     ) -> ResponseStep {
-        facts.status = Some(status);
-        // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
-        facts.over_tls &= self.is_told_of_tls() || stream.client_tls();
+        if facts.over_tls && !self.is_told_of_tls() {
+            // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
+            facts.over_tls = stream.client_tls();
+        }
         if facts.answered != Answered::Here {
             facts.answered = who_answered(facts, status, stream);
+            facts.status = Some(status);
+            if facts.answered == Answered::Proxy && facts.head.is_grpc() {
+                facts.status = Some(grpc::http_equivalent(&stream.response_headers()).unwrap_or(status));
+            }
         }
         let mut step = ResponseStep { ops: self.dress(facts, stream), body: None };
         if facts.answered == Answered::Proxy && status >= 400 && !facts.head.is_grpc() {
@@ -72,7 +78,8 @@ impl Pipeline {
     }
 }
 
-/// Successes are asked no questions (but for gRPC, where errors look like them): an error is either the service's own (`via_upstream`) or the proxy's.
+/// Successes are asked no questions, but for gRPC, where errors look like them. An error is either the service's own
+/// (`via_upstream`) or the proxy's.
 fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answered {
     match facts.target {
         Target::Preflight(_) => Answered::Proxy,
@@ -97,7 +104,7 @@ fn explain(step: &mut ResponseStep, facts: &Facts, status: u16, has_body: bool) 
 /// How an error of the proxy's is told to clients.
 fn told(status: u16) -> (&'static str, &'static str) {
     let reason = match status {
-        413 => DenyReason::TooLarge,
+        413 | 431 => DenyReason::TooLarge,
         404 => DenyReason::NoRoute,
         504 => DenyReason::ServiceTimeout,
         500.. => DenyReason::ServiceUnavailable,

@@ -179,10 +179,32 @@ fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
 }
 
 #[test]
-fn a_grpc_client_is_refused_with_a_grpc_status() {
-    let (_, step) = judge(&alone(), head("POST", "/none", &[("content-type", b"application/grpc")]));
+fn a_grpc_client_is_refused_with_a_grpc_status_and_counted_as_what_it_is() {
+    let pipeline = alone();
+    let (mut facts, step) = judge(&pipeline, head("POST", "/none", &[("content-type", b"application/grpc")]));
     let Step::Reply(reply) = step else { panic!("forwarded") };
-    assert_eq!(reply.grpc_status, Some(12));
+    assert_eq!((reply.grpc_status, reply.body.as_slice()), (Some(12), &b"No such route"[..]));
+    pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
+    assert_eq!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.unwrap().status, 404);
+}
+
+#[test]
+fn a_grpc_call_that_the_proxy_failed_is_no_success() {
+    let pipeline = alone();
+    let (mut facts, _) =
+        judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
+    let mut failed =
+        Fake { headers: vec![("grpc-status", b"14")], details: "no_healthy_upstream", ..Fake::default() };
+    assert_eq!(pipeline.on_response(&mut facts, 200, false, &mut failed).body, None);
+    let seen = pipeline.on_done(&facts, at(2), &mut failed).observation.unwrap();
+    assert_eq!((seen.status, seen.proxy_error), (503, Some(ProxyError::RequestFailed)));
+
+    let mut own = Fake { headers: vec![("grpc-status", b"14")], details: "via_upstream", ..Fake::default() };
+    let (mut facts, _) =
+        judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
+    pipeline.on_response(&mut facts, 200, false, &mut own);
+    let seen = pipeline.on_done(&facts, at(2), &mut own).observation.unwrap();
+    assert_eq!((seen.status, seen.proxy_error), (200, None));
 }
 
 #[test]
@@ -287,44 +309,6 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
 }
 
 #[test]
-fn a_failure_that_a_grpc_client_is_told_of_under_status_200_is_a_failure() {
-    let failure = |details| {
-        let pipeline = alone();
-        let grpc: &[(&str, &[u8])] = &[("content-type", b"application/grpc")];
-        let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", grpc));
-        let mut stream = Fake { details, ..Fake::default() };
-        pipeline.on_response(&mut facts, 200, false, &mut stream);
-        pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap().proxy_error
-    };
-    assert_eq!(failure("upstream_reset_before_response_started"), Some(ProxyError::RequestFailed));
-    assert_eq!(failure("via_upstream"), None);
-}
-
-#[test]
-fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
-    let pipeline = alone();
-    let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
-    let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
-    let seen = pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap();
-    assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
-}
-
-#[test]
-fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the_same() {
-    let pipeline = alone();
-    let mut stream = Fake { code: Some(431), ..Fake::default() };
-    let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), || [0; 16], &mut stream);
-    let seen = record.observation.unwrap();
-    assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
-    let line: Value = serde_json::from_slice(&record.line).unwrap();
-    assert_eq!(
-        (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),
-        (Some("1970-01-01T00:00:05.000Z"), Some(431))
-    );
-}
-
-#[test]
 fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
@@ -350,4 +334,28 @@ fn a_log_line_names_route_target_and_reason_and_no_query() {
 fn trailers_do_not_smuggle_trust() {
     let trailers = Headers::from_pairs([("x-user-role", &b"admin"[..]), ("grpc-status", b"0")]);
     assert_eq!(alone().on_request_trailers(&trailers), [b"x-user-role".to_vec()]);
+}
+
+#[test]
+fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
+    let pipeline = alone();
+    let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
+    let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
+    let seen = pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap();
+    assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
+}
+
+#[test]
+fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the_same() {
+    let pipeline = alone();
+    let mut stream = Fake { code: Some(431), ..Fake::default() };
+    let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), || [0; 16], &mut stream);
+    let seen = record.observation.unwrap();
+    assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
+    let line: Value = serde_json::from_slice(&record.line).unwrap();
+    assert_eq!(
+        (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),
+        (Some("1970-01-01T00:00:05.000Z"), Some(431))
+    );
 }

@@ -97,6 +97,21 @@ pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigErro
     Ok(value.as_bytes().to_vec())
 }
 
+/// Headers that the proxy and this gateway write themselves. A client's own are dealt with where they are written; a misspelt
+/// copy would arrive beside the genuine one.
+const PROXYS: [&str; 4] = ["x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
+fn is_proxys(name: &[u8]) -> bool {
+    PROXYS.iter().any(|p| p.as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn is_like_proxys(name: &[u8]) -> bool {
+    let same = |a: u8, b: u8| {
+        a.eq_ignore_ascii_case(&b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
+    };
+    PROXYS.iter().any(|p| p.len() == name.len() && p.bytes().zip(name).all(|(a, b)| same(a, *b)))
+}
+
 impl TrustHeaders {
     /// What every service is told.
     pub fn to_set(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
@@ -109,10 +124,10 @@ impl TrustHeaders {
         &self.ours
     }
 
-    /// Whether a client's header `name` must not pass.
+    /// Whether a client's header `name` must not pass: one of ours in any spelling, or one of the proxy's in a wrong one.
     #[must_use]
     pub fn claims_trust(&self, name: &[u8]) -> bool {
-        self.ours.iter().any(|ours| ours.is_spelt_like(name))
+        self.ours.iter().any(|ours| ours.is_spelt_like(name)) || (is_like_proxys(name) && !is_proxys(name))
     }
 
     /// The names in `headers` (as the client spelt them) that must be removed; none in nearly every request.
@@ -126,10 +141,11 @@ impl TrustHeaders {
     pub fn clean_connection(&self, headers: &Headers) -> Option<Vec<u8>> {
         let options =
             || headers.all("connection").flat_map(|v| v.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
-        if !options().any(|option| self.claims_trust(option)) {
+        let is_needed = |option: &[u8]| self.claims_trust(option) || is_like_proxys(option);
+        if !options().any(is_needed) {
             return None;
         }
-        let kept: Vec<&[u8]> = options().filter(|option| !self.claims_trust(option)).collect();
+        let kept: Vec<&[u8]> = options().filter(|option| !is_needed(option)).collect();
         Some(kept.join(&b", "[..]))
     }
 }
@@ -153,15 +169,29 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_trust_header_is_found_and_others_are_left() {
-        let names = ["x-user-role", "x_user_role", "x-user_role", "x-source", "x-user-rolex", "accept"];
+        let names = [
+            "x-user-role",
+            "x_user_role",
+            "x.user-role",
+            "x-source",
+            "x_request_id",
+            "X_Forwarded-For",
+            "x-user-rolex",
+            "accept",
+            "x-request-id",
+            "x-forwarded-for",
+        ];
         let headers = Headers::from_pairs(names.map(|n| (n, &b"v"[..])));
-        assert_eq!(trust().forged(&headers), names[..4].iter().map(|n| n.as_bytes()).collect::<Vec<_>>());
+        let lower = names.map(str::to_lowercase);
+        assert_eq!(trust().forged(&headers), lower[..6].iter().map(|n| n.as_bytes()).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_client_cannot_have_the_next_hop_drop_our_headers() {
-        let headers =
-            Headers::from_pairs([("connection", &b"Upgrade, X-Source"[..]), ("connection", b"x_user_role")]);
+        let headers = Headers::from_pairs([
+            ("connection", &b"Upgrade, X-Source"[..]),
+            ("connection", b"x_user_role, X-Request-Id"),
+        ]);
         assert_eq!(trust().clean_connection(&headers), Some(b"Upgrade".to_vec()));
         let harmless = Headers::from_pairs([("connection", &b"keep-alive, Upgrade"[..])]);
         assert_eq!(trust().clean_connection(&harmless), None);
@@ -182,5 +212,22 @@ mod tests {
                 "trust_headers.reserve[3]"
             ]
         );
+    }
+
+    #[test]
+    fn headers_that_others_need_are_no_trust_headers_in_any_spelling() {
+        let names = [
+            "Host", "Cookie", "user_agent", "X_Request_ID", "X-Forwarded-For", "x_forwarded_proto",
+            "X-Forwarded-Host", "Accept", "Accept-Encoding", "Origin", "x_envoy_internal", "X-Envoy-Anything",
+        ];
+        let errors = policy(&[], &names).compile(&Node::top()).unwrap_err();
+        assert_eq!(errors.len(), names.len(), "{errors:#?}");
+        assert!(errors[3].to_string().contains("takes care of `x-request-id` and `x-forwarded-*` itself"));
+    }
+
+    #[test]
+    fn an_empty_trust_header_would_say_nothing() {
+        let errors = policy(&[("X-A", "")], &[]).compile(&Node::top()).unwrap_err();
+        assert_eq!(errors[0].at.to_string(), "set.X-A");
     }
 }

@@ -47,6 +47,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    pub fn proxy_close_stream(stream: u32) -> u32;
     pub fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize)
     -> u32;
     pub fn proxy_set_property(path: *const u8, path_size: usize, data: *const u8, size: usize) -> u32;

@@ -76,6 +76,13 @@ pub fn send_reply(reply: &LocalReply) -> Result<(), HostError> {
     })
 }
 
+/// Resets the request's stream.
+pub fn close_stream() -> Result<(), HostError> {
+    const REQUEST: u32 = 0;
+    // SAFETY: the call takes no pointer.
+    check(unsafe { abi::proxy_close_stream(REQUEST) })
+}
+
 /// The host's serialisation of a map: count, sizes, then each name and value with a NUL behind.
 fn serialise(pairs: &[(String, Vec<u8>)]) -> Vec<u8> {
     let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();

@@ -9,7 +9,7 @@ mod metrics;
 mod misc;
 mod shared;
 
-pub use headers::{Map, header, headers, remove_header, replace_body, send_reply, set_header};
+pub use headers::{Map, close_stream, header, headers, remove_header, replace_body, send_reply, set_header};
 pub use metrics::{define_counter, increment, read_metric};
 pub use misc::{configuration, log, now, property, random_16, set_property};
 pub use shared::{shared, swap_shared};

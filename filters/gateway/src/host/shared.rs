@@ -2,7 +2,11 @@
 
 use super::{HostError, abi, check};
 
-/// A value that all workers share, and the version to swap it by. An absent key is an empty value of version 0.
+/// No key has this version. A swap of an absent key succeeds with any version, and with version 0 even if another worker has
+/// made the key meanwhile; with this one it fails then.
+const ABSENT: u32 = u32::MAX;
+
+/// A value that all workers share, and the version to swap it by. An absent key is an empty value.
 pub fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
     let mut version = 0_u32;
     let value = abi::receive(|data, size| {
@@ -10,7 +14,7 @@ pub fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
         unsafe { abi::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) }
     });
     match value {
-        Err(HostError::NOT_FOUND) => Ok((Vec::new(), 0)),
+        Err(HostError::NOT_FOUND) => Ok((Vec::new(), ABSENT)),
         value => value.map(|value| (value, version)),
     }
 }
