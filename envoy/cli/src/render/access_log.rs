@@ -4,6 +4,7 @@
 //! get one of Envoy's, with less in it. Asking whether a line is there costs more than all the rest, so it is asked only
 //! where a stream ended in no status (499 in the line), or in the one that Envoy answers with while there is no VM.
 
+use super::Options;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
@@ -11,21 +12,29 @@ use serde_json::{Value, json};
 const LINE: &str = "wasm.portcullis_log";
 /// Envoy's answer while a VM is being restarted.
 const NO_VM: u32 = 503;
+const MADE_UP_ID: &str = "%UNIQUE_ID%";
 
-pub(super) fn access_log(policy: &Policy) -> Value {
+pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
     let usual = json!({ "and_filter": { "filters": [status("NE", 0), status("NE", NO_VM)] } });
     let prepared =
         json!({ "or_filter": { "filters": [usual, expression(&format!("'{LINE}' in filter_state"))] } });
     let line =
         json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({LINE}:PLAIN)%\n") } });
-    json!([stdout(&prepared, &line), unseen(policy, 0, "WARN", 499), unseen(policy, NO_VM, "ERROR", NO_VM)])
+    // Where Envoy gives requests their ids, the client was told this one.
+    let id = if options.offload { "%REQ(X-REQUEST-ID)%" } else { MADE_UP_ID };
+    let name = &policy.gateway.name;
+    json!([
+        stdout(&prepared, &line),
+        unseen(0, &line_of_envoys(name, "WARN", 499, MADE_UP_ID)),
+        unseen(NO_VM, &line_of_envoys(name, "ERROR", NO_VM, id)),
+    ])
 }
 
-/// Envoy's line for streams that ended in `code` and have none of the filter's.
-fn unseen(policy: &Policy, code: u32, level: &str, told: u32) -> Value {
+/// Writes `line` for streams that ended in `code` and have no line of the filter's.
+fn unseen(code: u32, line: &Value) -> Value {
     let no_line = expression(&format!("!('{LINE}' in filter_state)"));
     let filter = json!({ "and_filter": { "filters": [status("EQ", code), no_line] } });
-    stdout(&filter, &json!({ "json_format": line_of_envoys(&policy.gateway.name, level, told) }))
+    stdout(&filter, &json!({ "json_format": line }))
 }
 
 fn stdout(filter: &Value, format: &Value) -> Value {
@@ -40,12 +49,12 @@ fn stdout(filter: &Value, format: &Value) -> Value {
 }
 
 /// The fields of every line. Neither path nor address: Envoy can strike nothing out of them.
-fn line_of_envoys(name: &str, level: &str, status: u32) -> Value {
+fn line_of_envoys(name: &str, level: &str, status: u32, id: &str) -> Value {
     json!({
         "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
         "level": level,
         "service": name,
-        "request_id": if status == NO_VM { "%REQ(X-REQUEST-ID)%" } else { "%UNIQUE_ID%" },
+        "request_id": id,
         "action": "request",
         "message": format!("- - -> {name}"),
         "duration_ms": "%DURATION%",

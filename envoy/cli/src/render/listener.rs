@@ -85,7 +85,7 @@ fn filters(document: &Value, policy: &Policy, options: &Options) -> Value {
         },
     }));
     json!({
-        "access_log": access_log::access_log(policy),
+        "access_log": access_log::access_log(policy, options),
         "http_filters": filters,
         "route_config": routes::route_config(policy, options),
     })
