@@ -1,9 +1,10 @@
 //! An HTTP answer, as it came.
 
 use serde_json::Value;
+use std::fmt;
 
 /// Header fields in the order in which they came; names in lower case, values as bytes, duplicates kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, Vec<u8>)>);
 
 impl Headers {
@@ -34,8 +35,16 @@ impl Headers {
     }
 }
 
+/// As one would read it in a message: `name: value` a field, what is no text escaped.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.0.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+        f.debug_list().entries(fields).finish()
+    }
+}
+
 /// An HTTP answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -45,6 +54,14 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The trailer fields.
     pub trailers: Headers,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, body, trailers } = self;
+        write!(f, "{status} {headers:?} {:?}", String::from_utf8_lossy(body))?;
+        if *trailers == Headers::default() { Ok(()) } else { write!(f, " {trailers:?}") }
+    }
 }
 
 impl Answer {

@@ -1,0 +1,22 @@
+//! The gateway end to end: the module that ships, on a real Envoy with 2 workers, in front of the example's services.
+//!
+//! One program, a file for each concern, so that tests which count nothing share a gateway. `cargo test -p portcullis-e2e
+//! --test gateway faults::` runs one concern. Most tests run twice: as `portcullis render` sets Envoy up, and with the filter
+//! doing everything itself (`common::both_ways`).
+
+mod browser_headers;
+mod common;
+mod cors;
+mod faults;
+mod grpc;
+mod hostile_input;
+mod journey;
+mod logs;
+mod metrics;
+mod metrics_over_time;
+mod paths;
+mod policy_errors;
+mod request_id;
+mod routing;
+mod trapped_vm;
+mod trust_headers;
