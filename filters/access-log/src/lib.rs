@@ -4,6 +4,7 @@
 //! are escaped by JSON, over-long paths are cut, and a path segment that looks like a token is struck out. Addresses arrive
 //! here masked.
 
+mod json;
 mod line;
 mod path;
 

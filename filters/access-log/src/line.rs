@@ -1,9 +1,9 @@
+use crate::json::Object;
+use core::time::Duration;
 use portcullis_edge_core::Wall;
-use serde::Serialize;
 
 /// How loud a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// As it should be.
     Info,
@@ -23,6 +23,14 @@ impl Level {
             _ => Self::Info,
         }
     }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        }
+    }
 }
 
 /// The line of a finished request.
@@ -34,14 +42,14 @@ pub struct RequestLine<'a> {
     pub service: &'a str,
     /// Joins all lines of a request.
     pub request_id: &'a str,
-    /// From the first byte of the request to the last of the answer, in milliseconds.
-    pub duration_ms: f64,
+    /// From the first byte of the request to the last of the answer.
+    pub took: Duration,
     /// Everything else.
     pub extra: RequestExtra<'a>,
 }
 
 /// `extra` of a request's line.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct RequestExtra<'a> {
     /// Method, as text.
     pub method: &'a str,
@@ -60,45 +68,43 @@ pub struct RequestExtra<'a> {
     /// Whether the trust headers went to the service.
     pub security_headers: bool,
     /// Why the gateway refused the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<&'a str>,
     /// Why the service gave no answer, in Envoy's words (response code details).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<&'a str>,
 }
 
-/// The fields in the order of the wire; `message` is `METHOD path -> target`.
-#[derive(Serialize)]
-struct Wire<'a> {
-    timestamp: String,
-    level: Level,
-    service: &'a str,
-    request_id: &'a str,
-    action: &'static str,
-    message: String,
-    duration_ms: f64,
-    extra: &'a RequestExtra<'a>,
-}
-
 impl RequestLine<'_> {
-    /// The line, without a line break.
+    /// The line, without a line break; `message` is `METHOD path -> target`.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let extra = &self.extra;
-        let wire = Wire {
-            timestamp: self.at.rfc3339(),
-            level: Level::of_status(extra.status),
-            service: self.service,
-            request_id: self.request_id,
-            action: "request",
-            message: [extra.method, " ", extra.path, " -> ", extra.target_service].concat(),
-            duration_ms: (self.duration_ms * 1000.0).round() / 1000.0,
-            extra,
-        };
-        let mut line = Vec::with_capacity(512);
-        // Only a map with keys that are no text can fail to serialise; there is none here.
-        let _ = serde_json::to_writer(&mut line, &wire);
-        line
+        let mut line = Object::with_capacity(512);
+        line.text("timestamp", &[&self.at.rfc3339()]);
+        line.text("level", &[Level::of_status(extra.status).as_str()]);
+        line.text("service", &[self.service]);
+        line.text("request_id", &[self.request_id]);
+        line.text("action", &["request"]);
+        line.text("message", &[extra.method, " ", extra.path, " -> ", extra.target_service]);
+        line.thousandths("duration_ms", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
+        line.open("extra");
+        extra.write(&mut line);
+        line.close();
+        line.end()
+    }
+}
+
+impl RequestExtra<'_> {
+    fn write(&self, line: &mut Object) {
+        line.text("method", &[self.method]);
+        line.text("path", &[self.path]);
+        line.text("endpoint", &[self.endpoint]);
+        line.number("status", u64::from(self.status));
+        line.text("ip", &[self.ip]);
+        line.text("target_service", &[self.target_service]);
+        line.text("auth_flow", &[self.auth_flow]);
+        line.boolean("security_headers", self.security_headers);
+        self.denied.iter().for_each(|denied| line.text("denied", &[denied]));
+        self.details.iter().for_each(|details| line.text("details", &[details]));
     }
 }
 
@@ -122,8 +128,13 @@ mod tests {
             denied: None,
             details: None,
         };
-        let line =
-            RequestLine { at: Wall(0), service: "gateway", request_id: "r-1", duration_ms: 1.23456, extra };
+        let line = RequestLine {
+            at: Wall(0),
+            service: "gateway",
+            request_id: "r-1",
+            took: Duration::from_nanos(1_234_560),
+            extra,
+        };
         let text = String::from_utf8(line.to_json()).unwrap();
         assert!(!text.contains('\n'));
         serde_json::from_str(&text).unwrap()
@@ -135,7 +146,7 @@ mod tests {
             line("/a", 200),
             json!({
                 "timestamp": "1970-01-01T00:00:00.000Z", "level": "INFO", "service": "gateway", "request_id": "r-1",
-                "action": "request", "message": "GET /a -> order", "duration_ms": 1.235,
+                "action": "request", "message": "GET /a -> order", "duration_ms": 1.234,
                 "extra": {
                     "method": "GET", "path": "/a", "endpoint": "/a", "status": 200, "ip": "203.0.113.0",
                     "target_service": "order", "auth_flow": "none", "security_headers": true

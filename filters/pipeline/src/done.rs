@@ -117,7 +117,7 @@ impl Pipeline {
             at: Wall(facts.started.wall.0.saturating_add(nanos)),
             service: &self.policy.gateway.name,
             request_id: facts.request_id(),
-            duration_ms: took.as_secs_f64() * 1000.0,
+            took,
             extra,
         };
         line.to_json()

@@ -1,0 +1,131 @@
+//! One JSON object, written field by field.
+//!
+//! A log line is written for every request, and nearly all its text needs no escaping: that is checked and copied, which takes
+//! a fifth of what a serialiser takes. Text that does need it is left to `serde_json`.
+
+/// An object being written.
+pub(crate) struct Object {
+    out: Vec<u8>,
+    /// Whether the next field is the first of its object.
+    first: bool,
+}
+
+impl Object {
+    /// An object with room for `bytes`.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(bytes);
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// Names are literals of ours that need no escaping.
+    fn name(&mut self, name: &'static str) {
+        if !core::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// A field whose text is `parts`, one after another.
+    pub fn text(&mut self, name: &'static str, parts: &[&str]) {
+        self.name(name);
+        self.out.push(b'"');
+        parts.iter().for_each(|part| self.escaped(part));
+        self.out.push(b'"');
+    }
+
+    fn escaped(&mut self, text: &str) {
+        if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            return self.out.extend_from_slice(text.as_bytes());
+        }
+        // Text always has a JSON form.
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        let inside = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
+        self.out.extend_from_slice(inside.as_bytes());
+    }
+
+    /// A field with a whole number.
+    pub fn number(&mut self, name: &'static str, value: u64) {
+        self.name(name);
+        self.digits(value, 1);
+    }
+
+    /// A field with a number of thousandths: 1234 is written as 1.234.
+    pub fn thousandths(&mut self, name: &'static str, value: u64) {
+        self.name(name);
+        self.digits(value / 1000, 1);
+        self.out.push(b'.');
+        self.digits(value % 1000, 3);
+    }
+
+    fn digits(&mut self, value: u64, least: usize) {
+        let mut digits = [b'0'; 20];
+        let mut rest = value;
+        let mut used = 0_usize;
+        for digit in digits.iter_mut().rev() {
+            if rest == 0 && used >= least {
+                break;
+            }
+            *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            used = used.saturating_add(1);
+        }
+        self.out.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+    }
+
+    /// A field with `true` or `false`.
+    pub fn boolean(&mut self, name: &'static str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Begins an object inside.
+    pub fn open(&mut self, name: &'static str) {
+        self.name(name);
+        self.out.push(b'{');
+        self.first = true;
+    }
+
+    /// Ends the object inside.
+    pub fn close(&mut self) {
+        self.out.push(b'}');
+        self.first = false;
+    }
+
+    /// Ends the whole.
+    pub fn end(mut self) -> Vec<u8> {
+        self.out.push(b'}');
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn numbers_keep_their_zeros() {
+        let mut object = Object::with_capacity(0);
+        for (name, value) in [("a", 0), ("b", 7), ("c", 1_000), ("d", u64::MAX)] {
+            object.thousandths(name, value);
+        }
+        object.number("e", 10_090);
+        object.number("f", 0);
+        let expected = r#"{"a":0.000,"b":0.007,"c":1.000,"d":18446744073709551.615,"e":10090,"f":0}"#;
+        assert_eq!(String::from_utf8(object.end()).unwrap(), expected);
+    }
+
+    #[test]
+    fn objects_nest_and_go_on_after_one_that_is_empty() {
+        let mut object = Object::with_capacity(0);
+        object.open("a");
+        object.close();
+        object.text("b", &["x", "\"\n"]);
+        object.boolean("c", true);
+        assert_eq!(String::from_utf8(object.end()).unwrap(), r#"{"a":{},"b":"x\"\n","c":true}"#);
+    }
+}
