@@ -1,4 +1,4 @@
-use core::{fmt, net::IpAddr, net::Ipv4Addr, net::Ipv6Addr};
+use core::{fmt, net::IpAddr, net::Ipv6Addr};
 
 /// A client's address in canonical form, or the fact that there is none.
 ///
@@ -44,8 +44,12 @@ impl ClientIp {
         match self.0 {
             None => "unknown".to_owned(),
             Some(IpAddr::V4(v4)) => {
+                // By hand, because every log line has one.
                 let [a, b, c, _] = v4.octets();
-                Ipv4Addr::new(a, b, c, 0).to_string()
+                let mut text = String::with_capacity(15);
+                [a, b, c].into_iter().for_each(|octet| push_octet(&mut text, octet));
+                text.push('0');
+                text
             }
             Some(IpAddr::V6(v6)) => cut(v6, 48).to_string(),
         }
@@ -57,6 +61,15 @@ impl fmt::Debug for ClientIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientIp({})", self.masked())
     }
+}
+
+fn push_octet(text: &mut String, octet: u8) {
+    for (least, place) in [(100, 100), (10, 10), (0, 1)] {
+        if octet >= least {
+            text.push(char::from(b'0'.saturating_add(octet.checked_div(place).unwrap_or(0) % 10)));
+        }
+    }
+    text.push('.');
 }
 
 fn cut(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
@@ -144,5 +157,6 @@ mod tests {
     fn neither_mask_nor_debug_shows_a_whole_address() {
         assert_eq!(format!("{:?}", ClientIp::parse(b"203.0.113.77")), "ClientIp(203.0.113.0)");
         assert_eq!(ClientIp::parse(b"2001:db8:aaaa:bbbb::77").masked(), "2001:db8:aaaa::");
+        assert_eq!(ClientIp::parse(b"10.0.109.1").masked(), "10.0.109.0");
     }
 }

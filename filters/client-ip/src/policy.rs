@@ -51,8 +51,12 @@ impl ClientIpPolicy {
     /// A chain shorter than the trusted hops did not come through our proxies: the address nearest to us counts then.
     #[must_use]
     pub fn resolve(&self, headers: &Headers, peer: Option<&[u8]>) -> ClientIp {
-        let forwarded = headers.all("x-forwarded-for").flat_map(|line| line.split(|b| *b == b','));
-        let chain: Vec<&[u8]> = forwarded.chain(peer).collect();
+        let lines = headers.all("x-forwarded-for");
+        if self.trusted_hops == 0 {
+            let last = || lines.last().and_then(|line| line.rsplit(|b| *b == b',').next());
+            return ClientIp::parse(peer.or_else(last).unwrap_or_default());
+        }
+        let chain: Vec<&[u8]> = lines.flat_map(|line| line.split(|b| *b == b',')).chain(peer).collect();
         let nearest = chain.last().copied().unwrap_or_default();
         let client = chain.iter().rev().nth(self.trusted_hops).copied().unwrap_or(nearest);
         ClientIp::parse(client)

@@ -30,15 +30,20 @@ impl Wall {
         let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(0);
         let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
         // By hand: every log line has one, and a format description takes four times as long.
-        let mut text = Vec::with_capacity(24);
-        digits(&mut text, u32::try_from(at.year()).unwrap_or(0), 4, b'-');
-        digits(&mut text, u32::from(u8::from(at.month())), 2, b'-');
-        digits(&mut text, u32::from(at.day()), 2, b'T');
-        digits(&mut text, u32::from(at.hour()), 2, b':');
-        digits(&mut text, u32::from(at.minute()), 2, b':');
-        digits(&mut text, u32::from(at.second()), 2, b'.');
-        digits(&mut text, since_epoch.subsec_millis(), 3, b'Z');
-        String::from_utf8(text).unwrap_or_default()
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0..4, u32::try_from(at.year()).unwrap_or(0)),
+            (5..7, u32::from(u8::from(at.month()))),
+            (8..10, u32::from(at.day())),
+            (11..13, u32::from(at.hour())),
+            (14..16, u32::from(at.minute())),
+            (17..19, u32::from(at.second())),
+            (20..23, since_epoch.subsec_millis()),
+        ];
+        for (place, value) in fields {
+            put_digits(text.get_mut(place).unwrap_or_default(), value);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Whole seconds since the epoch (a JWT's NumericDate, RFC 7519 section 2).
@@ -48,13 +53,13 @@ impl Wall {
     }
 }
 
-/// Appends `value` with leading zeros to `width` digits, and what follows it.
-fn digits(text: &mut Vec<u8>, value: u32, width: u32, then: u8) {
-    for place in (0..width).rev() {
-        let digit = value.checked_div(10_u32.saturating_pow(place)).unwrap_or(0) % 10;
-        text.push(b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
+/// Fills `place` with the last digits of `value`.
+fn put_digits(place: &mut [u8], value: u32) {
+    let mut rest = value;
+    for digit in place.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
     }
-    text.push(then);
 }
 
 impl Mono {

@@ -30,6 +30,8 @@ pub struct TrustHeaders {
     set: Vec<(HeaderName, Vec<u8>)>,
     /// Names of `set` and `reserve`.
     ours: Vec<HeaderName>,
+    /// Bit `n` is set if a name of `n` bytes could claim trust: nearly all headers are told by their length.
+    lengths: u64,
 }
 
 impl RawTrustHeaders {
@@ -41,43 +43,67 @@ impl RawTrustHeaders {
         let mut errors = Vec::new();
         let mut trust = TrustHeaders::default();
         for (name, value) in &self.set {
-            let place = at.key("set").key(name);
-            match trust_name(name, &trust.ours, &place).and_then(|n| Ok((n, header_value(value, &place)?))) {
-                Ok((name, value)) => {
-                    trust.ours.push(name.clone());
-                    trust.set.push((name, value));
-                }
-                Err(error) => errors.push(error),
-            }
+            errors.extend(trust.add(name, value, &at.key("set").key(name)).err());
         }
         for (index, name) in self.reserve.iter().enumerate() {
-            match trust_name(name, &trust.ours, &at.key("reserve").index(index)) {
-                Ok(name) => trust.ours.push(name),
-                Err(error) => errors.push(error),
-            }
+            errors.extend(trust.reserve(name, &at.key("reserve").index(index)).err());
         }
+        let names = trust.ours.iter().map(HeaderName::as_str).chain(PROXYS);
+        trust.lengths = names.fold(0, |bits, name| bits | length_bit(name.len()));
         if errors.is_empty() { Ok(trust) } else { Err(errors) }
     }
 }
 
-/// Headers that mean something to the proxy or the protocol; removing a client's copy would break the request.
-const NOT_OURS: [&str; 9] = [
+impl TrustHeaders {
+    fn add(&mut self, name: &str, value: &str, at: &Node) -> Result<(), ConfigError> {
+        let (name, value) = (trust_name(name, &self.ours, at)?, header_value(value, at)?);
+        self.ours.push(name.clone());
+        self.set.push((name, value));
+        Ok(())
+    }
+
+    fn reserve(&mut self, name: &str, at: &Node) -> Result<(), ConfigError> {
+        let name = trust_name(name, &self.ours, at)?;
+        self.ours.push(name);
+        Ok(())
+    }
+}
+
+/// Headers that mean something to the proxy or the protocol, or that clients send for good reasons; removing a client's copy
+/// would break the request. Those that begin with `x-envoy-` are the proxy's too.
+const NOT_OURS: [&str; 17] = [
+    "accept",
+    "accept-encoding",
     "authorization",
     "connection",
     "content-length",
     "content-type",
+    "cookie",
     "host",
+    "origin",
     "te",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
 ];
+
+/// Compared as claims are: what is removed in every spelling must not be one of these in any spelling.
+fn is_not_ours(name: &HeaderName) -> bool {
+    NOT_OURS.iter().any(|other| name.is_spelt_like(other.as_bytes()))
+        || name.as_str().replace('_', "-").starts_with("x-envoy-")
+}
 
 fn trust_name(name: &str, known: &[HeaderName], at: &Node) -> Result<HeaderName, ConfigError> {
     let parsed = HeaderName::parse(name)
         .map_err(|expected| at.error(format!("`{}`", name.escape_debug()), expected))?;
-    if NOT_OURS.contains(&parsed.as_str()) {
-        return Err(at.error(format!("`{name}`"), "a header that clients have no business sending"));
+    if is_not_ours(&parsed) {
+        let expected = "a header that neither clients nor the proxy need (the gateway takes care of `x-request-id` and \
+            `x-forwarded-*` itself)";
+        return Err(at.error(format!("`{name}`"), expected));
     }
     if known.iter().any(|k| k.is_spelt_like(name.as_bytes())) {
         return Err(
@@ -87,12 +113,16 @@ fn trust_name(name: &str, known: &[HeaderName], at: &Node) -> Result<HeaderName,
     Ok(parsed)
 }
 
-/// A field value (RFC 9110 section 5.5): visible ASCII, spaces and tabs inside.
+/// A field value (RFC 9110 section 5.5): visible ASCII, spaces and tabs inside. Not an empty one: Envoy would leave it out.
 pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigError> {
-    let fine = value.bytes().all(|b| matches!(b, b'\t' | 0x20..=0x7e)) && value.trim() == value;
+    let fine =
+        !value.is_empty() && value.bytes().all(|b| matches!(b, b'\t' | 0x20..=0x7e)) && value.trim() == value;
     if !fine {
         let found = format!("`{}`", value.escape_debug());
-        return Err(at.error(found, "a header value: visible ASCII, no line breaks, no space at either end"));
+        return Err(at.error(
+            found,
+            "a header value: visible ASCII, not empty, no line breaks, no space at either end",
+        ));
     }
     Ok(value.as_bytes().to_vec())
 }
@@ -100,6 +130,11 @@ pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigErro
 /// Headers that the proxy and this gateway write themselves. A client's own are dealt with where they are written; a misspelt
 /// copy would arrive beside the genuine one.
 const PROXYS: [&str; 4] = ["x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
+/// Lengths beyond 63 share the last bit.
+fn length_bit(length: usize) -> u64 {
+    1_u64.checked_shl(u32::try_from(length).unwrap_or(u32::MAX)).unwrap_or(1 << 63)
+}
 
 fn is_proxys(name: &[u8]) -> bool {
     PROXYS.iter().any(|p| p.as_bytes().eq_ignore_ascii_case(name))
@@ -127,6 +162,9 @@ impl TrustHeaders {
     /// Whether a client's header `name` must not pass: one of ours in any spelling, or one of the proxy's in a wrong one.
     #[must_use]
     pub fn claims_trust(&self, name: &[u8]) -> bool {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return false;
+        }
         self.ours.iter().any(|ours| ours.is_spelt_like(name)) || (is_like_proxys(name) && !is_proxys(name))
     }
 
@@ -217,8 +255,18 @@ mod tests {
     #[test]
     fn headers_that_others_need_are_no_trust_headers_in_any_spelling() {
         let names = [
-            "Host", "Cookie", "user_agent", "X_Request_ID", "X-Forwarded-For", "x_forwarded_proto",
-            "X-Forwarded-Host", "Accept", "Accept-Encoding", "Origin", "x_envoy_internal", "X-Envoy-Anything",
+            "Host",
+            "Cookie",
+            "user_agent",
+            "X_Request_ID",
+            "X-Forwarded-For",
+            "x_forwarded_proto",
+            "X-Forwarded-Host",
+            "Accept",
+            "Accept-Encoding",
+            "Origin",
+            "x_envoy_internal",
+            "X-Envoy-Anything",
         ];
         let errors = policy(&[], &names).compile(&Node::top()).unwrap_err();
         assert_eq!(errors.len(), names.len(), "{errors:#?}");
