@@ -171,7 +171,21 @@ fn describe<V: IntoValue>(error: ErrorKind<'_, V>, at: &Node) -> ConfigError {
             use deserr::Sequence as _;
             at.error(format!("a list of {}", actual.len()), format!("a list of {expected}"))
         }
-        ErrorKind::Unexpected { msg } => at.error("an unusable value", msg),
+        ErrorKind::Unexpected { msg } => unexpected(&msg, at),
+    }
+}
+
+/// The parser has only text to say that a number is out of range: "value: `300` is too large to be deserialized, maximum
+/// value authorized is `255`".
+fn unexpected(msg: &str, at: &Node) -> ConfigError {
+    let mut quoted = msg.split('`').skip(1).step_by(2);
+    let is_small = msg.contains("too small");
+    match (quoted.next(), quoted.next()) {
+        (Some(value), Some(limit)) if is_small || msg.contains("too large") => {
+            let bound = if is_small { "from" } else { "up to" };
+            at.error(format!("`{value}`"), format!("a whole number {bound} {limit}"))
+        }
+        _ => at.error("an unusable value", msg),
     }
 }
 
@@ -205,7 +219,12 @@ fn found<V: IntoValue>(value: &deserr::Value<V>) -> String {
 }
 
 fn kinds(accepted: &[ValueKind]) -> String {
-    let mut names: Vec<&str> = accepted.iter().map(|kind| kind_name(*kind)).collect();
+    let is_signed = accepted.contains(&ValueKind::NegativeInteger);
+    let name = |kind: &ValueKind| match kind {
+        ValueKind::Integer if !is_signed => "a whole number, 0 or more",
+        kind => kind_name(*kind),
+    };
+    let mut names: Vec<&str> = accepted.iter().map(name).collect();
     names.dedup();
     names.join(" or ")
 }
@@ -249,10 +268,22 @@ mod tests {
         assert_eq!(
             errors(json!({"port": "x", "nam": 1})),
             [
-                "port: found the text `x`, expected a whole number",
+                "port: found the text `x`, expected a whole number, 0 or more",
                 "nam: found the unknown field `nam`, expected one of `port`, `name`; did you mean `name`?",
                 "name: found nothing, expected the field `name`",
             ]
+        );
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_told_with_the_range() {
+        assert_eq!(
+            errors(json!({"port": 70_000, "name": ""})),
+            ["port: found `70000`, expected a whole number up to 65535"]
+        );
+        assert_eq!(
+            errors(json!({"port": -1, "name": ""})),
+            ["port: found the number `-1`, expected a whole number, 0 or more"]
         );
     }
 

@@ -1,6 +1,6 @@
 use crate::ConfigError;
 use crate::config::{ConfigErrors, Node, quoted};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 use deserr::{DeserializeError, Deserr, IntoValue, MergeWithError, Value, ValuePointerRef};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -19,6 +19,13 @@ impl PolicyDuration {
     #[must_use]
     pub const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
+    }
+
+    /// The mistake, if the duration that stands at `at` is not from `min` to `max`.
+    #[must_use]
+    pub fn outside(self, min: Self, max: Self, at: &Node) -> Option<ConfigError> {
+        let is_inside = (min..=max).contains(&self);
+        (!is_inside).then(|| at.error(format!("`{self}`"), format!("a duration from `{min}` to `{max}`")))
     }
 
     fn parse(text: &str) -> Result<Self, ConfigError> {
@@ -60,10 +67,17 @@ impl JsonSchema for PolicyDuration {
     }
 }
 
+/// As the policy writes it.
+impl fmt::Display for PolicyDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
 /// As the policy writes it; the schema shows defaults this way.
 impl serde::Serialize for PolicyDuration {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(self.0))
+        serializer.collect_str(self)
     }
 }
 
@@ -83,5 +97,17 @@ mod tests {
             "(top of the policy): found `fast`, expected a duration such as `15s`, `500ms` or `1m 30s`"
         );
         assert!(read(json!(15)).is_err());
+    }
+
+    #[test]
+    fn a_duration_out_of_range_is_told_with_both_ends() {
+        let (min, max) = (PolicyDuration::millis(1), PolicyDuration::secs(60));
+        let outside = |d: PolicyDuration| d.outside(min, max, &Node::top().key("t")).map(|e| e.to_string());
+        assert_eq!(outside(min).or(outside(max)), None);
+        assert_eq!(
+            outside(PolicyDuration::secs(61)).unwrap(),
+            "t: found `1m 1s`, expected a duration from `1ms` to `1m`"
+        );
+        assert!(outside(PolicyDuration(Duration::from_micros(999))).is_some());
     }
 }

@@ -77,39 +77,33 @@ pub struct MetricsPolicy {
     pub max_series: usize,
 }
 
+const SHORTEST_FLUSH: PolicyDuration = PolicyDuration::millis(100);
+const LONGEST_FLUSH: PolicyDuration = PolicyDuration::secs(60);
+
 impl RawMetrics {
-    /// Checks the section, which stands at `at`.
+    /// Checks the section, which stands at `at`; that its paths are some is for whoever knows what a path is.
     ///
     /// # Errors
-    /// Paths that are none, numbers that are no status, an interval outside 100 ms to 60 s.
+    /// Numbers that are no status, an interval outside 100 ms to 60 s.
     pub fn compile(&self, at: &Node) -> Result<MetricsPolicy, Vec<ConfigError>> {
-        let mut errors = Vec::new();
-        if !self.path.starts_with('/') {
-            errors.push(
-                at.key("path")
-                    .error(format!("`{}`", self.path.escape_debug()), "a path that begins with `/`"),
-            );
-        }
-        for (index, status) in self.statuses.iter().enumerate() {
-            if !(100..=599).contains(status) {
-                errors.push(
-                    at.key("statuses").index(index).error(format!("`{status}`"), "a status from 100 to 599"),
-                );
-            }
-        }
-        let millis = u64::try_from(self.flush_interval.0.as_millis()).unwrap_or(u64::MAX);
-        if !(100..=60_000).contains(&millis) {
-            let found = format!("{millis} ms");
-            errors.push(at.key("flush_interval").error(found, "a duration from `100ms` to `60s`"));
-        }
+        let mut errors = self.check_statuses(&at.key("statuses"));
+        let interval = self.flush_interval;
+        errors.extend(interval.outside(SHORTEST_FLUSH, LONGEST_FLUSH, &at.key("flush_interval")));
         let policy = MetricsPolicy {
             path: self.path.clone(),
             uncounted: self.uncounted.clone(),
             statuses: self.statuses.clone(),
-            flush_millis: millis,
+            flush_millis: u64::try_from(interval.0.as_millis()).unwrap_or(u64::MAX),
             max_series: usize::try_from(self.max_series).unwrap_or(usize::MAX),
         };
         if errors.is_empty() { Ok(policy) } else { Err(errors) }
+    }
+
+    fn check_statuses(&self, at: &Node) -> Vec<ConfigError> {
+        let wrong = self.statuses.iter().enumerate().filter(|(_, status)| !(100..=599).contains(*status));
+        wrong
+            .map(|(i, status)| at.index(i).error(format!("`{status}`"), "a status from 100 to 599"))
+            .collect()
     }
 }
 
@@ -122,13 +116,12 @@ mod tests {
     #[test]
     fn mistakes_are_told_together() {
         let raw = RawMetrics {
-            path: "metrics".into(),
             statuses: vec![200, 20],
             flush_interval: PolicyDuration::millis(5),
             ..Default::default()
         };
         let errors = raw.compile(&Node::top().key("metrics")).unwrap_err();
         let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
-        assert_eq!(places, ["metrics.path", "metrics.statuses[1]", "metrics.flush_interval"]);
+        assert_eq!(places, ["metrics.statuses[1]", "metrics.flush_interval"]);
     }
 }

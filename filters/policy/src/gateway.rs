@@ -1,24 +1,59 @@
-//! The gateway's own section, and addresses.
+//! The gateway's own section, its own pages, and addresses.
 
 use crate::raw::RawGateway;
+use crate::routes::Route;
 use portcullis_edge_core::{ConfigError, Node};
+use portcullis_metrics::RawMetrics;
+use portcullis_route::Template;
 
 pub(crate) fn check(gateway: &RawGateway, at: &Node) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    if gateway.name.is_empty() || gateway.name.chars().any(char::is_control) {
-        errors.push(at.key("name").error(format!("`{}`", gateway.name.escape_debug()), "a name"));
-    }
-    for (field, address) in [("listen", &gateway.listen), ("admin", &gateway.admin)] {
-        if address.parse::<core::net::SocketAddr>().is_err() {
-            let found = format!("`{}`", address.escape_debug());
-            errors.push(at.key(field).error(found, "an address and port such as `0.0.0.0:8080`"));
-        }
-    }
-    if !gateway.health_path.starts_with('/') {
-        let found = format!("`{}`", gateway.health_path.escape_debug());
-        errors.push(at.key("health_path").error(found, "a path that begins with `/`"));
-    }
+    let mut errors: Vec<_> = check_name(&gateway.name, &at.key("name")).into_iter().collect();
+    errors.extend(check_address(&gateway.listen, &at.key("listen")));
+    errors.extend(check_address(&gateway.admin, &at.key("admin")));
+    errors.extend(check_plain(&gateway.health_path, &at.key("health_path")));
     errors
+}
+
+fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
+    let is_bad = name.is_empty() || name.chars().any(char::is_control);
+    is_bad.then(|| at.error(format!("`{}`", name.escape_debug()), "a name"))
+}
+
+fn check_address(address: &str, at: &Node) -> Option<ConfigError> {
+    let is_bad = address.parse::<core::net::SocketAddr>().is_err();
+    let found = || format!("`{}`", address.escape_debug());
+    is_bad.then(|| at.error(found(), "an address and port such as `0.0.0.0:8080`"))
+}
+
+/// The mistake, if `path` is not plain and in normal form: no request would ever be equal to it.
+fn check_plain(path: &str, at: &Node) -> Option<ConfigError> {
+    let is_plain = Template::parse(path).is_ok_and(|t| t.is_literal());
+    let found = || format!("`{}`", path.escape_debug());
+    (!is_plain).then(|| at.error(found(), "a plain path in normal form, such as `/health`"))
+}
+
+/// The paths in `metrics`, which stands at `at`, next to the health page's.
+pub(crate) fn check_metrics(metrics: &RawMetrics, health: &str, at: &Node) -> Vec<ConfigError> {
+    let mut errors: Vec<_> = check_plain(&metrics.path, &at.key("path")).into_iter().collect();
+    if metrics.path == health {
+        let found = format!("`{}`, which is `gateway.health_path` too", health.escape_debug());
+        errors.push(at.key("path").error(found, "a path of its own"));
+    }
+    let uncounted = metrics.uncounted.iter().enumerate();
+    errors.extend(uncounted.filter_map(|(i, path)| check_plain(path, &at.key("uncounted").index(i))));
+    errors
+}
+
+/// Routes that no request could reach, because the gateway itself answers there.
+pub(crate) fn check_routes(routes: &[(usize, Route)], own: [&str; 2]) -> Vec<ConfigError> {
+    let hidden = routes.iter().filter(|(_, route)| own.contains(&route.template.as_str()));
+    hidden
+        .map(|(index, route)| {
+            let found = format!("`{}`, where the gateway itself answers", route.template.as_str());
+            let at = Node::top().key("routes").index(*index).key("path");
+            at.error(found, "a path that is neither `gateway.health_path` nor `metrics.path`")
+        })
+        .collect()
 }
 
 /// `host:port`, apart.

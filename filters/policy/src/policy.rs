@@ -92,7 +92,7 @@ impl Policy {
         check_version(&mut document);
         let parts = Parts::read(&mut document);
         document.errors.extend(unknown_services(value));
-        match parts.and_then(|parts| parts.compile(&mut document)) {
+        match parts.compile(&mut document) {
             Some(policy) if document.errors.is_empty() => Ok(policy),
             _ => Err(document.errors),
         }
@@ -132,33 +132,18 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(document: &mut Document<'_>) -> Option<Self> {
-        let top = Node::top();
-        let gateway: RawGateway = document.section("gateway").unwrap_or_default();
-        document.errors.extend(gateway::check(&gateway, &top.key("gateway")));
-        let path_prefix: String = document.section("path_prefix").unwrap_or_default();
-        document.errors.extend(check_prefix(&path_prefix));
-        let client_ip = document
-            .section::<RawClientIp>("client_ip")
-            .unwrap_or(RawClientIp { trusted_hops: 0, ipv6_prefix: 64 });
-        let client_ip = document.keep(client_ip.compile(&top.key("client_ip")));
+    fn read(document: &mut Document<'_>) -> Self {
+        let gateway = read_gateway(document);
+        let path_prefix = read_prefix(document);
+        let client_ip = read_client_ip(document);
         let services = read_services(document);
         let routes = document.list("routes");
-        let raw_cors: Option<RawCors> = document.section("cors");
-        let cors = raw_cors.as_ref().and_then(|cors| document.keep(cors.compile(&top.key("cors"))));
-        let trust: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
-        let trust = document.keep(trust.compile(&top.key("trust_headers")));
-        let browser: Vec<RawBrowserHeader> = document.section("browser_headers").unwrap_or_default();
-        let browser = document.keep(BrowserHeaders::compile(
-            &browser,
-            &BrowserHeaders::default(),
-            &top.key("browser_headers"),
-        ));
-        let metrics: RawMetrics = document.section("metrics").unwrap_or_default();
-        let metrics = document.keep(metrics.compile(&top.key("metrics")));
+        let (raw_cors, cors) = read_cors(document);
+        let trust = read_trust(document);
+        let browser = read_browser(document);
+        let metrics = read_metrics(document, &gateway.health_path);
         let proxy = document.section("proxy").unwrap_or_default();
-        let browser = browser.unwrap_or_default();
-        Some(Self {
+        Self {
             gateway,
             path_prefix,
             client_ip,
@@ -170,15 +155,16 @@ impl Parts {
             browser,
             metrics,
             proxy,
-        })
+        }
     }
 
     fn compile(self, document: &mut Document<'_>) -> Option<Policy> {
         let routes = self.compile_routes(document);
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
-        let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let metrics = self.metrics?;
+        document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
+        let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let catalogue = catalogue(&self.services, &routes, &metrics);
         if let Err(error) = GatewayMetrics::build(&catalogue, &Node::top().key("metrics").key("max_series")) {
             document.errors.push(error);
@@ -210,6 +196,54 @@ impl Parts {
         }
         compiled
     }
+}
+
+fn read_gateway(document: &mut Document<'_>) -> RawGateway {
+    let gateway: RawGateway = document.section("gateway").unwrap_or_default();
+    document.errors.extend(gateway::check(&gateway, &Node::top().key("gateway")));
+    gateway
+}
+
+/// The prefix; `""` in the place of a wrong one, so that it makes no route wrong too.
+fn read_prefix(document: &mut Document<'_>) -> String {
+    let prefix: String = document.section("path_prefix").unwrap_or_default();
+    match check_prefix(&prefix) {
+        None => prefix,
+        Some(error) => {
+            document.errors.push(error);
+            String::new()
+        }
+    }
+}
+
+fn read_client_ip(document: &mut Document<'_>) -> Option<ClientIpPolicy> {
+    let default = RawClientIp { trusted_hops: 0, ipv6_prefix: 64 };
+    let raw = document.section::<RawClientIp>("client_ip").unwrap_or(default);
+    document.keep(raw.compile(&Node::top().key("client_ip")))
+}
+
+fn read_cors(document: &mut Document<'_>) -> (Option<RawCors>, Option<Cors>) {
+    let raw: Option<RawCors> = document.section("cors");
+    let cors = raw.as_ref().and_then(|cors| document.keep(cors.compile(&Node::top().key("cors"))));
+    (raw, cors)
+}
+
+fn read_trust(document: &mut Document<'_>) -> Option<TrustHeaders> {
+    let raw: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
+    document.keep(raw.compile(&Node::top().key("trust_headers")))
+}
+
+fn read_browser(document: &mut Document<'_>) -> BrowserHeaders {
+    let raw: Vec<RawBrowserHeader> = document.section("browser_headers").unwrap_or_default();
+    let at = Node::top().key("browser_headers");
+    document.keep(BrowserHeaders::compile(&raw, &BrowserHeaders::default(), &at)).unwrap_or_default()
+}
+
+fn read_metrics(document: &mut Document<'_>, health: &str) -> Option<MetricsPolicy> {
+    let raw: RawMetrics = document.section("metrics").unwrap_or_default();
+    let at = Node::top().key("metrics");
+    document.errors.extend(gateway::check_metrics(&raw, health, &at));
+    document.keep(raw.compile(&at))
 }
 
 fn read_services(document: &mut Document<'_>) -> Vec<Service> {

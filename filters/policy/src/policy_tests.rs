@@ -53,7 +53,7 @@ fn six_mistakes_of_six_kinds_are_six_errors_at_once() {
     for expected in [
         "metrcis: found the unknown field `metrcis`, expected one of `version`, `gateway`, `path_prefix`, `client_ip`, \
          `services`, `routes`, `cors`, `trust_headers`, `browser_headers`, `metrics`, `proxy`; did you mean `metrics`?",
-        "client_ip.trusted_hops: found the number `-1`, expected a whole number",
+        "client_ip.trusted_hops: found the number `-1`, expected a whole number, 0 or more",
         "services.user.timeout: found `soon`, expected a duration such as `15s`, `500ms` or `1m 30s`",
         "routes[0].service: found `ordr`, expected a name from `services`: order, user; did you mean `order`?",
         "routes[1].methods[0]: found `get`, expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; did you mean `GET`?",
@@ -98,6 +98,92 @@ fn a_service_may_not_take_the_gateways_metric_names() {
     policy["services"]["Bad-Name"] = json!({ "address": "a:1" });
     let errors = errors(&policy);
     assert_eq!(errors.len(), 2, "{errors:#?}");
+}
+
+#[test]
+fn a_service_may_not_begin_with_what_the_gateways_metrics_begin_with() {
+    let mut policy = sound();
+    policy["services"]["gateway_http"] = json!({ "address": "a:1" });
+    policy["services"]["portcullis_metric"] = json!({ "address": "a:1" });
+    policy["services"]["gateways"] = json!({ "address": "a:1" });
+    let errors = errors(&policy);
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[0].starts_with("services.gateway_http: found the name `gateway_http`"), "{errors:#?}");
+}
+
+#[test]
+fn times_that_would_switch_off_or_never_end_are_refused() {
+    let mut policy = sound();
+    policy["services"]["order"]["timeout"] = json!("0s");
+    policy["services"]["order"]["connect_timeout"] = json!("61m");
+    policy["routes"][1]["timeout"] = json!("25h");
+    policy["cors"] = json!({ "origins": ["*"], "max_age": "1500ms" });
+    assert_eq!(
+        errors(&policy),
+        [
+            "services.order.timeout: found `0s`, expected a duration from `1ms` to `1day`",
+            "services.order.connect_timeout: found `1h 1m`, expected a duration from `1ms` to `1h`",
+            "cors.max_age: found `1s 500ms`, expected whole seconds, `1day` at most",
+            "routes[1].timeout: found `1day 1h`, expected a duration from `1ms` to `1day`",
+        ]
+    );
+}
+
+#[test]
+fn the_longest_times_are_not_refused() {
+    let mut policy = sound();
+    policy["services"]["order"] = json!({ "address": "a:1", "timeout": "24h", "connect_timeout": "1h" });
+    policy["routes"][1]["timeout"] = json!("1ms");
+    policy["cors"] = json!({ "origins": ["*"], "max_age": "24h" });
+    assert!(Policy::from_value(&policy).is_ok());
+}
+
+#[test]
+fn a_routes_path_is_a_path_of_its_own_whatever_the_prefix() {
+    for (path, shown) in [("orders/x", "orders/x"), ("", ""), ("/a//b", "/a//b")] {
+        let mut policy = sound();
+        policy["routes"][0]["path"] = json!(path);
+        let errors = errors(&policy);
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].starts_with(&format!("routes[0].path: found `{shown}`, expected ")), "{errors:#?}");
+    }
+}
+
+#[test]
+fn a_prefix_is_a_plain_path_without_empty_segments() {
+    for bad in ["/api//v1", "/api/", "/", "api", "/{v}"] {
+        let mut policy = sound();
+        policy["path_prefix"] = json!(bad);
+        let errors = errors(&policy);
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].starts_with(&format!("path_prefix: found `{bad}`")), "{errors:#?}");
+    }
+}
+
+#[test]
+fn the_gateways_own_pages_have_plain_paths() {
+    let mut policy = sound();
+    policy["gateway"] = json!({ "health_path": "/health?x=1" });
+    policy["metrics"] = json!({ "path": "/a/../metrics", "uncounted": ["/health", "internal"] });
+    let errors = errors(&policy);
+    let places: Vec<_> = errors.iter().map(|e| e.split(':').next().unwrap().to_owned()).collect();
+    assert_eq!(places, ["gateway.health_path", "metrics.path", "metrics.uncounted[1]"]);
+}
+
+#[test]
+fn the_gateways_own_pages_are_nobody_elses() {
+    let mut policy = sound();
+    policy["path_prefix"] = json!("");
+    policy["gateway"] = json!({ "health_path": "/metrics" });
+    policy["routes"][2]["path"] = json!("/metrics");
+    assert_eq!(
+        errors(&policy),
+        [
+            "metrics.path: found `/metrics`, which is `gateway.health_path` too, expected a path of its own",
+            "routes[2].path: found `/metrics`, where the gateway itself answers, expected a path that is neither \
+             `gateway.health_path` nor `metrics.path`",
+        ]
+    );
 }
 
 #[test]

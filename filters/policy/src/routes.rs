@@ -3,7 +3,7 @@
 use crate::gateway::host_and_port;
 use crate::raw::{RawRoute, RawService};
 use core::time::Duration;
-use portcullis_edge_core::{ConfigError, Node};
+use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 use portcullis_route::{RouteSpec, Template};
 use portcullis_security_headers::BrowserHeaders;
 
@@ -46,38 +46,64 @@ pub struct Route {
 /// Names that metric families of the gateway's own begin with.
 const RESERVED: [&str; 2] = ["gateway", "portcullis"];
 
+const SHORTEST: PolicyDuration = PolicyDuration::millis(1);
+const LONGEST_TIMEOUT: PolicyDuration = PolicyDuration::secs(24 * 3600);
+const LONGEST_CONNECT: PolicyDuration = PolicyDuration::secs(3600);
+
 impl Service {
     pub(crate) fn compile(name: &str, raw: &RawService) -> Result<Self, Vec<ConfigError>> {
         let at = Node::top().key("services").key(name);
-        let mut errors = Vec::new();
-        if !is_service_name(name) || RESERVED.contains(&name) {
-            let expected = "a name of lower-case letters, digits and `_` that begins with a letter and is not `gateway` or \
-                `portcullis`";
-            errors.push(at.error(format!("the name `{}`", name.escape_debug()), expected));
-        }
-        for (index, call) in raw.calls.iter().enumerate() {
-            if let Err(expected) = Template::parse(call) {
-                errors
-                    .push(at.key("calls").index(index).error(format!("`{}`", call.escape_debug()), expected));
-            }
-        }
-        let address = host_and_port(&raw.address);
-        if address.is_none() {
-            let found = format!("`{}`", raw.address.escape_debug());
-            errors.push(at.key("address").error(found, "`host:port`, such as `orders.shop.svc:8002`"));
-        }
+        let mut errors: Vec<_> = check_name(name, &at).into_iter().collect();
+        errors.extend(check_calls(raw, &at));
+        errors.extend(raw.timeout.outside(SHORTEST, LONGEST_TIMEOUT, &at.key("timeout")));
+        errors.extend(raw.connect_timeout.outside(SHORTEST, LONGEST_CONNECT, &at.key("connect_timeout")));
+        let address = address(raw, &at).map_err(|error| errors.push(error));
         match address {
-            Some((host, port)) if errors.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                host,
-                port,
-                timeout: raw.timeout.0,
-                connect_timeout: raw.connect_timeout.0,
-                calls: raw.calls.clone(),
-            }),
+            Ok(address) if errors.is_empty() => Ok(Self::new(name, address, raw)),
             _ => Err(errors),
         }
     }
+
+    fn new(name: &str, (host, port): (String, u16), raw: &RawService) -> Self {
+        Self {
+            name: name.to_owned(),
+            host,
+            port,
+            timeout: raw.timeout.0,
+            connect_timeout: raw.connect_timeout.0,
+            calls: raw.calls.clone(),
+        }
+    }
+}
+
+fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
+    if is_service_name(name) && !is_reserved(name) {
+        return None;
+    }
+    let expected = "a name of lower-case letters, digits and `_` that begins with a letter and neither is nor begins as \
+        the gateway's own metrics do: `gateway_`, `portcullis_`";
+    Some(at.error(format!("the name `{}`", name.escape_debug()), expected))
+}
+
+fn is_reserved(name: &str) -> bool {
+    let is_like = |own: &str| name.strip_prefix(own).is_some_and(|r| r.is_empty() || r.starts_with('_'));
+    RESERVED.into_iter().any(is_like)
+}
+
+fn check_calls(raw: &RawService, at: &Node) -> Vec<ConfigError> {
+    let at = at.key("calls");
+    let check = |(index, call): (usize, &String)| {
+        let expected = Template::parse(call).err()?;
+        Some(at.index(index).error(format!("`{}`", call.escape_debug()), expected))
+    };
+    raw.calls.iter().enumerate().filter_map(check).collect()
+}
+
+fn address(raw: &RawService, at: &Node) -> Result<(String, u16), ConfigError> {
+    host_and_port(&raw.address).ok_or_else(|| {
+        let found = format!("`{}`", raw.address.escape_debug());
+        at.key("address").error(found, "`host:port`, such as `orders.shop.svc:8002`")
+    })
 }
 
 fn is_service_name(name: &str) -> bool {
@@ -100,30 +126,26 @@ impl Route {
     ) -> Result<Self, Vec<ConfigError>> {
         let at = Node::top().key("routes").index(index);
         let mut errors = check_methods(raw, &at);
-        let path = format!("{}{}", around.prefix, raw.path);
-        let template = Template::parse(&path)
-            .map_err(|expected| {
-                errors.push(at.key("path").error(format!("`{}`", path.escape_debug()), expected))
-            })
-            .ok();
-        let browser =
-            BrowserHeaders::compile(&raw.browser_headers, around.browser, &at.key("browser_headers"))
-                .map_err(|e| errors.extend(e))
-                .ok();
+        let template = template(raw, around.prefix, &at).map_err(|error| errors.push(error)).ok();
+        let browser = browser(raw, around.browser, &at).map_err(|e| errors.extend(e)).ok();
         errors.extend(check_upstream_path(raw, template.as_ref(), &at));
-        // An unknown service is told by `references`; the route still takes part in the search for duplicates.
-        let service = around.services.iter().position(|s| s.name == raw.service).unwrap_or(usize::MAX);
+        errors.extend(raw.timeout.and_then(|t| t.outside(SHORTEST, LONGEST_TIMEOUT, &at.key("timeout"))));
         match template.zip(browser) {
-            Some((template, browser)) if errors.is_empty() => Ok(Self {
-                methods: raw.methods.clone(),
-                template,
-                service,
-                upstream_path: raw.upstream_path.clone(),
-                timeout: raw.timeout.map(|t| t.0),
-                browser,
-                overrides_browser: !raw.browser_headers.is_empty(),
-            }),
+            Some((template, browser)) if errors.is_empty() => Ok(Self::new(raw, template, browser, around)),
             _ => Err(errors),
+        }
+    }
+
+    fn new(raw: &RawRoute, template: Template, browser: BrowserHeaders, around: &Context<'_>) -> Self {
+        Self {
+            methods: raw.methods.clone(),
+            template,
+            // An unknown service is told by `references`; the route still takes part in the search for duplicates.
+            service: around.services.iter().position(|s| s.name == raw.service).unwrap_or(usize::MAX),
+            upstream_path: raw.upstream_path.clone(),
+            timeout: raw.timeout.map(|t| t.0),
+            browser,
+            overrides_browser: !raw.browser_headers.is_empty(),
         }
     }
 
@@ -136,7 +158,20 @@ impl Route {
     }
 }
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The route's whole path. Its own part is checked alone: a prefix must not make a path of what is none, and an error shows
+/// what stands in the file.
+fn template(raw: &RawRoute, prefix: &str, at: &Node) -> Result<Template, ConfigError> {
+    let own = Template::parse(&raw.path)
+        .map_err(|expected| at.key("path").error(format!("`{}`", raw.path.escape_debug()), expected))?;
+    // A bad prefix is told where it stands.
+    Ok(Template::parse(&format!("{prefix}{}", raw.path)).unwrap_or(own))
+}
+
+fn browser(raw: &RawRoute, base: &BrowserHeaders, at: &Node) -> Result<BrowserHeaders, Vec<ConfigError>> {
+    BrowserHeaders::compile(&raw.browser_headers, base, &at.key("browser_headers"))
+}
+
+pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 fn check_methods(raw: &RawRoute, at: &Node) -> Vec<ConfigError> {
     let at = at.key("methods");

@@ -14,16 +14,19 @@ pub struct RouteSpec {
     pub template: Template,
 }
 
-/// The routes that share a path.
-#[derive(Clone, Debug, Default)]
-struct ByMethod(Vec<(String, usize)>);
+/// The paths that one method has.
+#[derive(Clone)]
+struct Method {
+    name: String,
+    paths: matchit::Router<usize>,
+}
 
 /// A compiled route table. Routes are known by their index in the list it was built from.
+///
+/// Each method has paths of its own: were they shared, `POST /echo/only-post` would take that path away from
+/// `GET /echo/{x}`.
 #[derive(Clone)]
-pub struct RouteTable {
-    paths: matchit::Router<usize>,
-    methods: Vec<ByMethod>,
-}
+pub struct RouteTable(Vec<Method>);
 
 impl RouteTable {
     /// Compiles the table.
@@ -31,57 +34,53 @@ impl RouteTable {
     /// # Errors
     /// Every pair of routes that no request could tell apart.
     pub fn build(routes: &[RouteSpec]) -> Result<Self, Vec<ConfigError>> {
-        let mut table = Self { paths: matchit::Router::new(), methods: Vec::new() };
+        let mut table = Self(Vec::new());
         let errors: Vec<_> =
             routes.iter().enumerate().flat_map(|(index, route)| table.insert(index, route, routes)).collect();
         if errors.is_empty() { Ok(table) } else { Err(errors) }
     }
 
     fn insert(&mut self, index: usize, route: &RouteSpec, all: &[RouteSpec]) -> Vec<ConfigError> {
-        let text = route.template.as_str();
-        let earlier = all.iter().take(index).position(|r| r.template == route.template);
-        let slot = match earlier.and_then(|i| self.slot_of(i)) {
-            Some(slot) => slot,
-            None => match self.paths.insert(text, self.methods.len()) {
-                Ok(()) => {
-                    self.methods.push(ByMethod::default());
-                    self.methods.len().saturating_sub(1)
-                }
-                Err(_) => return vec![ambiguous(route)],
-            },
-        };
-        self.add_methods(slot, index, route, all)
-    }
-
-    fn slot_of(&self, index: usize) -> Option<usize> {
-        self.methods.iter().position(|m| m.0.iter().any(|(_, i)| *i == index))
-    }
-
-    fn add_methods(
-        &mut self,
-        slot: usize,
-        index: usize,
-        route: &RouteSpec,
-        all: &[RouteSpec],
-    ) -> Vec<ConfigError> {
-        let Some(ByMethod(known)) = self.methods.get_mut(slot) else { return Vec::new() };
         let mut errors = Vec::new();
         for (at, method) in route.methods.iter().enumerate() {
-            match known.iter().find(|(m, _)| m == method) {
-                Some((_, other)) => errors.push(taken(route, at, method, all.get(*other))),
-                None => known.push((method.clone(), index)),
+            if self.add(method, route.template.as_str(), index).is_err() {
+                errors.push(match owner(index, at, method, all) {
+                    Some(owner) => taken(route, at, method, owner),
+                    None => ambiguous(route),
+                });
             }
         }
+        // An ambiguous path is one mistake, however many methods have it.
+        errors.dedup();
         errors
+    }
+
+    fn add(&mut self, method: &str, path: &str, route: usize) -> Result<(), matchit::InsertError> {
+        if let Some(known) = self.0.iter_mut().find(|m| m.name == method) {
+            return known.paths.insert(path, route);
+        }
+        let mut paths = matchit::Router::new();
+        paths.insert(path, route)?;
+        self.0.push(Method { name: method.to_owned(), paths });
+        Ok(())
     }
 
     /// The route for a method and a normalised path.
     #[must_use]
     pub fn find(&self, method: &[u8], path: &str) -> Option<usize> {
-        let slot = *self.paths.at(path).ok()?.value;
-        let ByMethod(methods) = self.methods.get(slot)?;
-        methods.iter().find(|(m, _)| m.as_bytes() == method).map(|(_, route)| *route)
+        let method = self.0.iter().find(|m| m.name.as_bytes() == method)?;
+        method.paths.at(path).ok().map(|found| *found.value)
     }
+}
+
+/// The route that has the method numbered `at` of route `index` for the same path already; it may be that route itself.
+fn owner<'a>(index: usize, at: usize, method: &str, all: &'a [RouteSpec]) -> Option<&'a RouteSpec> {
+    let route = all.get(index)?;
+    if route.methods.iter().take(at).any(|m| m == method) {
+        return Some(route);
+    }
+    let has = |r: &&RouteSpec| r.template == route.template && r.methods.iter().any(|m| m == method);
+    all.iter().take(index).find(has)
 }
 
 fn ambiguous(route: &RouteSpec) -> ConfigError {
@@ -89,9 +88,8 @@ fn ambiguous(route: &RouteSpec) -> ConfigError {
     route.at.key("path").error(found, "a path of its own (parameters at the same place need the same name)")
 }
 
-fn taken(route: &RouteSpec, at: usize, method: &str, other: Option<&RouteSpec>) -> ConfigError {
-    let owner = other.map(|r| r.at.to_string()).unwrap_or_default();
-    let found = format!("`{method}`, which {owner} has for the same path");
+fn taken(route: &RouteSpec, at: usize, method: &str, owner: &RouteSpec) -> ConfigError {
+    let found = format!("`{method}`, which {} has for the same path", owner.at);
     route.at.key("methods").index(at).error(found, "each method and path in one route only")
 }
 
@@ -132,6 +130,27 @@ mod tests {
         assert_eq!(table.find(b"get", "/profile"), None);
         assert_eq!(table.find(b"GET", "/profile/"), None);
         assert_eq!(table.find(b"GET", "/"), None);
+    }
+
+    #[test]
+    fn a_literal_route_hides_no_other_methods_of_a_parameter_route() {
+        let table =
+            RouteTable::build(&specs(&[(&["GET"], "/echo/{x}"), (&["POST"], "/echo/only-post")])).unwrap();
+        assert_eq!(table.find(b"GET", "/echo/only-post"), Some(0));
+        assert_eq!(table.find(b"POST", "/echo/only-post"), Some(1));
+        assert_eq!(table.find(b"POST", "/echo/other"), None);
+    }
+
+    #[test]
+    fn parameters_need_the_same_name_only_where_the_method_is_the_same() {
+        let table = RouteTable::build(&specs(&[(&["GET"], "/a/{id}"), (&["PUT"], "/a/{name}")])).unwrap();
+        assert_eq!(table.find(b"PUT", "/a/1"), Some(1));
+    }
+
+    #[test]
+    fn a_method_twice_in_one_route_is_an_error_at_the_second() {
+        let errors = RouteTable::build(&specs(&[(&["GET", "GET"], "/a")])).err().unwrap();
+        assert_eq!(errors[0].at.to_string(), "routes[0].methods[1]");
     }
 
     #[test]

@@ -37,15 +37,23 @@ impl Template {
     }
 
     fn check(&self) -> Result<(), String> {
-        let before_last = self.segments.len().saturating_sub(1);
-        if self.segments.iter().take(before_last).any(|s| matches!(s, Segment::Rest(_))) {
-            return Err("`{*name}` at the end of the path only".to_owned());
-        }
+        self.check_order()?;
         let mut names: Vec<_> = self.segments.iter().filter_map(Segment::name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
         if names.len() == count { Ok(()) } else { Err("a different name for each `{name}`".to_owned()) }
+    }
+
+    fn check_order(&self) -> Result<(), String> {
+        let before_last = self.segments.len().saturating_sub(1);
+        if self.segments.iter().take(before_last).any(|s| matches!(s, Segment::Rest(_))) {
+            return Err("`{*name}` at the end of the path only".to_owned());
+        }
+        if self.segments.iter().take(before_last).any(Segment::is_empty) {
+            return Err("no empty segment, save after a slash at the end".to_owned());
+        }
+        Ok(())
     }
 
     /// The template as written.
@@ -68,6 +76,10 @@ impl Template {
 }
 
 impl Segment {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Literal(text) if text.is_empty())
+    }
+
     fn name(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
@@ -125,6 +137,13 @@ mod tests {
         for bad in
             ["orders", "/a/{}", "/a{b}", "/{*rest}/a", "/{a}/{a}", "/a;b", "/a/../b", "/a%2fb", "/a?b", "/é"]
         {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_segment_may_be_empty() {
+        for bad in ["/a//b", "//a", "//", "/a//", "/a//{x}"] {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }
     }

@@ -69,32 +69,52 @@ impl RawCors {
     /// Origins that are none, values that could split a header, credentials for everybody.
     pub fn compile(&self, at: &Node) -> Result<Cors, Vec<ConfigError>> {
         let mut errors = Vec::new();
-        let mut rules = Vec::new();
-        for (index, origin) in self.origins.iter().enumerate() {
-            let place = at.key("origins").index(index);
-            match OriginRule::parse(origin) {
-                Some(OriginRule::Any) if self.credentials => {
-                    errors.push(place.error("`*` together with `credentials: true`", "the origins by name"));
-                }
-                Some(rule) => rules.push(rule),
-                None => errors.push(place.error(
-                    format!("`{}`", origin.escape_debug()),
-                    "`*`, or an origin such as `https://shop.example.com` or `https://*.example.com`",
-                )),
-            }
-        }
+        let rules = self.rules(&at.key("origins"), &mut errors);
         for (field, names) in [("headers", &self.headers), ("expose_headers", &self.expose_headers)] {
-            for (index, name) in names.iter().enumerate() {
-                errors.extend(header_value(name, &at.key(field).index(index)).err());
-            }
+            errors.extend(check_names(names, &at.key(field)));
         }
-        let cors = Cors {
-            rules,
-            credentials: self.credentials,
-            expose: self.expose_headers.join(", ").into_bytes(),
-        };
+        errors.extend(self.check_max_age(&at.key("max_age")));
+        let expose = self.expose_headers.join(", ").into_bytes();
+        let cors = Cors { rules, credentials: self.credentials, expose };
         if errors.is_empty() { Ok(cors) } else { Err(errors) }
     }
+
+    fn rules(&self, at: &Node, errors: &mut Vec<ConfigError>) -> Vec<OriginRule> {
+        let mut rules = Vec::new();
+        for (index, origin) in self.origins.iter().enumerate() {
+            match self.rule(origin, &at.index(index)) {
+                Ok(rule) => rules.push(rule),
+                Err(error) => errors.push(error),
+            }
+        }
+        rules
+    }
+
+    fn rule(&self, origin: &str, at: &Node) -> Result<OriginRule, ConfigError> {
+        match OriginRule::parse(origin) {
+            Some(OriginRule::Any) if self.credentials => {
+                Err(at.error("`*` together with `credentials: true`", "the origins by name"))
+            }
+            Some(rule) => Ok(rule),
+            None => Err(at.error(
+                format!("`{}`", origin.escape_debug()),
+                "`*`, or an origin such as `https://shop.example.com` or `https://*.example.com`",
+            )),
+        }
+    }
+
+    /// `Access-Control-Max-Age` counts whole seconds, and no browser keeps an answer for longer than a day.
+    fn check_max_age(&self, at: &Node) -> Option<ConfigError> {
+        let is_fine = self.max_age <= MAX_MAX_AGE && self.max_age.0.subsec_nanos() == 0;
+        let expected = format!("whole seconds, `{MAX_MAX_AGE}` at most");
+        (!is_fine).then(|| at.error(format!("`{}`", self.max_age), expected))
+    }
+}
+
+const MAX_MAX_AGE: PolicyDuration = PolicyDuration::secs(24 * 3600);
+
+fn check_names(names: &[String], at: &Node) -> Vec<ConfigError> {
+    names.iter().enumerate().filter_map(|(index, name)| header_value(name, &at.index(index)).err()).collect()
 }
 
 impl OriginRule {
