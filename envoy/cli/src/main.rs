@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::render::{self, Options};
 use portcullis_cli::{diagnostics, source::Source};
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,10 +54,10 @@ enum Proxy {
         module: String,
         /// Listen here instead of at `gateway.listen`.
         #[arg(long, value_name = "IP:PORT")]
-        listen: Option<String>,
+        listen: Option<SocketAddr>,
         /// Admin interface here instead of at `gateway.admin`.
         #[arg(long, value_name = "IP:PORT")]
-        admin: Option<String>,
+        admin: Option<SocketAddr>,
     },
 }
 
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { file, format } => check(&file, format),
         Command::Render { proxy: Proxy::Envoy { file, module, listen, admin } } => {
+            let text = |address: SocketAddr| address.to_string();
+            let (listen, admin) = (listen.map(text), admin.map(text));
             render(&file, &Options { module, listen, admin, ..Options::default() })
         }
         Command::Schema => {
@@ -146,4 +149,19 @@ fn read(file: &Path) -> Result<Source, ExitCode> {
         eprintln!("{}", diagnostics::show_not_yaml(&path, &error, std::io::stderr().is_terminal()));
         ExitCode::from(1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_listen_at_is_ip_and_port() {
+        let parse = |address| {
+            Arguments::try_parse_from(["portcullis", "render", "envoy", "p.yaml", "--listen", address])
+                .is_ok()
+        };
+        assert!(parse("127.0.0.1:80") && parse("[::1]:80"));
+        assert!(!parse("127.0.0.1") && !parse("localhost:80") && !parse("1.2.3.4:99999"));
+    }
 }

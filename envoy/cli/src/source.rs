@@ -1,6 +1,6 @@
 //! A policy file: YAML with the place of every node.
 
-use portcullis_edge_core::{ConfigError, Node, PathSegment};
+use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -210,16 +210,6 @@ pub fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (line, column)
-}
-
-/// The last step of a path, as an error names it.
-#[must_use]
-pub fn last_segment(node: &Node) -> String {
-    match node.0.last() {
-        Some(PathSegment::Key(key)) => key.clone(),
-        Some(PathSegment::Index(index)) => format!("[{index}]"),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@ pub(super) fn clusters(policy: &Policy, options: &Options) -> Vec<Value> {
 fn cluster(service: &Service, options: &Options) -> Value {
     let own = (service.host.clone(), service.port);
     let (host, port) = options.services.get(&service.name).unwrap_or(&own);
-    let kind = if host.parse::<std::net::IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
-    json!({
+    let mut cluster = json!({
         "name": service.name,
-        "type": kind,
+        "type": "STATIC",
         "connect_timeout": super::routes::seconds(service.connect_timeout),
         "load_assignment": {
             "cluster_name": service.name,
@@ -21,5 +20,28 @@ fn cluster(service: &Service, options: &Options) -> Value {
                 "socket_address": { "address": host, "port_value": port }
             } } }] }],
         },
-    })
+    });
+    if host.parse::<std::net::IpAddr>().is_err() {
+        cluster["type"] = "STRICT_DNS".into();
+        // Left to itself, Envoy asks for IPv6 addresses and takes IPv4 ones only where there are none.
+        cluster["dns_lookup_family"] = "ALL".into();
+    }
+    cluster
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_in_both_families_and_an_address_in_none() {
+        let policy = Policy::from_value(&json!({
+            "version": 1,
+            "services": { "a": { "address": "localhost:1" }, "b": { "address": "[::1]:2" } },
+            "routes": [],
+        }));
+        let clusters = clusters(&policy.ok().unwrap(), &Options::default());
+        assert_eq!(clusters[0]["dns_lookup_family"], "ALL");
+        assert_eq!(clusters[1]["dns_lookup_family"], Value::Null);
+    }
 }
