@@ -60,6 +60,28 @@ impl Identity {
         self.scopes.iter().map(AsRef::as_ref)
     }
 
+    /// Whether the bearer has this role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| **own == *role)
+    }
+
+    /// Whether the token has this scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|own| **own == *scope)
+    }
+
+    /// Whether the value at `path`, or an element of the list there, passes `test`.
+    #[must_use]
+    pub fn any_claim(&self, path: &[String], mut test: impl FnMut(Value<'_>) -> bool) -> bool {
+        let Some(claim) = self.claims().walk(path) else { return false };
+        match claim.value() {
+            Value::List => claim.children().any(|(_, element)| test(element.value())),
+            value => test(value),
+        }
+    }
+
     /// The index of the token's provider.
     #[must_use]
     pub fn provider(&self) -> usize {

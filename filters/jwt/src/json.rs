@@ -187,9 +187,15 @@ impl<'a> JsonRef<'a> {
     /// The value that `pointer` leads to.
     #[must_use]
     pub fn at(self, pointer: &Pointer) -> Option<JsonRef<'a>> {
-        pointer.steps().iter().try_fold(self, |here, step| match here.value() {
-            Value::Object => here.member(&step.name),
-            Value::List => here.children().nth(step.index?).map(|(_, value)| value),
+        self.walk(pointer.steps())
+    }
+
+    /// The value at the end of these steps, each a member's name or a list's index in decimal.
+    #[must_use]
+    pub fn walk(self, steps: &[String]) -> Option<JsonRef<'a>> {
+        steps.iter().try_fold(self, |here, step| match here.value() {
+            Value::Object => here.member(step),
+            Value::List => here.children().nth(crate::pointer::list_index(step)?).map(|(_, value)| value),
             _ => None,
         })
     }

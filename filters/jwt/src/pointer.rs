@@ -9,16 +9,8 @@ use schemars::JsonSchema;
 #[deserr(error = ConfigErrors, try_from(String) = Pointer::from_policy -> ConfigError)]
 #[schemars(with = "String", description = "A JSON pointer (RFC 6901), or the name of a top-level claim.")]
 pub struct Pointer {
-    steps: Vec<Step>,
-}
-
-/// One reference token of a pointer.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// As a member's name.
-    pub(crate) name: String,
-    /// As a list's index, if it can be one.
-    pub(crate) index: Option<usize>,
+    /// Unescaped reference tokens.
+    steps: Vec<String>,
 }
 
 impl Pointer {
@@ -32,10 +24,10 @@ impl Pointer {
         }
         match text.strip_prefix('/') {
             Some(rest) => {
-                let steps = rest.split('/').map(Step::parse).collect::<Result<_, _>>()?;
+                let steps = rest.split('/').map(unescape).collect::<Result<_, _>>()?;
                 Ok(Self { steps })
             }
-            None => Ok(Self { steps: vec![Step::new(text.to_owned())] }),
+            None => Ok(Self { steps: vec![text.to_owned()] }),
         }
     }
 
@@ -50,35 +42,33 @@ impl Pointer {
     /// The single top-level claim `name`.
     #[must_use]
     pub fn claim(name: &str) -> Self {
-        Self { steps: vec![Step::new(name.to_owned())] }
+        Self { steps: vec![name.to_owned()] }
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
+    /// Its reference tokens, unescaped.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
         &self.steps
     }
 }
 
-impl Step {
-    fn new(name: String) -> Self {
-        // RFC 6901 section 4: no leading zeros.
-        let canonical = name == "0" || name.bytes().next().is_some_and(|b| (b'1'..=b'9').contains(&b));
-        let index = canonical.then(|| name.parse().ok()).flatten();
-        Self { name, index }
-    }
+/// The list index that a reference token means: RFC 6901 section 4 has no leading zeros.
+pub(crate) fn list_index(token: &str) -> Option<usize> {
+    let canonical = token == "0" || token.bytes().next().is_some_and(|b| (b'1'..=b'9').contains(&b));
+    canonical.then(|| token.parse().ok()).flatten()
+}
 
-    fn parse(token: &str) -> Result<Self, &'static str> {
-        let tail_is_fine = |tail: &str| tail.starts_with('0') || tail.starts_with('1');
-        if !token.split('~').skip(1).all(tail_is_fine) {
-            return Err("a JSON pointer, in which `~` stands only in `~0` (for `~`) and `~1` (for `/`)");
-        }
-        Ok(Self::new(token.replace("~1", "/").replace("~0", "~")))
+fn unescape(token: &str) -> Result<String, &'static str> {
+    if !token.split('~').skip(1).all(|tail| tail.starts_with(['0', '1'])) {
+        return Err("a JSON pointer, in which `~` stands only in `~0` (for `~`) and `~1` (for `/`)");
     }
+    Ok(token.replace("~1", "/").replace("~0", "~"))
 }
 
 impl core::fmt::Display for Pointer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         for step in &self.steps {
-            write!(f, "/{}", step.name.replace('~', "~0").replace('/', "~1"))?;
+            write!(f, "/{}", step.replace('~', "~0").replace('/', "~1"))?;
         }
         Ok(())
     }
@@ -105,7 +95,7 @@ mod tests {
 
     #[test]
     fn escapes_are_read_in_the_right_order() {
-        assert_eq!(Pointer::parse("/a~01").unwrap().steps[0].name, "a~1");
+        assert_eq!(Pointer::parse("/a~01").unwrap().steps[0], "a~1");
         assert!(Pointer::parse("/a~2").is_err());
         assert!(Pointer::parse("/a~").is_err());
     }

@@ -225,6 +225,14 @@ fn nested_claims_become_identity_and_headers() {
     assert_eq!(identity.user(), Some("42"));
     assert_eq!(identity.roles().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(identity.scopes().collect::<Vec<_>>(), ["r", "w"]);
+    assert!(identity.has_role("b") && !identity.has_role("B"));
+    assert!(identity.has_scope("w") && !identity.has_scope("r  w"));
+    let path = |steps: &[&str]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(identity.any_claim(&path(&["realm_access", "roles"]), |v| v == portcullis_jwt::Value::Text("b")));
+    assert!(
+        identity.any_claim(&path(&["realm_access", "roles", "0"]), |v| v == portcullis_jwt::Value::Text("a"))
+    );
+    assert!(!identity.any_claim(&path(&["realm_access", "roles", "2"]), |_| true));
     let headers: Vec<_> = jwt.headers(&identity).collect();
     let realm = b64(r#"{"roles":["a","b"]}"#);
     assert_eq!(headers, [("x-user-id", &b"42"[..]), ("x-user-role", b"a,b"), ("x-realm", realm.as_bytes())]);
