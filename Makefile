@@ -34,7 +34,7 @@ lint:
 
 deny:
 	@$(TOOLS) cargo-deny
-	@echo "== deny: licences, advisories, who may depend on what"
+	@echo "== deny: licences, sources, who may depend on what"
 	@.tools/bin/cargo-deny --log-level error check bans licenses sources
 
 test-wasm: tools-for-tests

@@ -48,7 +48,7 @@ wait_for() {
 
 start() {
   mkdir -p "$RUN"
-  target/debug/portcullis render envoy envoy/gateway.yaml \
+  target/debug/portcullis render envoy envoy/gateway.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 \
     --module target/wasm32-wasip1/release/portcullis.wasm > "$RUN/envoy.yaml"
   target/debug/demo-services > "$RUN/services.log" 2>&1 < /dev/null &
   PIDS+=($!)

@@ -9,16 +9,21 @@ use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
 pub(super) fn local_replies(policy: &Policy) -> Value {
-    let mappers = [(500, DenyReason::ServiceUnavailable), (400, DenyReason::MalformedRequest)];
-    let mappers: Vec<_> = mappers.iter().map(|(from, reason)| mapper(policy, *from, *reason)).collect();
+    let mappers = [
+        ("GE", 500, DenyReason::ServiceUnavailable),
+        ("EQ", 431, DenyReason::TooLarge),
+        ("EQ", 413, DenyReason::TooLarge),
+        ("GE", 400, DenyReason::MalformedRequest),
+    ];
+    let mappers: Vec<_> = mappers.into_iter().map(|(op, status, reason)| mapper(policy, op, status, reason)).collect();
     json!({ "local_reply_config": { "mappers": mappers } })
 }
 
-fn mapper(policy: &Policy, from_status: u32, reason: DenyReason) -> Value {
+fn mapper(policy: &Policy, op: &str, status: u32, reason: DenyReason) -> Value {
     let answer = reason.answer();
     let mut mapper = json!({
         // The status first: it is cheap, and answers that are no errors end there.
-        "filter": { "and_filter": { "filters": [status_from(from_status), not_ours()] } },
+        "filter": { "and_filter": { "filters": [status_is(op, status), not_ours()] } },
         "body_format_override": { "content_type": "application/json", "json_format": {
             "error": answer.code,
             "message": answer.message,
@@ -33,10 +38,10 @@ fn mapper(policy: &Policy, from_status: u32, reason: DenyReason) -> Value {
     mapper
 }
 
-fn status_from(status: u32) -> Value {
+fn status_is(op: &str, status: u32) -> Value {
     json!({ "status_code_filter": { "comparison": {
-        "op": "GE",
-        "value": { "default_value": status, "runtime_key": format!("portcullis.local_reply_from_{status}") },
+        "op": op,
+        "value": { "default_value": status, "runtime_key": format!("portcullis.local_reply_{status}") },
     } } })
 }
 
