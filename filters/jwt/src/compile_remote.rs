@@ -6,7 +6,7 @@ use crate::deny::Revocation;
 use crate::fetch::{FetchFrom, FetchPolicy};
 use crate::introspection::{Introspection, Style, basic};
 use crate::keyset::SetRules;
-use crate::policy::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
+use crate::policy_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
 use core::time::Duration;
 use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 

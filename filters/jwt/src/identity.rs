@@ -17,6 +17,7 @@ pub(crate) enum Chosen {
 }
 
 /// What a valid token says of its bearer.
+#[derive(Clone)]
 pub struct Identity {
     pub(crate) provider: usize,
     pub(crate) claims: Json,

@@ -27,6 +27,7 @@ mod named;
 mod pem;
 mod pointer;
 mod policy;
+mod policy_remote;
 mod provider;
 mod record;
 mod registered;
@@ -53,10 +54,10 @@ pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};
 pub use named::Named;
 pub use pointer::Pointer;
 pub use policy::{
-    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawIntrospection, RawJwks, RawJwt,
-    RawNeed, RawPem, RawProvider, RawRequiredClaim, RawRevocation, RawSecret, RawSecretEncoding, RawSource,
-    RawStyle, RawWhenUnknown,
+    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawNeed, RawPem, RawProvider,
+    RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
 };
+pub use policy_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
 pub use provider::Provider;
 pub use secret::SecretText;
 pub use source::{Found, Strip};

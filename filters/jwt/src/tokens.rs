@@ -157,11 +157,7 @@ impl Tokens {
             return self.finish(identity, true, now.mono);
         }
         match self.jwt.verify(route, token, &self.keys, now.wall, host) {
-            Ok(Checked::Good(identity)) => {
-                let identity = Rc::new(identity);
-                self.cache.put(token, &identity, self.keys.generation());
-                self.finish(identity, false, now.mono)
-            }
+            Ok(Checked::Good(identity)) => self.keep(token, identity, now.mono),
             Ok(Checked::Ask(question)) => {
                 Authn::Ask(Box::new(Pending { token: token.to_vec(), question, tries: 0 }))
             }
@@ -234,21 +230,9 @@ impl Tokens {
         let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
         match answer {
             Ok(Some(json)) => {
-                let identity = match pending.question.identity {
-                    Some(identity) => Ok(identity),
-                    None => answered(provider, index, json, now.wall).map(|identity| Identity {
-                        token_id: token_id(None, None, &pending.token),
-                        ..identity
-                    }),
-                };
                 let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
-                match identity {
-                    Ok(identity) => {
-                        let chosen = pending.question.chosen;
-                        let identity = Rc::new(Identity { fresh_until, chosen, ..identity });
-                        self.cache.put(&pending.token, &identity, self.keys.generation());
-                        self.finish(identity, false, now.mono)
-                    }
+                match confirmed(provider, &pending, json, now.wall) {
+                    Ok(identity) => self.keep(&pending.token, Identity { fresh_until, ..identity }, now.mono),
                     Err(refusal) => Authn::Refused(refusal.of(index)),
                 }
             }
@@ -266,6 +250,13 @@ impl Tokens {
                 _ => Authn::Refused(no_service),
             },
         }
+    }
+
+    /// Remembers a good token.
+    fn keep(&mut self, token: &[u8], identity: Identity, now: Mono) -> Authn {
+        let identity = Rc::new(identity);
+        self.cache.put(token, &identity, self.keys.generation());
+        self.finish(identity, false, now)
     }
 
     /// To be called on every tick, and after [`Authn::Wait`].
@@ -371,9 +362,20 @@ impl Fetching {
     }
 }
 
-/// The identity in an auth service's answer, which has the form of claims (RFC 7662 section 2.2).
-fn answered(provider: &Provider, index: usize, json: crate::Json, now: Wall) -> Result<Identity, Refusal> {
+/// The identity of an active token: its own, or what the answer says, which has the form of claims (RFC 7662 section 2.2).
+fn confirmed(
+    provider: &Provider,
+    pending: &Pending,
+    json: crate::Json,
+    now: Wall,
+) -> Result<Identity, Refusal> {
+    let question = &pending.question;
+    if let Some(identity) = &question.identity {
+        return Ok(identity.clone());
+    }
     let claims = Registered::read(&json)?;
     let times = provider.check_answer(&claims, json.root(), now, false)?;
-    provider.identify(index, json, times)
+    let identity = provider.identify(question.provider, json, times)?;
+    let token_id = token_id(None, None, &pending.token);
+    Ok(Identity { token_id, chosen: question.chosen.clone(), ..identity })
 }
