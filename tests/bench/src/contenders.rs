@@ -66,6 +66,7 @@ pub struct Bench {
     empty: PathBuf,
     increments: PathBuf,
     also: Vec<Also>,
+    only: Vec<String>,
     upstream: Upstream,
 }
 
@@ -83,6 +84,7 @@ impl Bench {
             empty: modules::find(arguments.empty.as_deref(), "examples/empty.wasm")?,
             increments,
             also: arguments.also.clone(),
+            only: arguments.only.clone(),
             upstream: Upstream::start()?,
         })
     }
@@ -120,13 +122,14 @@ impl Bench {
         Bootstrap::new(serde_json::from_str(&text).with_context(|| file.display().to_string())?)
     }
 
-    /// All chains, and those of `--also`.
+    /// All chains and those of `--also`, or those of `--only` alone.
     ///
     /// # Errors
     /// If the policy has a mistake.
     pub fn bootstraps(&self) -> Result<Vec<(String, Bootstrap)>> {
         let mut all = self.chains(&self.document)?;
         all.extend(self.also()?);
+        all.retain(|(name, _)| self.only.is_empty() || self.only.contains(name));
         Ok(all)
     }
 

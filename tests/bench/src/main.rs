@@ -47,6 +47,9 @@ struct Arguments {
     /// One more chain: another build of the gateway (*.wasm), or a whole bootstrap (*.json, see --dump)
     #[arg(long, value_name = "NAME=FILE")]
     also: Vec<Also>,
+    /// Only the chains with these names
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// Writes the bootstraps that are compared into a folder, and measures nothing
     #[arg(long, value_name = "FOLDER")]
     dump: Option<PathBuf>,
