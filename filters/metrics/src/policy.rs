@@ -17,7 +17,7 @@ pub struct RawMetrics {
     pub uncounted: Vec<String>,
     /// Statuses whose series exist, at 0, from the start; any other gets its series when it first occurs.
     #[deserr(default = RawMetrics::default().statuses)]
-    #[schemars(default = "default_statuses")]
+    #[schemars(default = "default_statuses", inner(range(min = 100, max = 599)))]
     pub statuses: Vec<u16>,
     /// How long counts may stay in a worker before they are added to the proxy's own (default `1s`): what a crash can lose.
     #[deserr(default = RawMetrics::default().flush_interval)]

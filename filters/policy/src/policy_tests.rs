@@ -195,3 +195,44 @@ fn the_schema_knows_the_fields_that_the_parser_knows() {
     in_parser.sort();
     assert_eq!(in_schema, in_parser);
 }
+
+#[test]
+fn the_schema_is_as_strict_as_the_parser_where_a_schema_can_be() {
+    let schema = crate::json_schema();
+    let says = |at: &str, value: Value| assert_eq!(schema.pointer(at), Some(&value), "{at}");
+    says("/properties/path_prefix/type", json!("string"));
+    says("/properties/cors/$ref", json!("#/$defs/RawCors"));
+    says("/required", json!(["version", "services", "routes"]));
+    says("/properties/services/propertyNames/pattern", json!("^[a-z][a-z0-9_]*$"));
+    says("/properties/services/propertyNames/not/pattern", json!("^(gateway|portcullis)(_|$)"));
+    let methods = json!(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+    says("/$defs/RawRoute/properties/methods/items/enum", methods);
+    says("/$defs/RawRoute/properties/methods/minItems", json!(1));
+    says("/$defs/RawMetrics/properties/statuses/items/minimum", json!(100));
+    says("/$defs/RawMetrics/properties/statuses/items/maximum", json!(599));
+    says("/$defs/RawBrowserHeader/required", json!(["name"]));
+    says("/$defs/RawBrowserHeader/oneOf/2", json!({ "required": ["remove"] }));
+    says("/$defs/RawBrowserHeader/properties/set/minLength", json!(1));
+    says("/$defs/RawBrowserHeader/properties/remove/const", json!(true));
+}
+
+#[test]
+fn what_the_schema_refuses_the_parser_refuses() {
+    let bad = [
+        ("path_prefix", json!(null)),
+        ("cors", json!(null)),
+        ("routes", json!([{ "path": "/a", "methods": [], "service": "order" }])),
+        ("routes", json!([{ "path": "/a", "methods": ["get"], "service": "order" }])),
+        ("metrics", json!({ "statuses": [99] })),
+        ("metrics", json!({ "statuses": [600] })),
+        ("browser_headers", json!([{ "name": "X-A" }])),
+        ("browser_headers", json!([{ "name": "X-A", "set": "a", "if_absent": "a" }])),
+        ("browser_headers", json!([{ "name": "X-A", "remove": false }])),
+        ("browser_headers", json!([{ "name": "X-A", "set": "" }])),
+    ];
+    for (section, value) in bad {
+        let mut policy = sound();
+        policy[section] = value;
+        assert!(Policy::from_value(&policy).is_err(), "the parser takes {section}: {}", policy[section]);
+    }
+}

@@ -1,11 +1,12 @@
 //! The policy as written.
 
+use crate::routes::METHODS;
 use deserr::Deserr;
 use portcullis_client_ip::RawClientIp;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
 use portcullis_metrics::RawMetrics;
 use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use std::collections::BTreeMap;
 
 /// A Portcullis policy: all that a gateway's user edits.
@@ -19,17 +20,18 @@ pub struct RawPolicy {
     #[schemars(default)]
     pub gateway: RawGateway,
     /// Begins the path of every route; cut off on the way to the service.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String")]
     pub path_prefix: Option<String>,
     /// How a client's address is found.
     #[schemars(default)]
     pub client_ip: RawClientIp,
     /// The services behind the gateway, by name. The name is also the prefix of the service's metrics.
+    #[schemars(extend("propertyNames" = service_names()))]
     pub services: BTreeMap<String, RawService>,
     /// What clients may ask for. Anything else is answered with 404.
     pub routes: Vec<RawRoute>,
     /// Which web pages may call the gateway; left out: none.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawCors")]
     pub cors: Option<RawCors>,
     /// What services are told about a request, and what only the gateway may say.
     #[schemars(default)]
@@ -43,6 +45,11 @@ pub struct RawPolicy {
     /// What the proxy around the filter does already.
     #[schemars(default)]
     pub proxy: RawProxy,
+}
+
+/// What `Service::compile` takes for a name. Patterns have no look-ahead everywhere, hence the `not`.
+fn service_names() -> Schema {
+    json_schema!({ "pattern": "^[a-z][a-z0-9_]*$", "not": { "pattern": "^(gateway|portcullis)(_|$)" } })
 }
 
 /// `gateway`: names, ports and paths of the gateway itself.
@@ -132,6 +139,7 @@ pub struct RawRoute {
     /// The path, behind the policy's `path_prefix`: segments, `{name}` for any one segment, `{*name}` for the rest.
     pub path: String,
     /// The methods, in capitals.
+    #[schemars(length(min = 1), extend("items" = { "type": "string", "enum": METHODS }))]
     pub methods: Vec<String>,
     /// The name of the service.
     pub service: String,

@@ -9,18 +9,23 @@ use schemars::JsonSchema;
 /// One rule for a response header. Exactly one of `set`, `if_absent` and `remove` is given.
 #[derive(Clone, Debug, Default, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [
+    { "required": ["set"] }, { "required": ["if_absent"] }, { "required": ["remove"] },
+]))]
 pub struct RawBrowserHeader {
     /// The header.
     pub name: String,
     /// This value, whatever the service said.
     #[deserr(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String", length(min = 1))]
     pub set: Option<String>,
     /// This value, unless the service sent one.
     #[deserr(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String", length(min = 1))]
     pub if_absent: Option<String>,
     /// `true`: the header never reaches the client.
     #[deserr(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "bool", extend("const" = true))]
     pub remove: Option<bool>,
     /// `true`: only where the client came over TLS. Implied for Strict-Transport-Security (RFC 6797 section 7.2).
     #[deserr(default)]
