@@ -32,15 +32,14 @@ fn connection_manager(document: &Value, policy: &Policy, options: &Options) -> V
 /// Who the client is, and the request's id: made here, or taken over from a trusted proxy in front.
 fn identity(policy: &Policy, options: &Options) -> Value {
     let hops = policy.client_ip.trusted_hops();
-    if !options.offload {
-        return json!({ "generate_request_id": false, "server_header_transformation": "PASS_THROUGH" });
-    }
     json!({
+        // Never left out: without it Envoy takes the connection's address from what the client wrote into X-Forwarded-For,
+        // and no filter can find out the true one.
         "use_remote_address": true,
         "xff_num_trusted_hops": hops,
-        "generate_request_id": true,
-        "preserve_external_request_id": hops > 0,
-        "always_set_request_id_in_response": true,
+        "generate_request_id": options.offload,
+        "preserve_external_request_id": options.offload && hops > 0,
+        "always_set_request_id_in_response": options.offload,
         // No banner of Envoy's; the services' is removed by the policy.
         "server_header_transformation": "PASS_THROUGH",
     })

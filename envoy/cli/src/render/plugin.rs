@@ -32,7 +32,7 @@ pub(super) fn plugin(document: &Value, policy: &Policy, options: &Options) -> Va
 fn told_what_envoy_does(document: &Value, options: &Options) -> Value {
     let mut policy = document.clone();
     policy["proxy"] = json!({
-        "appends_peer": options.offload,
+        "appends_peer": true,
         "assigns_request_id": options.offload,
         "sets_trust_headers": options.offload,
         "sets_browser_headers": options.offload,
