@@ -2,7 +2,7 @@
 
 use crate::common::{as_rendered, assert_dressed, assert_error, both_ways, both_ways_behind_a_proxy};
 use portcullis_demo_services::{Fault, Service};
-use portcullis_e2e::{Answer, Connection, Gateway, Request};
+use portcullis_e2e::{Answer, Connection, EnvoyConfig, Gateway, Request};
 
 #[test]
 fn a_services_answers_have_them() {
@@ -116,6 +116,23 @@ fn hsts_is_not_sent_because_a_stranger_says_so() {
             assert!(!answer.headers.has("strict-transport-security"), "{answer:?}");
         }
     });
+}
+
+/// Somebody else's Envoy, which believes every client's `X-Forwarded-*`.
+fn that_believes_clients(config: EnvoyConfig) -> EnvoyConfig {
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    config
+        .set(&format!("{manager}/use_remote_address"), false)
+        .replace("\"appends_peer\": true", "\"appends_peer\": false")
+}
+
+#[test]
+fn hsts_is_not_sent_on_a_strangers_word_even_where_envoy_believes_it() {
+    let gateway = Gateway::setup().alone().envoy(that_believes_clients).start();
+    for path in ["/api/v1/inventory/assets", "/no/such/route"] {
+        let answer = gateway.send(&over_tls_to_the_proxy(path));
+        assert!(!answer.headers.has("strict-transport-security"), "{answer:?}");
+    }
 }
 
 #[test]

@@ -98,10 +98,23 @@ fn a_service_that_is_down_is_503() {
 }
 
 #[test]
+fn pages_that_may_call_can_read_that_a_service_is_down() {
+    both_ways(|stage| {
+        let from_shop = Request::get("/api/v1/insights/portfolio").header("origin", "http://localhost:3000");
+        let ask = || stage.gateway.send(&from_shop);
+        let answer = stage.counts("insights", "503", Some("request_failed"), ask);
+        assert_error(&answer, 503, "SVC_001");
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed.as_deref(), Some("http://localhost:3000"), "{answer:?}");
+    });
+}
+
+#[test]
 fn a_service_that_is_down_is_unavailable_to_grpc_clients() {
     both_ways(|stage| {
         let call = Request::get("/api/v1/insights/portfolio").header("content-type", "application/grpc");
-        let answer = stage.gateway.send_h2(&call);
+        let ask = || stage.gateway.send_h2(&call);
+        let answer = stage.counts("insights", "200", Some("request_failed"), ask);
         assert_eq!((answer.status, answer.header("grpc-status").as_deref()), (200, Some("14")), "{answer:?}");
         let line = stage.gateway.log_line_of(&answer);
         assert!(line["extra"]["details"].is_string(), "{line}");

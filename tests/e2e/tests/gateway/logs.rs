@@ -80,6 +80,20 @@ fn a_line_says_what_happened() {
     });
 }
 
+#[test]
+fn the_address_is_never_one_that_a_stranger_claims() {
+    crate::common::both_ways(|gateway| {
+        for path in ["/api/v1/inventory/assets", "/no/such/route", "/api/v1/orders%2fx"] {
+            let claims =
+                Request::get(path).header("x-forwarded-for", "9.9.9.9").header("x-real-ip", "9.9.9.9");
+            let answer = gateway.send(&claims.header("x-request-id", "claimed"));
+            let Some(id) = answer.header("x-request-id") else { continue };
+            let line = gateway.log_line(&id);
+            assert_ne!(line["extra"]["ip"], "9.9.9.0", "{line}");
+        }
+    });
+}
+
 /// The lines of a gateway that was used with secrets everywhere a client may put them.
 fn lines_after_indiscretions(setup: portcullis_e2e::Setup) -> (String, String) {
     let gateway = setup.policy(|policy| policy["client_ip"]["trusted_hops"] = 1.into()).start();

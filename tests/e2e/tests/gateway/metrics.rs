@@ -157,6 +157,8 @@ fn mix() -> Vec<Kind> {
         kind(get("/api/v1/auth/login"), "unmatched", 404, None),
         kind(get("/api/v1/orders;x"), "unmatched", 400, None),
         kind(get("/api/v1/orders%2Fx"), "unmatched", 400, None),
+        kind(get("/api/v1/orders").without_host(), "/api/v1/orders", 400, None),
+        kind(get("/api/v1/orders").header("x-huge", vec![b'a'; 64 * 1024]), "unmatched", 431, None),
         kind(preflight("http://localhost:3000"), "/api/v1/orders", 200, None),
         kind(preflight("https://evil.example"), "/api/v1/orders", 403, None),
         kind(get("/health"), UNCOUNTED, 200, None),

@@ -112,7 +112,6 @@ fn a_bad_update_leaves_the_old_policy_serving_and_a_good_one_takes_over_with_its
     assert_eq!(gateway.settled("inventory_requests_total", &[], before), before);
 
     let mut policy = example_policy();
-    policy["gateway"]["name"] = "gateway".into();
     policy["routes"].as_array_mut().expect("routes").push(json!({
         "path": "/catalogue", "methods": ["GET"], "service": "inventory", "upstream_path": "/inventory/assets",
     }));
