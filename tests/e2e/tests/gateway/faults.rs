@@ -114,10 +114,11 @@ fn a_service_that_is_down_is_unavailable_to_grpc_clients() {
     both_ways(|stage| {
         let call = Request::get("/api/v1/insights/portfolio").header("content-type", "application/grpc");
         let ask = || stage.gateway.send_h2(&call);
-        let answer = stage.counts("insights", "200", Some("request_failed"), ask);
+        let answer = stage.counts("insights", "503", Some("request_failed"), ask);
         assert_eq!((answer.status, answer.header("grpc-status").as_deref()), (200, Some("14")), "{answer:?}");
         let line = stage.gateway.log_line_of(&answer);
         assert!(line["extra"]["details"].is_string(), "{line}");
+        assert_eq!((&line["level"], &line["extra"]["status"]), (&"ERROR".into(), &503.into()), "{line}");
     });
 }
 

@@ -23,6 +23,8 @@ fn an_unknown_route_is_unimplemented() {
         let answer = gateway.send_h2(&call("/shop.Orders/List"));
         assert_denied(&answer, "12", "No such route");
         assert_dressed(&answer);
+        let line = gateway.log_line_of(&answer);
+        assert_eq!((&line["level"], &line["extra"]["status"]), (&"WARN".into(), &404.into()), "{line}");
     });
 }
 
