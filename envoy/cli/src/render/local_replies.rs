@@ -15,7 +15,8 @@ pub(super) fn local_replies(policy: &Policy) -> Value {
         ("EQ", 413, DenyReason::TooLarge),
         ("GE", 400, DenyReason::MalformedRequest),
     ];
-    let mappers: Vec<_> = mappers.into_iter().map(|(op, status, reason)| mapper(policy, op, status, reason)).collect();
+    let mappers: Vec<_> =
+        mappers.into_iter().map(|(op, status, reason)| mapper(policy, op, status, reason)).collect();
     json!({ "local_reply_config": { "mappers": mappers } })
 }
 
