@@ -8,6 +8,7 @@ mod denial;
 mod duration;
 mod headers;
 mod name;
+mod named;
 mod request;
 mod time;
 
@@ -16,5 +17,6 @@ pub use denial::{Answer, DenyReason};
 pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
 pub use name::HeaderName;
+pub use named::Named;
 pub use request::RequestHead;
 pub use time::{Mono, Now, Wall};

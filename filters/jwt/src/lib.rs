@@ -23,7 +23,6 @@ mod jose;
 mod json;
 mod key;
 mod keyset;
-mod named;
 mod pem;
 mod pointer;
 mod policy;
@@ -51,7 +50,6 @@ pub use identity::Identity;
 pub use json::{Json, JsonRef, Value};
 pub use key::{Key, KeyError};
 pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};
-pub use named::Named;
 pub use pointer::Pointer;
 pub use policy::{
     ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawNeed, RawPem, RawProvider,

@@ -2,9 +2,9 @@
 
 use crate::policy_remote::{RawFetch, RawIntrospection, RawRevocation};
 use crate::secret::SecretText;
-use crate::{Alg, Named, Pointer};
+use crate::{Alg, Pointer};
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigErrors, PolicyDuration};
+use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
 use schemars::JsonSchema;
 
 /// `jwt`: who issues the tokens, with which keys, and where they stand in a request.

@@ -5,9 +5,8 @@
 //! next hop, so ours are struck from that list.
 
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Node};
+use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node};
 use schemars::JsonSchema;
-use std::collections::BTreeMap;
 
 /// `trust_headers`: the headers that tell services who is asking and that the gateway has checked it.
 #[derive(Clone, Debug, Default, Deserr, JsonSchema)]
@@ -17,7 +16,7 @@ pub struct RawTrustHeaders {
     /// Sent to every service, with these values.
     #[deserr(default)]
     #[schemars(default)]
-    pub set: BTreeMap<String, String>,
+    pub set: Named<String>,
     /// Further names that only the gateway may send: removed from what a client sends, on every route, like those in `set`.
     #[deserr(default)]
     #[schemars(default)]
@@ -42,7 +41,7 @@ impl RawTrustHeaders {
     pub fn compile(&self, at: &Node) -> Result<TrustHeaders, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let mut trust = TrustHeaders::default();
-        for (name, value) in &self.set {
+        for (name, value) in self.set.iter() {
             errors.extend(trust.add(name, value, &at.key("set").key(name)).err());
         }
         for (index, name) in self.reserve.iter().enumerate() {
@@ -196,7 +195,7 @@ mod tests {
 
     fn policy(set: &[(&str, &str)], reserve: &[&str]) -> RawTrustHeaders {
         RawTrustHeaders {
-            set: set.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+            set: Named(set.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect()),
             reserve: reserve.iter().map(ToString::to_string).collect(),
         }
     }

@@ -1,16 +1,16 @@
+use crate::ConfigErrors;
 use core::ops::{ControlFlow, Deref};
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Map as _, MergeWithError, Value, ValueKind,
     ValuePointerRef, take_cf_content,
 };
-use portcullis_edge_core::ConfigErrors;
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 /// Things under names of the policy's own choice.
 ///
 /// `deserr` 0.6.4 reads a plain `BTreeMap` too, but drops the entries that have a mistake, and the mistake with them.
-#[derive(Clone, Debug, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[schemars(inline)]
 pub struct Named<T>(pub BTreeMap<String, T>);
 
@@ -43,5 +43,25 @@ impl<T: Deserr<ConfigErrors>> Deserr<ConfigErrors> for Named<T> {
             }
         }
         errors.map_or(Ok(Self(named)), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_mistake_under_a_name_is_told_and_not_dropped_with_it() {
+        let read = |value| deserr::deserialize::<Named<String>, _, ConfigErrors>(value);
+        assert_eq!(read(json!({ "a": "x" })).unwrap().len(), 1);
+        let errors = read(json!({ "a": "x", "b": 5, "c": true })).unwrap_err();
+        let shown: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["b: found the number `5`, expected text", "c: found the boolean `true`, expected text"]
+        );
     }
 }
