@@ -161,8 +161,9 @@ pub struct RawRoute {
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct RawProxy {
-    /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`). Envoy appends the
-    /// machine's own address in the place of a loopback peer's.
+    /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`, and the machine's own
+    /// address in the place of a loopback peer's). An Envoy that faces clients needs that setting in any case: without it,
+    /// it believes `X-Forwarded-For` itself, and whatever the filter is told of a client's address is the client's word.
     #[deserr(default)]
     #[schemars(default)]
     pub appends_peer: bool,

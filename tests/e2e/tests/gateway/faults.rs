@@ -17,6 +17,9 @@ struct Stage {
 static STAGES: [LazyLock<Mutex<Stage>>; 2] =
     [LazyLock::new(|| Mutex::new(stage(true))), LazyLock::new(|| Mutex::new(stage(false)))];
 
+/// After this, every worker has added its counts to Envoy's.
+const A_TICK: Duration = Duration::from_millis(1_100);
+
 fn stage(offload: bool) -> Stage {
     let (order, nobody) = (ScriptedUpstream::listen(), ReservedPort::new());
     let setup = Gateway::setup().offload(offload);
@@ -60,6 +63,7 @@ impl Stage {
         let before = self.gateway.metrics();
         let (all, errors) = (self.proxy_errors(), before.sum("gateway_proxy_errors_total", &error));
         let outcome = fail();
+        self.gateway.envoy.travel(A_TICK);
         let expected = before.sum(&name, &requests) + 1.0;
         assert_eq!(self.gateway.settled(&name, &requests, expected), expected, "{name} {status}");
         let more = if error_type.is_some() { 1.0 } else { 0.0 };

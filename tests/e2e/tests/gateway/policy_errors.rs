@@ -109,6 +109,7 @@ fn a_bad_update_leaves_the_old_policy_serving_and_a_good_one_takes_over_with_its
     assert_eq!(gateway.get("/api/v1/inventory/assets").status, 200);
     assert_bad_update_changes_nothing(&gateway);
     let before = 2.0;
+    gateway.envoy.travel(Duration::from_secs(2));
     assert_eq!(gateway.settled("inventory_requests_total", &[], before), before);
 
     let mut policy = example_policy();
