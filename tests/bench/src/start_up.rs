@@ -20,17 +20,31 @@ pub struct StartUp {
 /// # Errors
 /// If one does not start.
 pub fn measure(bootstraps: &[(&str, Value)], times: usize) -> Result<Vec<StartUp>> {
-    let mut seen = vec![(Vec::new(), Vec::new()); bootstraps.len()];
+    let mut seen = vec![Samples::default(); bootstraps.len()];
     for _ in 0..times {
-        for ((_, bootstrap), (millis, rss)) in bootstraps.iter().zip(&mut seen) {
+        for ((_, bootstrap), samples) in bootstraps.iter().zip(&mut seen) {
             let envoy = start(bootstrap.clone(), None)?;
-            millis.push(envoy.start_up().as_secs_f64() * 1e3);
-            rss.push(rss_mib(&envoy));
+            samples.millis.push(envoy.start_up().as_secs_f64() * 1e3);
+            samples.rss_mib.push(rss_mib(&envoy));
         }
     }
-    let summed = |((name, _), (millis, rss)): (&(&str, Value), (Vec<f64>, Vec<f64>))| {
-        let millis = Summary::of(&millis).context("no starts")?;
-        Ok(StartUp { name: (*name).to_owned(), millis, rss_mib: Summary::of(&rss).context("no starts")? })
-    };
-    bootstraps.iter().zip(seen).map(summed).collect()
+    bootstraps.iter().zip(seen).map(|((name, _), samples)| samples.summed(name)).collect()
+}
+
+/// What the starts of one bootstrap took.
+#[derive(Clone, Default)]
+struct Samples {
+    millis: Vec<f64>,
+    rss_mib: Vec<f64>,
+}
+
+impl Samples {
+    fn summed(self, name: &str) -> Result<StartUp> {
+        let millis = Summary::of(&self.millis).context("no starts")?;
+        Ok(StartUp {
+            name: name.to_owned(),
+            millis,
+            rss_mib: Summary::of(&self.rss_mib).context("no starts")?,
+        })
+    }
 }
