@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help run test bench bench-modules build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
@@ -42,11 +42,15 @@ test-wasm: tools-for-tests
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --lib $(addprefix -p portcullis-,$(PURE))
 
-test-native: build tools-for-tests
+test-native: build bench-modules tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"
 	@cargo test --workspace --exclude portcullis-gateway
 
-bench: build ## CPU time per request against Envoy's native filters
+bench-modules:
+	@echo "== build: the modules that the gateway is measured against"
+	@cargo build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
+
+bench: build bench-modules ## CPU time per request against Envoy's native filters
 	@$(TOOLS) envoy
 	@cargo run --release -p portcullis-bench -- --out docs/bench.md
 

@@ -56,10 +56,10 @@ struct Arguments {
     /// Writes the report into a file, too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Rounds, in each of which every chain is measured once [default: 15, quick 5]
+    /// Rounds, in each of which every chain is measured once [default: 60, quick 15]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Requests of a measurement [default: 10000, quick 4000]
+    /// Requests of a measurement: few, so that some measurements go undisturbed [default: 1500]
     #[arg(long)]
     requests: Option<usize>,
     /// A minute's worth: fewer rounds, no table of routes
@@ -112,10 +112,10 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
 }
 
 fn plan(arguments: &Arguments) -> Result<Plan> {
-    let (rounds, requests) = if arguments.quick { (5, 4_000) } else { (15, 10_000) };
-    let requests = arguments.requests.unwrap_or(requests);
+    let (rounds, warm_up) = if arguments.quick { (15, 6_000) } else { (60, 15_000) };
+    let requests = arguments.requests.unwrap_or(1_500);
     let rounds = arguments.rounds.unwrap_or(rounds);
-    Ok(Plan { rounds, requests, warm_up: 2 * requests, cores: Cores::choose()? })
+    Ok(Plan { rounds, requests, warm_up, cores: Cores::choose()? })
 }
 
 fn start_ups(bench: &Bench, arguments: &Arguments) -> Result<Vec<start_up::StartUp>> {
