@@ -53,7 +53,8 @@ start() {
   target/debug/demo-services > "$RUN/services.log" 2>&1 < /dev/null &
   PIDS+=($!)
   wait_for "demo services" $! "$RUN/services.log" curl -sf http://127.0.0.1:8004/health
-  .tools/envoy/envoy -c "$RUN/envoy.yaml" --concurrency 2 --log-level warning > "$RUN/access.log" 2> "$RUN/envoy.log" < /dev/null &
+  .tools/envoy/envoy -c "$RUN/envoy.yaml" --concurrency 2 --log-level warning \
+    --file-flush-interval-msec 500 > "$RUN/access.log" 2> "$RUN/envoy.log" < /dev/null &
   PIDS+=($!)
   wait_for "the gateway" $! "$RUN/envoy.log" curl -sf "$GATEWAY/health"
 }
