@@ -16,7 +16,7 @@ pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
 pub use denial::{Answer, DenyReason};
 pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
-pub use name::HeaderName;
+pub use name::{HeaderName, spelt_alike};
 pub use named::Named;
 pub use request::RequestHead;
 pub use time::{Mono, Now, Wall};

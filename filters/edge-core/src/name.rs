@@ -30,9 +30,15 @@ impl HeaderName {
     /// that turn headers into variables (CGI and its heirs) cannot tell `X_User_Role` or `X.User.Role` from `X-User-Role`.
     #[must_use]
     pub fn is_spelt_like(&self, other: &[u8]) -> bool {
-        let fold = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
-        self.lower.len() == other.len() && self.lower.bytes().zip(other).all(|(a, b)| fold(a) == fold(*b))
+        spelt_alike(self.lower.as_bytes(), other)
     }
+}
+
+/// Whether two names are one to somebody: see [`HeaderName::is_spelt_like`].
+#[must_use]
+pub fn spelt_alike(one: &[u8], other: &[u8]) -> bool {
+    let fold = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 fn is_token_byte(b: u8) -> bool {

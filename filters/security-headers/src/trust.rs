@@ -5,7 +5,7 @@
 //! next hop, so ours are struck from that list.
 
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node};
+use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node, spelt_alike};
 use schemars::JsonSchema;
 
 /// `trust_headers`: the headers that tell services who is asking and that the gateway has checked it.
@@ -140,10 +140,7 @@ fn is_proxys(name: &[u8]) -> bool {
 }
 
 fn is_like_proxys(name: &[u8]) -> bool {
-    let same = |a: u8, b: u8| {
-        a.eq_ignore_ascii_case(&b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
-    };
-    PROXYS.iter().any(|p| p.len() == name.len() && p.bytes().zip(name).all(|(a, b)| same(a, *b)))
+    PROXYS.iter().any(|p| spelt_alike(p.as_bytes(), name))
 }
 
 impl TrustHeaders {
