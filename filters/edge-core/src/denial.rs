@@ -19,6 +19,21 @@ pub enum DenyReason {
     ServiceTimeout,
     /// The request, or a part of it, is larger than the gateway takes.
     TooLarge,
+    /// The token is missing or bad.
+    BadToken(Because),
+    /// The token may be good: what tells so cannot be had now.
+    TokenUnknown(Because),
+    /// The bearer of the token, or the client, may not do this.
+    Forbidden(Because),
+}
+
+/// A stage's own reason for a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Because {
+    /// As a label and log value.
+    pub reason: &'static str,
+    /// The sentence for the client. Never internals.
+    pub message: &'static str,
 }
 
 /// How a reason is told to a client.
@@ -40,6 +55,7 @@ const PERMISSION_DENIED: i32 = 7;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNIMPLEMENTED: i32 = 12;
 const UNAVAILABLE: i32 = 14;
+const UNAUTHENTICATED: i32 = 16;
 
 impl DenyReason {
     /// The answer for this reason.
@@ -55,6 +71,9 @@ impl DenyReason {
             Self::NoRoute => (404, "SVC_001", "No such route", UNIMPLEMENTED),
             Self::ServiceUnavailable => (503, "SVC_001", "The service is unavailable", UNAVAILABLE),
             Self::ServiceTimeout => (504, "SVC_001", "The service did not answer in time", DEADLINE_EXCEEDED),
+            Self::BadToken(because) => (401, "AUTH_001", because.message, UNAUTHENTICATED),
+            Self::TokenUnknown(because) => (503, "SVC_001", because.message, UNAVAILABLE),
+            Self::Forbidden(because) => (403, "PERM_001", because.message, PERMISSION_DENIED),
         };
         Answer { status, code, message, grpc_status }
     }
@@ -70,6 +89,9 @@ impl DenyReason {
             Self::ServiceUnavailable => "service_unavailable",
             Self::ServiceTimeout => "service_timeout",
             Self::TooLarge => "too_large",
+            Self::BadToken(because) | Self::TokenUnknown(because) | Self::Forbidden(because) => {
+                because.reason
+            }
         }
     }
 }

@@ -7,15 +7,17 @@ mod config;
 mod denial;
 mod duration;
 mod headers;
+mod mode;
 mod name;
 mod named;
 mod request;
 mod time;
 
 pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
-pub use denial::{Answer, DenyReason};
+pub use denial::{Answer, Because, DenyReason};
 pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
+pub use mode::Mode;
 pub use name::{HeaderName, spelt_alike};
 pub use named::Named;
 pub use request::RequestHead;
