@@ -37,7 +37,7 @@ impl core::fmt::Debug for Introspection {
 }
 
 /// The largest answer in bytes.
-const MAX_ANSWER: usize = 65_536;
+pub const MAX_ANSWER: usize = 65_536;
 
 impl Introspection {
     /// The question about a token.

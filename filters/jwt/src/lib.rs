@@ -47,6 +47,7 @@ pub use fetcher::{Document, FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
 pub use host::{NoHost, SignatureCheck};
 pub use http::{CallError, HttpCall};
 pub use identity::Identity;
+pub use introspection::MAX_ANSWER;
 pub use json::{Json, JsonRef, Value};
 pub use key::{Key, KeyError};
 pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 /// A worker's tokens.
 pub struct Tokens {
-    jwt: Jwt,
+    jwt: Rc<Jwt>,
     keys: Keys,
     fetching: Vec<Fetching>,
     cache: TokenCache,
@@ -98,7 +98,8 @@ pub struct Fetched {
 impl Tokens {
     /// A worker's state for a policy.
     #[must_use]
-    pub fn new(jwt: Jwt) -> Self {
+    pub fn new(jwt: impl Into<Rc<Jwt>>) -> Self {
+        let jwt = jwt.into();
         let fetching = jwt.providers().iter().enumerate().flat_map(|(i, p)| Fetching::of(i, p)).collect();
         let cache = TokenCache::new(jwt.cache_bytes());
         Self { jwt, keys: Keys::default(), fetching, cache }
@@ -120,6 +121,12 @@ impl Tokens {
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether anything is fetched, so that [`Tokens::poll`] has a point.
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        !self.fetching.is_empty()
     }
 
     /// The token of a request, if its route looks at tokens.

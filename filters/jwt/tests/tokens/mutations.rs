@@ -26,16 +26,16 @@ fn everything() -> Jwt {
     let secrets: Vec<_> =
         ["HS256", "HS384", "HS512"].map(|alg| json!({"alg": alg, "value": "${ENV:JWT_SECRET}"})).to_vec();
     let pem: Vec<_> = [
-        ("RS256", RSA_PEM),
-        ("RS384", RSA_PEM),
-        ("RS512", RSA_PEM),
-        ("PS256", RSA_PEM),
-        ("PS384", RSA_PEM),
-        ("PS512", RSA_PEM),
-        ("ES256", P256_PEM),
-        ("ES384", P384_PEM),
-        ("ES512", P521_PEM),
-        ("EdDSA", ED25519_PEM),
+        ("RS256", public_pem("RSA")),
+        ("RS384", public_pem("RSA")),
+        ("RS512", public_pem("RSA")),
+        ("PS256", public_pem("RSA")),
+        ("PS384", public_pem("RSA")),
+        ("PS512", public_pem("RSA")),
+        ("ES256", public_pem("P-256")),
+        ("ES384", public_pem("P-384")),
+        ("ES512", public_pem("P-521")),
+        ("EdDSA", public_pem("Ed25519")),
     ]
     .map(|(alg, value)| json!({"alg": alg, "value": value}))
     .to_vec();

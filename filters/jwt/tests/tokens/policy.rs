@@ -22,7 +22,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
             {"alg": "HS256", "value": "short"},
             {"alg": "HS256", "value": "${ENV:MISSING}"},
             {"alg": "RS256", "value": "0123456789abcdef0123456789abcdef"}],
-        "pem": [{"alg": "ES256", "value": RSA_PEM}, {"alg": "RS256", "value": RSA_1024_PEM}],
+        "pem": [{"alg": "ES256", "value": public_pem("RSA")}, {"alg": "RS256", "value": public_pem("RSA 1024")}],
         "any_audience": true, "audiences": ["a"],
         "leeway": "1h",
         "claim_to_headers": [{"claim": "sub", "header": "X-A"}, {"claim": "sub", "header": "x_a"}, {"claim": "a", "header": "no name"}],
@@ -66,17 +66,22 @@ fn no_error_shows_a_secret() {
 #[test]
 fn keys_in_all_their_forms_are_read() {
     for (alg, pem) in [
-        ("RS256", RSA_PEM),
-        ("PS512", RSA_PEM),
-        ("RS384", RSA_PKCS1_PEM),
-        ("ES256", P256_PEM),
-        ("ES384", P384_PEM),
-        ("ES512", P521_PEM),
-        ("EdDSA", ED25519_PEM),
+        ("RS256", public_pem("RSA")),
+        ("PS512", public_pem("RSA")),
+        ("RS384", public_pem("RSA PKCS#1")),
+        ("ES256", public_pem("P-256")),
+        ("ES384", public_pem("P-384")),
+        ("ES512", public_pem("P-521")),
+        ("EdDSA", public_pem("Ed25519")),
     ] {
         assert_eq!(errors(json!({"pem": [{"alg": alg, "value": pem}]})), [""; 0], "{alg}");
     }
-    for (alg, pem) in [("ES256", P384_PEM), ("EdDSA", P256_PEM), ("RS256", ED25519_PEM), ("HS256", RSA_PEM)] {
+    for (alg, pem) in [
+        ("ES256", public_pem("P-384")),
+        ("EdDSA", public_pem("P-256")),
+        ("RS256", public_pem("Ed25519")),
+        ("HS256", public_pem("RSA")),
+    ] {
         has(&errors(json!({"pem": [{"alg": alg, "value": pem}]})), "pem[0]");
     }
     let private = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAA\n-----END PRIVATE KEY-----";

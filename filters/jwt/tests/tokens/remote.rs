@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn ed25519_set(kid: &str) -> Vec<u8> {
-    let der = ED25519_PEM.lines().nth(1).unwrap();
+    let der = public_pem("Ed25519").lines().nth(1).unwrap();
     let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, der).unwrap();
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": b64(&der[12..])});
     json!({"keys": [jwk]}).to_string().into_bytes()

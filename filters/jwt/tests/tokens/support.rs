@@ -1,9 +1,5 @@
 //! Policies from JSON, tokens of every algorithm, and a host that checks signatures as Envoy's does.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::EncodingKey;
-use p521::ecdsa::signature::Signer as _;
-use p521::pkcs8::DecodePrivateKey as _;
 use portcullis_edge_core::{ConfigErrors, Headers, Mono, Node, Now, RequestHead, Wall};
 use portcullis_jwt::{
     Alg, Authn, Identity, Jwt, KeyStore, Keys, NoHost, Polled, RawAuth, RawJwt, Refusal, RouteAuth,
@@ -11,15 +7,8 @@ use portcullis_jwt::{
 };
 use serde_json::{Value, json};
 
-pub const RSA_PEM: &str = include_str!("keys/rsa.public.pem");
-pub const RSA_PKCS1_PEM: &str = include_str!("keys/rsa.pkcs1.pem");
-pub const RSA_1024_PEM: &str = include_str!("keys/rsa1024.public.pem");
-pub const P256_PEM: &str = include_str!("keys/p256.public.pem");
-pub const P384_PEM: &str = include_str!("keys/p384.public.pem");
-pub const P521_PEM: &str = include_str!("keys/p521.public.pem");
-pub const ED25519_PEM: &str = include_str!("keys/ed25519.public.pem");
 /// Long enough for every HMAC.
-pub const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub const SECRET: &[u8] = portcullis_token_lab::SECRET.as_bytes();
 /// 2026-11-24.
 pub const NOW: u64 = 1_795_000_000;
 
@@ -27,49 +16,22 @@ pub fn at(seconds: u64) -> Wall {
     Wall(seconds * 1_000_000_000)
 }
 
-pub fn b64(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// Signs with the private key for `alg`.
-pub fn signature(alg: Alg, message: &[u8]) -> Vec<u8> {
-    let library = match alg {
-        Alg::ES512 => {
-            let key = p521::SecretKey::from_pkcs8_der(include_bytes!("keys/p521.private.der")).unwrap();
-            let key = p521::ecdsa::SigningKey::from_slice(&key.to_bytes()).unwrap();
-            let signature: p521::ecdsa::Signature = key.sign(message);
-            return signature.to_vec();
-        }
-        Alg::HS256 | Alg::HS384 | Alg::HS512 => return mac(alg, SECRET, message),
-        Alg::ES256 => EncodingKey::from_ec_der(include_bytes!("keys/p256.private.der")),
-        Alg::ES384 => EncodingKey::from_ec_der(include_bytes!("keys/p384.private.der")),
-        Alg::EdDSA => EncodingKey::from_ed_der(include_bytes!("keys/ed25519.private.der")),
-        _ => EncodingKey::from_rsa_der(include_bytes!("keys/rsa.private.der")),
-    };
-    library_sign(alg, &library, message)
-}
+pub use portcullis_token_lab::b64;
+pub use portcullis_token_lab::public_pem;
 
 /// An HMAC under any secret.
 pub fn mac(alg: Alg, secret: &[u8], message: &[u8]) -> Vec<u8> {
-    library_sign(alg, &EncodingKey::from_secret(secret), message)
-}
-
-fn library_sign(alg: Alg, key: &EncodingKey, message: &[u8]) -> Vec<u8> {
-    let alg = alg.as_str().parse().unwrap();
-    let factory = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.signer_factory;
-    factory(&alg, key).unwrap().try_sign(message).unwrap()
+    portcullis_token_lab::mac(alg.as_str(), secret, message)
 }
 
 /// A token with this header and these claims, as texts, signed for `alg`.
 pub fn token_of(alg: Alg, header: &str, claims: &str) -> String {
-    let signed = format!("{}.{}", b64(header), b64(claims));
-    let signature = signature(alg, signed.as_bytes());
-    format!("{signed}.{}", b64(signature))
+    portcullis_token_lab::mint_with(alg.as_str(), header, claims)
 }
 
 /// A token with these claims.
 pub fn token(alg: Alg, claims: &Value) -> String {
-    token_of(alg, &json!({"alg": alg.as_str(), "typ": "JWT"}).to_string(), &claims.to_string())
+    portcullis_token_lab::mint(alg.as_str(), claims)
 }
 
 /// Compiles the section `jwt`.
