@@ -12,6 +12,7 @@ pub fn exposition(registry: &Registry, total: impl Fn(StatId) -> u64) -> String 
     for (family, series) in registry.by_family() {
         let kind = match family.kind {
             Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
         // Writing to a String cannot fail, here and below.
@@ -27,6 +28,10 @@ fn write_series(out: &mut String, family: &Family, series: &Series, total: &impl
     match family.kind {
         Kind::Counter => {
             let _ = writeln!(out, "{}{} {}", family.name, braced(&labels), at(0));
+        }
+        // Hosts keep a gauge below zero in two's complement.
+        Kind::Gauge => {
+            let _ = writeln!(out, "{}{} {}", family.name, braced(&labels), at(0).cast_signed());
         }
         Kind::Histogram(bounds) => write_histogram(out, &family.name, &labels, bounds, &at),
     }
@@ -85,5 +90,16 @@ mod tests {
             # HELP b_seconds Times.\n# TYPE b_seconds histogram\n\
             b_seconds_bucket{le=\"0.005\"} 1\nb_seconds_bucket{le=\"+Inf\"} 2\nb_seconds_sum 1.5\nb_seconds_count 2\n";
         assert_eq!(exposition(&registry, |stat| totals[stat.0]), expected);
+    }
+
+    #[test]
+    fn a_gauge_says_that_it_is_one_and_may_be_below_zero() {
+        let mut registry = Registry::new(10);
+        let age =
+            Family { name: "age".into(), help: "An age.".into(), kind: Kind::Gauge, labels: &["document"] };
+        let age = registry.family(age);
+        registry.series(age, &["keys"]).unwrap();
+        let expected = "# HELP age An age.\n# TYPE age gauge\nage{document=\"keys\"} -1\n";
+        assert_eq!(exposition(&registry, |_| u64::MAX), expected);
     }
 }

@@ -7,6 +7,9 @@ pub const CANONICAL_BUCKETS: &[u64] =
 pub enum Kind {
     /// Only ever grows.
     Counter,
+    /// Goes up and down; one value for the whole proxy. A series is either told as a level, or kept as the sum of what the
+    /// workers have (see [`crate::Change`]).
+    Gauge,
     /// Durations, by upper bounds in microseconds; shown in seconds.
     Histogram(&'static [u64]),
 }
@@ -18,7 +21,7 @@ pub struct Family {
     pub name: String,
     /// One sentence for `# HELP`.
     pub help: String,
-    /// Counter or histogram.
+    /// Counter, gauge or histogram.
     pub kind: Kind,
     /// Label names, in the order in which series give their values.
     pub labels: &'static [&'static str],

@@ -1,6 +1,9 @@
 //! Which series a request moves: the canonical set for the gateway and its services.
 
-use crate::{Accumulator, CANONICAL_BUCKETS, Family, FamilyId, Kind, Registry, SeriesId, StatId};
+use crate::auth_series::AuthSeries;
+use crate::{
+    Accumulator, AuthCatalogue, CANONICAL_BUCKETS, Change, Family, FamilyId, Kind, Registry, SeriesId, StatId,
+};
 use portcullis_edge_core::{ConfigError, Node};
 
 /// What the policy makes countable.
@@ -12,6 +15,8 @@ pub struct Catalogue {
     pub services: Vec<String>,
     /// Statuses whose series exist from the start.
     pub statuses: Vec<u16>,
+    /// Tokens; `None` if the policy has no such section.
+    pub auth: Option<AuthCatalogue>,
     /// Most series.
     pub max_series: usize,
 }
@@ -72,6 +77,8 @@ pub struct GatewayMetrics {
     service_names: Vec<String>,
     proxy_errors: FamilyId,
     overflow: Option<SeriesId>,
+    headers_injected: Option<SeriesId>,
+    auth: Option<AuthSeries>,
     published: usize,
 }
 
@@ -89,6 +96,8 @@ impl GatewayMetrics {
         let services = catalogue.services.iter().enumerate();
         let services =
             services.map(|(i, name)| Set::build(&mut registry, name, Some(i), catalogue)).collect();
+        let auth = catalogue.auth.as_ref().map(|auth| AuthSeries::build(&mut registry, auth));
+        let headers_injected = build_headers_injected(&mut registry);
         let overflow = build_overflow(&mut registry);
         if registry.len() > catalogue.max_series {
             let expected =
@@ -98,17 +107,21 @@ impl GatewayMetrics {
         registry.limit(catalogue.max_series);
         let published = registry.stat_count();
         let service_names = catalogue.services.clone();
-        let accumulator = Accumulator::default();
-        Ok(Self {
+        let mut metrics = Self {
             registry,
-            accumulator,
+            accumulator: Accumulator::default(),
             gateway,
             services,
             service_names,
             proxy_errors,
             overflow,
+            headers_injected,
+            auth,
             published,
-        })
+        };
+        let (auth, mut books) = metrics.auth_books();
+        auth.iter().for_each(|auth| auth.begin(&mut books));
+        Ok(metrics)
     }
 
     /// Counts a finished request.
@@ -125,9 +138,31 @@ impl GatewayMetrics {
         }
     }
 
+    /// Counts a request that was forwarded with the trust headers.
+    pub fn headers_injected(&mut self) {
+        if let Some(series) = self.headers_injected {
+            self.accumulator.add(&self.registry, series, 1);
+        }
+    }
+
+    /// The token families, and where their counts go.
+    pub(crate) fn auth_books(&mut self) -> (Option<&mut AuthSeries>, Books<'_>) {
+        let Self { registry, accumulator, overflow, auth, .. } = self;
+        (auth.as_mut(), Books { registry, accumulator, overflow: *overflow })
+    }
+
     /// Hands every change since the last flush to `flush`.
-    pub fn drain(&mut self, flush: impl FnMut(StatId, u64)) {
+    pub fn flush(&mut self, flush: impl FnMut(StatId, Change)) {
         self.accumulator.drain(&self.registry, flush);
+    }
+
+    /// Hands every change of a counter since the last flush to `flush`, and forgets those of gauges. For a host side that
+    /// has no gauges yet.
+    pub fn drain(&mut self, mut flush: impl FnMut(StatId, u64)) {
+        self.flush(|stat, change| match change {
+            Change::Add(by) => flush(stat, u64::try_from(by).unwrap_or(0)),
+            Change::Set(_) => {}
+        });
     }
 
     /// The registry, to define and to show its stats.
@@ -182,9 +217,9 @@ impl ProxyError {
 }
 
 /// Where counts go.
-struct Books<'a> {
-    registry: &'a mut Registry,
-    accumulator: &'a mut Accumulator,
+pub(crate) struct Books<'a> {
+    pub registry: &'a mut Registry,
+    pub accumulator: &'a mut Accumulator,
     overflow: Option<SeriesId>,
 }
 
@@ -303,6 +338,16 @@ fn build_overflow(registry: &mut Registry) -> Option<SeriesId> {
     let family = registry.family(Family {
         name: "portcullis_metric_series_overflow_total".to_owned(),
         help: "Events counted under `other` because metrics.max_series was reached.".to_owned(),
+        kind: Kind::Counter,
+        labels: &[],
+    });
+    registry.series(family, &[])
+}
+
+fn build_headers_injected(registry: &mut Registry) -> Option<SeriesId> {
+    let family = registry.family(Family {
+        name: "gateway_security_headers_injected_total".to_owned(),
+        help: "Requests forwarded with the trust headers.".to_owned(),
         kind: Kind::Counter,
         labels: &[],
     });

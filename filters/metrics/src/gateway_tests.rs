@@ -12,6 +12,7 @@ fn catalogue(max_series: usize) -> Catalogue {
         ],
         services: vec!["order".into()],
         statuses: vec![200, 404, 503],
+        auth: None,
         max_series,
     }
 }
@@ -26,7 +27,10 @@ fn forwarded(status: u16) -> Observation {
 
 fn text(metrics: &mut GatewayMetrics) -> String {
     let mut totals = HashMap::new();
-    metrics.drain(|stat, by| assert_eq!(totals.insert(stat.0, by), None, "a stat is flushed once"));
+    metrics.flush(|stat, change| {
+        let Change::Add(by) = change else { panic!("there is no level here") };
+        assert_eq!(totals.insert(stat.0, by.cast_unsigned()), None, "a stat is flushed once");
+    });
     exposition(metrics.registry(), |stat| totals.get(&stat.0).copied().unwrap_or(0))
 }
 

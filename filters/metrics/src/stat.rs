@@ -1,4 +1,4 @@
-//! The plain counters that a series is kept in.
+//! The plain counters and gauges that a series is kept in.
 
 use crate::{Family, Kind};
 use core::fmt::Write as _;
@@ -7,18 +7,29 @@ use core::fmt::Write as _;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatId(pub usize);
 
-/// A counter for the host to keep.
+/// What a host keeps a stat in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatKind {
+    /// The host's counter: only ever added to.
+    Counter,
+    /// The host's gauge: added to with either sign, or set.
+    Gauge,
+}
+
+/// A counter or gauge for the host to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Name and labels in one string, labels in Istio's tag convention (`label=.=value;.;`) in front of the name; the
     /// host's tag rules cut them out again.
     pub name: String,
+    /// What to define it as.
+    pub kind: StatKind,
 }
 
 /// How many stats a series of this kind has: a histogram has one per bound, one for +Inf, the count and the sum.
 pub(crate) fn width(kind: Kind) -> usize {
     match kind {
-        Kind::Counter => 1,
+        Kind::Counter | Kind::Gauge => 1,
         Kind::Histogram(bounds) => bounds.len().saturating_add(3),
     }
 }
@@ -38,10 +49,11 @@ pub(crate) fn seconds(micros: u64) -> String {
 pub(crate) fn stats_of(family: &Family, values: &[String], first: usize) -> Vec<(StatId, Stat)> {
     let tags = tags(family.labels, values);
     let names = match family.kind {
-        Kind::Counter => vec![format!("{tags}{}", family.name)],
+        Kind::Counter | Kind::Gauge => vec![format!("{tags}{}", family.name)],
         Kind::Histogram(bounds) => histogram_names(&family.name, &tags, bounds),
     };
-    (first..).zip(names).map(|(id, name)| (StatId(id), Stat { name })).collect()
+    let kind = if family.kind == Kind::Gauge { StatKind::Gauge } else { StatKind::Counter };
+    (first..).zip(names).map(|(id, name)| (StatId(id), Stat { name, kind })).collect()
 }
 
 fn histogram_names(name: &str, tags: &str, bounds: &[u64]) -> Vec<String> {
@@ -90,5 +102,16 @@ mod tests {
             ]
         );
         assert_eq!(names.len(), width(family.kind));
+    }
+
+    #[test]
+    fn only_a_gauge_is_kept_in_a_gauge() {
+        let kinds = [Kind::Counter, Kind::Gauge, Kind::Histogram(&[])].map(|kind| {
+            let family = Family { name: "x".into(), help: String::new(), kind, labels: &[] };
+            stats_of(&family, &[], 0).into_iter().map(|(_, stat)| stat.kind).collect::<Vec<_>>()
+        });
+        assert_eq!(kinds[0], [StatKind::Counter]);
+        assert_eq!(kinds[1], [StatKind::Gauge]);
+        assert_eq!(kinds[2], [StatKind::Counter; 3]);
     }
 }

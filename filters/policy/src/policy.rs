@@ -279,6 +279,7 @@ fn catalogue(services: &[Service], routes: &[Route], metrics: &MetricsPolicy) ->
         endpoints,
         services: services.iter().map(|s| s.name.clone()).collect(),
         statuses: metrics.statuses.clone(),
+        auth: None,
         max_series: metrics.max_series,
     }
 }
