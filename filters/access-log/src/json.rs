@@ -3,6 +3,8 @@
 //! A log line is written for every request, and nearly all its text needs no escaping: that is checked and copied, which takes
 //! a fifth of what a serialiser takes. Text that does need it is left to `serde_json`.
 
+use crate::user::shortened;
+
 /// An object being written.
 pub(crate) struct Object {
     out: Vec<u8>,
@@ -34,6 +36,11 @@ impl Object {
         self.out.push(b'"');
         parts.iter().for_each(|part| self.escaped(part));
         self.out.push(b'"');
+    }
+
+    /// A field whose text is cut at `most` bytes.
+    pub fn bounded(&mut self, name: &'static str, text: &str, most: usize) {
+        self.text(name, &[&shortened(text, most)]);
     }
 
     fn escaped(&mut self, text: &str) {

@@ -1,4 +1,5 @@
 use crate::json::Object;
+use crate::user::loggable_user;
 use core::time::Duration;
 use portcullis_edge_core::Wall;
 
@@ -24,7 +25,7 @@ impl Level {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "INFO",
             Self::Warn => "WARN",
@@ -42,6 +43,8 @@ pub struct RequestLine<'a> {
     pub service: &'a str,
     /// Joins all lines of a request.
     pub request_id: &'a str,
+    /// The client's user name, if a good token told it. Cut at [`crate::MAX_USER`] bytes.
+    pub user: Option<&'a str>,
     /// From the first byte of the request to the last of the answer.
     pub took: Duration,
     /// Everything else.
@@ -85,6 +88,7 @@ impl RequestLine<'_> {
         line.text("request_id", &[self.request_id]);
         line.text("action", &["request"]);
         line.text("message", &[extra.method, " ", extra.path, " -> ", extra.target_service]);
+        self.user.iter().for_each(|user| line.text("user", &[&loggable_user(user)]));
         line.thousandths("duration_ms", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
         line.open("extra");
         extra.write(&mut line);
@@ -116,6 +120,10 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn line(path: &str, status: u16) -> Value {
+        line_of(None, path, status)
+    }
+
+    fn line_of(user: Option<&str>, path: &str, status: u16) -> Value {
         let extra = RequestExtra {
             method: "GET",
             path,
@@ -132,6 +140,7 @@ mod tests {
             at: Wall(0),
             service: "gateway",
             request_id: "r-1",
+            user,
             took: Duration::from_nanos(1_234_560),
             extra,
         };
@@ -153,6 +162,13 @@ mod tests {
                 }
             })
         );
+    }
+
+    #[test]
+    fn a_user_is_named_once_known_and_never_at_length() {
+        assert_eq!(line("/a", 200).get("user"), None);
+        assert_eq!(line_of(Some("ada"), "/a", 200)["user"], "ada");
+        assert_eq!(line_of(Some(&"a".repeat(1_000)), "/a", 200)["user"], "a".repeat(128) + "…");
     }
 
     #[test]

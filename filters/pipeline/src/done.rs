@@ -117,6 +117,7 @@ impl Pipeline {
             at: Wall(facts.started.wall.0.saturating_add(nanos)),
             service: &self.policy.gateway.name,
             request_id: facts.request_id(),
+            user: None,
             took,
             extra,
         };
