@@ -2,6 +2,7 @@
 
 use crate::path::ClaimPath;
 use ipnet::IpNet;
+use portcullis_edge_core::Mode;
 use std::net::IpAddr;
 
 /// A claim's value, as far as rules compare it.
@@ -31,6 +32,7 @@ pub struct Rules {
     pub(crate) deny: Vec<Rule>,
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_by_default: bool,
+    pub(crate) mode: Mode,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -112,6 +114,24 @@ impl Rules {
             return Ok(());
         }
         Err(Forbidden::NotAllowed(failed.filter(|_| self.allow.len() == 1)))
+    }
+
+    /// How seriously they are meant.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The same rules, meant as `mode` says.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Whether any rule asks for something that only the bearer of a token has.
+    #[must_use]
+    pub fn speak_of_subject(&self) -> bool {
+        self.deny.iter().chain(&self.allow).any(Rule::needs_subject)
     }
 
     /// Whether only a bearer of a token can ever pass, so that a missing token is worth a 401 rather than a 403.

@@ -4,7 +4,7 @@ use crate::check::{ClaimRule, Names, Rule, Rules};
 use crate::path::ClaimPath;
 use deserr::Deserr;
 use ipnet::IpNet;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
+use portcullis_edge_core::{ConfigError, ConfigErrors, Mode, Node};
 use schemars::JsonSchema;
 use std::net::IpAddr;
 
@@ -25,6 +25,10 @@ pub struct RawRules {
     #[deserr(default)]
     #[schemars(default)]
     pub default: RawDefault,
+    /// How seriously that is meant (default `enforce`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub mode: Mode,
 }
 
 /// What becomes of a request that no rule matches.
@@ -101,7 +105,11 @@ impl RawRules {
         if self.allow.is_empty() && !allow_by_default {
             errors.push(at.error("no `allow` rule", "one at least, or `default: allow`"));
         }
-        if errors.is_empty() { Ok(Rules { deny, allow, allow_by_default }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Rules { deny, allow, allow_by_default, mode: self.mode })
+        } else {
+            Err(errors)
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub struct TokenCache {
     bytes: usize,
     limit: usize,
     generation: u64,
+    evictions: u64,
 }
 
 impl TokenCache {
@@ -26,7 +27,7 @@ impl TokenCache {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let entries = LruCache::unbounded_with_hasher(BuildHasherDefault::default());
-        Self { entries, bytes: 0, limit, generation: 0 }
+        Self { entries, bytes: 0, limit, generation: 0, evictions: 0 }
     }
 
     /// The token's identity, if it is known and good at `now` under the keys of `generation`.
@@ -56,6 +57,7 @@ impl TokenCache {
         while self.bytes.saturating_add(cost) > self.limit {
             let Some((token, identity)) = self.entries.pop_lru() else { break };
             self.bytes = self.bytes.saturating_sub(self::cost(&token, &identity));
+            self.evictions = self.evictions.saturating_add(1);
         }
         self.bytes = self.bytes.saturating_add(cost);
         self.entries.put(token.into(), Rc::clone(identity));
@@ -77,6 +79,12 @@ impl TokenCache {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many tokens have had to leave for others.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evictions
     }
 
     /// Tokens in it.
@@ -199,6 +207,7 @@ mod tests {
             assert!(cache.bytes() <= limit);
         }
         assert!(cache.len() > 10);
+        assert_eq!(cache.evictions(), 100_000 - cache.len() as u64);
         assert!(cache.get(&1_u32.to_le_bytes().repeat(8), Wall(15), 0).is_none());
         let bytes: usize = cache.entries.iter().map(|(token, identity)| cost(token, identity)).sum();
         assert_eq!(bytes, cache.bytes(), "the count is exact");

@@ -60,10 +60,20 @@ fn scalar(out: &mut Vec<u8>, value: JsonRef<'_>, write: &WriteText, in_list: boo
     }
 }
 
-/// A space at an end would be lost on the way (RFC 9110 section 5.5), and `"admin "` would arrive as `admin`.
 fn write_plain(out: &mut Vec<u8>, text: &str, in_list: bool) -> Option<()> {
-    let fine = is_printable(text) && text.trim_matches(' ') == text && !(in_list && text.contains(','));
+    let fine = if in_list { fits_list(text) } else { fits_header(text) };
     fine.then(|| out.extend_from_slice(text.as_bytes()))
+}
+
+/// Whether a text arrives as it is in a header. A space at an end would be lost on the way (RFC 9110 section 5.5), and
+/// `"admin "` would arrive as `admin`.
+pub(crate) fn fits_header(text: &str) -> bool {
+    is_printable(text) && text.trim_matches(' ') == text
+}
+
+/// Whether a text arrives as one element of a list with commas between.
+pub(crate) fn fits_list(text: &str) -> bool {
+    fits_header(text) && !text.contains(',')
 }
 
 /// Whether a text has no control character, C1 and the line separators of Unicode included.

@@ -3,14 +3,12 @@
 use crate::claim_header::ClaimHeader;
 use crate::compile_remote::revocation;
 use crate::keyset::{AlgSet, KeySet, SetRules};
-use crate::policy::{RawConfirmation, RawJwt, RawProvider, RawSecret, RawSecretEncoding};
+use crate::policy::{RawConfirmation, RawJwt, RawPem, RawProvider, RawSecret, RawSecretEncoding};
+use crate::secret::Env;
 use crate::{Alg, Jwt, Key, Provider, base64url, source};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use core::time::Duration;
 use portcullis_edge_core::{ConfigError, HeaderName, Node, PolicyDuration};
-
-/// Reads an environment variable of the proxy.
-pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// Collects mistakes while the rest is still checked.
 #[derive(Default)]
@@ -72,8 +70,10 @@ impl RawJwt {
             }
         }
         let sources = source::compile(&self.sources, &at.key("sources"), &mut mistakes);
+        NumberRange { least: 1, most: 65_536 }.check(self.max_waiting, &at.key("max_waiting"), &mut mistakes);
         let cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
-        mistakes.finish(Jwt { providers: compiled, sources, cache_bytes })
+        let max_waiting = usize::try_from(self.max_waiting).unwrap_or(usize::MAX);
+        mistakes.finish(Jwt { providers: compiled, sources, cache_bytes, max_waiting, mode: self.mode })
     }
 }
 
@@ -132,6 +132,7 @@ impl Section<'_> {
             headers,
             revocation,
             introspection,
+            is_opaque: self.is_opaque(),
         };
         mistakes.finish(provider)
     }
@@ -187,15 +188,10 @@ impl Section<'_> {
     fn keys(&self, mistakes: &mut Mistakes) -> KeySet {
         let mut keys = Vec::new();
         for (index, secret) in self.raw.secrets.iter().enumerate() {
-            keys.extend(mistakes.keep(self.secret(secret, &self.at.key("secrets").index(index))));
+            keys.extend(mistakes.keep(self.secret(secret, &self.at.key("secrets").index(index))).flatten());
         }
         for (index, pem) in self.raw.pem.iter().enumerate() {
-            let at = self.at.key("pem").index(index);
-            let key = pem.value.resolve(&at.key("value"), self.env).and_then(|text| {
-                Key::pem(pem.kid.as_deref(), pem.alg, &text)
-                    .map_err(|error| at.key("value").error("another key", error.expected()))
-            });
-            keys.extend(mistakes.keep(key.and_then(|key| self.accepted(key, &at))));
+            keys.extend(mistakes.keep(self.pem(pem, &self.at.key("pem").index(index))).flatten());
         }
         let mut set = KeySet::of(keys);
         set.extend(self.inline_set(mistakes));
@@ -206,8 +202,15 @@ impl Section<'_> {
         set
     }
 
-    fn secret(&self, raw: &RawSecret, at: &Node) -> Result<Key, ConfigError> {
-        let text = raw.value.resolve(&at.key("value"), self.env)?;
+    fn pem(&self, raw: &RawPem, at: &Node) -> Result<Option<Key>, ConfigError> {
+        let Some(text) = raw.value.resolve(&at.key("value"), self.env)? else { return Ok(None) };
+        let key = Key::pem(raw.kid.as_deref(), raw.alg, &text)
+            .map_err(|error| at.key("value").error("another key", error.expected()))?;
+        self.accepted(key, at).map(Some)
+    }
+
+    fn secret(&self, raw: &RawSecret, at: &Node) -> Result<Option<Key>, ConfigError> {
+        let Some(text) = raw.value.resolve(&at.key("value"), self.env)? else { return Ok(None) };
         let bytes = match raw.encoding {
             RawSecretEncoding::Text => Some(text.as_bytes().to_vec()),
             RawSecretEncoding::Base64url => base64url::decode(text.as_bytes()),
@@ -219,7 +222,7 @@ impl Section<'_> {
         let key = Key::secret(raw.kid.as_deref(), raw.alg, &bytes, min).map_err(|error| {
             at.error(format!("a secret of {} bytes for {}", bytes.len(), raw.alg), error.expected())
         })?;
-        self.accepted(key, at)
+        self.accepted(key, at).map(Some)
     }
 
     fn accepted(&self, key: Key, at: &Node) -> Result<Key, ConfigError> {

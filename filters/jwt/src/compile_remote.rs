@@ -90,7 +90,7 @@ impl Section<'_> {
         match (&raw.client_id, &raw.client_secret) {
             (Some(id), Some(secret)) => {
                 let secret = secret.resolve(&at.key("client_secret"), self.env)?;
-                Ok(Some(basic(id, &secret)))
+                Ok(secret.map(|secret| basic(id, &secret)))
             }
             (None, None) => Ok(None),
             _ => Err(at.error("one of `client_id` and `client_secret`", "both or none")),

@@ -108,6 +108,23 @@ pub enum FetchFailure {
 }
 
 impl FetchFailure {
+    /// Every label, so that each one's counter exists from the start.
+    pub const ALL_LABELS: [&'static str; 13] = [
+        "not_sent",
+        "reset",
+        "timeout",
+        "status",
+        "too_large",
+        "discovery",
+        "not_json",
+        "not_a_key_set",
+        "too_many_keys",
+        "no_usable_key",
+        "not_a_deny_list",
+        "too_many_entries",
+        "not_an_entry",
+    ];
+
     /// As a label and log value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

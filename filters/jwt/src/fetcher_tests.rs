@@ -220,6 +220,20 @@ fn the_cooldown_counts_for_all_workers() {
 }
 
 #[test]
+fn a_fetch_that_failed_elsewhere_counts_for_the_cooldown_too() {
+    let shared = &mut Shared::default();
+    let mut a = fetched(shared);
+    let mut b = worker();
+    b.poll(at(1), shared);
+    assert!(a.may_wait(at(31), true));
+    let id = start(&mut a, 31, shared);
+    a.on_failure(id, CallError::Reset, at(31), shared);
+    assert!(b.may_wait(at(32), true), "it has not heard of it");
+    assert_eq!(b.poll(at(32), shared).call, None);
+    assert!(!b.may_wait(at(32), true));
+}
+
+#[test]
 fn answers_that_come_late_twice_or_to_nobody_change_nothing() {
     let shared = &mut Shared::default();
     let mut worker = worker();
@@ -329,4 +343,29 @@ fn a_store_that_takes_nothing_means_no_fetch_and_no_crash() {
     let shared = &mut Shared { refuse_swaps: true, ..Shared::default() };
     let mut worker = worker();
     assert_eq!(worker.poll(at(0), shared), Step::default());
+}
+
+#[test]
+fn whatever_is_wrong_with_a_document_has_a_label_of_the_list() {
+    let labels = FetchFailure::ALL_LABELS;
+    let mut seen = Vec::new();
+    let five = r#"{"revoked":[{},{},{},{},{}],"keys":[1,2,3,4,5]}"#;
+    for body in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"revoked":[{}]}"#, five] {
+        let (keys, list) =
+            (KeySet::read(body.as_bytes(), &rules()), crate::DenyList::read(body.as_bytes(), &4));
+        let wrong = [<KeySet as Document>::read(body.as_bytes(), &rules()).err(), list.err()];
+        assert!(keys.is_err() || wrong[0] == Some("no_usable_key"), "{body}");
+        seen.extend(wrong.into_iter().flatten());
+    }
+    seen.extend(
+        [CallError::NotSent, CallError::Reset, CallError::Timeout].map(|e| FetchFailure::Call(e).as_str()),
+    );
+    seen.extend(
+        [FetchFailure::Status, FetchFailure::TooLarge, FetchFailure::Discovery].map(FetchFailure::as_str),
+    );
+    seen.sort_unstable();
+    seen.dedup();
+    let mut labels = labels.to_vec();
+    labels.sort_unstable();
+    assert_eq!(seen, labels);
 }

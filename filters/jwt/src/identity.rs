@@ -171,7 +171,8 @@ pub(crate) fn user(claims: JsonRef<'_>, pointer: &Pointer) -> Result<Option<Box<
     }
 }
 
-/// The claim at `pointer` as texts: a list's elements, or one text, cut at `separator` where there is one.
+/// The claim at `pointer` as texts: a list's elements, or one text, cut at `separator` where there is one. Empty ones name
+/// nothing and are left out.
 pub(crate) fn texts(
     claims: JsonRef<'_>,
     pointer: &Pointer,
@@ -184,9 +185,12 @@ pub(crate) fn texts(
         (Value::Text(text), Some(separator)) => {
             Ok(text.split(separator).filter(|part| !part.is_empty()).map(Into::into).collect())
         }
-        (Value::Text(text), None) => Ok(vec![text.into()]),
+        (Value::Text(text), None) => {
+            Ok(Some(text).filter(|text| !text.is_empty()).map(Into::into).into_iter().collect())
+        }
         (Value::List, _) => {
-            claim.children().map(|(_, element)| element.text().map(Into::into).ok_or(wrong)).collect()
+            let texts = claim.children().map(|(_, element)| element.text().ok_or(wrong));
+            texts.filter(|text| *text != Ok("")).map(|text| text.map(Into::into)).collect()
         }
         _ => Err(wrong),
     }

@@ -104,14 +104,9 @@ impl Key {
         if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&n.bits()) {
             return Err(KeyError::RsaSize);
         }
-        let bytes = e.to_bytes_be();
-        let odd = bytes.last().is_some_and(|last| last & 1 == 1);
         let public = rsa::RsaPublicKey::new(n, e).map_err(|_| KeyError::RsaExponent)?;
-        if !odd || bytes == [1] {
-            return Err(KeyError::RsaExponent);
-        }
         let spki = public.to_public_key_der().map_err(|_| KeyError::RsaSize)?;
-        let key = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &bytes);
+        let key = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &public.e().to_bytes_be());
         Self::library(kid, alg, &key, Some(spki.as_bytes()), KeyError::RsaSize)
     }
 

@@ -38,7 +38,6 @@ mod verify;
 
 pub use alg::{Alg, Family};
 pub use cache::TokenCache;
-pub use compile::Env;
 pub use deny::DenyList;
 pub use error::{Refusal, TokenError};
 pub use explain::{Explanation, KeyFacts};
@@ -58,8 +57,8 @@ pub use policy::{
 };
 pub use policy_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
 pub use provider::Provider;
-pub use secret::SecretText;
+pub use secret::{Env, SecretText, Variable};
 pub use source::{Found, Strip};
 pub use tokens::{Authn, CallId, Fetched, Pending, Polled, Tokens};
 pub use url::Target;
-pub use verify::{Checked, Jwt, Keys, Question, RouteAuth};
+pub use verify::{Checked, Jwt, Keys, Question, RouteAuth, unknown_provider};

@@ -4,7 +4,7 @@ use crate::policy_remote::{RawFetch, RawIntrospection, RawRevocation};
 use crate::secret::SecretText;
 use crate::{Alg, Pointer};
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
+use portcullis_edge_core::{ConfigErrors, Mode, Named, PolicyDuration};
 use schemars::JsonSchema;
 
 /// `jwt`: who issues the tokens, with which keys, and where they stand in a request.
@@ -22,6 +22,15 @@ pub struct RawJwt {
     #[deserr(default = 4_194_304)]
     #[schemars(default = "default_cache_bytes")]
     pub cache_bytes: u32,
+    /// How many requests of one worker may wait for keys or for an auth service's answer (default 1024); the next is
+    /// answered with 503 at once.
+    #[deserr(default = 1024)]
+    #[schemars(default = "default_waiting", range(min = 1, max = 65536))]
+    pub max_waiting: u32,
+    /// How seriously tokens are meant, on every route whose `auth` does not say otherwise (default `enforce`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub mode: Mode,
 }
 
 /// One issuer of tokens.
@@ -279,6 +288,10 @@ pub struct RawAuth {
     #[deserr(default)]
     #[schemars(default)]
     pub providers: Vec<String>,
+    /// How seriously that is meant (default: `jwt.mode`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub mode: Option<Mode>,
 }
 
 /// Whether a token is needed.
@@ -299,6 +312,10 @@ pub enum RawNeed {
 
 fn default_cache_bytes() -> u32 {
     4_194_304
+}
+
+fn default_waiting() -> u32 {
+    1024
 }
 
 fn default_token_bytes() -> u32 {

@@ -1,6 +1,6 @@
 //! One issuer, compiled, and the checks that its tokens go through.
 
-use crate::claim_header::{ClaimHeader, is_printable};
+use crate::claim_header::{ClaimHeader, fits_header, fits_list, is_printable};
 use crate::deny::Revocation;
 use crate::error::refuse;
 use crate::identity::Chosen;
@@ -35,6 +35,8 @@ pub struct Provider {
     pub(crate) headers: Vec<ClaimHeader>,
     pub(crate) revocation: Option<Revocation>,
     pub(crate) introspection: Option<Introspection>,
+    /// Whether the policy gives it no keys at all, so that only its auth service knows its tokens.
+    pub(crate) is_opaque: bool,
 }
 
 /// Where a signature stands before it is checked.
@@ -61,11 +63,6 @@ impl Provider {
     #[must_use]
     pub fn revocation(&self) -> Option<&FetchPolicy> {
         self.revocation.as_ref().map(|revocation| &revocation.fetch)
-    }
-
-    /// Whether it has no keys, and only its auth service knows its tokens.
-    pub(crate) fn is_opaque(&self) -> bool {
-        self.introspection.is_some() && self.keys.keys().is_empty() && self.fetch.is_none()
     }
 
     /// The names of the headers that its claims become.
@@ -253,9 +250,7 @@ impl Provider {
         let user = identity::user(claims, &self.user)?;
         let roles = identity::texts(claims, &self.role, None)?;
         let scopes = identity::texts(claims, &self.scope, Some(' '))?;
-        if !user.iter().chain(&roles).chain(&scopes).all(|text| is_printable(text)) {
-            return Err(refuse(TokenError::UnmappableClaim, "a control character in user, role or scope"));
-        }
+        check_words(user.as_deref(), &roles, &scopes)?;
         let mut headers = Vec::new();
         for (at, header) in self.headers.iter().enumerate() {
             if let Some(value) = header.value(claims)? {
@@ -278,6 +273,16 @@ impl Provider {
             claims: json,
         })
     }
+}
+
+/// User and roles become headers, so they must arrive there as they are; scopes become log values.
+fn check_words(user: Option<&str>, roles: &[Box<str>], scopes: &[Box<str>]) -> Result<(), Refusal> {
+    let fine = user.is_none_or(fits_header)
+        && roles.iter().all(|role| fits_list(role))
+        && scopes.iter().all(|scope| is_printable(scope));
+    let unfit =
+        "user or role with a control character, a space at an end or (roles) a comma, or such a scope";
+    if fine { Ok(()) } else { Err(refuse(TokenError::UnmappableClaim, unfit)) }
 }
 
 /// Whether a claim is the scalar `value` of a policy.

@@ -3,6 +3,38 @@ use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointer
 use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
 use schemars::JsonSchema;
 
+/// What is known of an environment variable of the proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Variable {
+    /// Its value.
+    Is(String),
+    /// The proxy does not have it.
+    Unset,
+    /// It cannot be known here, away from the proxy: what it stands for is left out, and the rest still checked.
+    Elsewhere,
+}
+
+/// A value, or the lack of one.
+impl From<Option<String>> for Variable {
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Unset, Self::Is)
+    }
+}
+
+/// Shows no value.
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Is(_) => "Is(..)",
+            Self::Unset => "Unset",
+            Self::Elsewhere => "Elsewhere",
+        })
+    }
+}
+
+/// Reads an environment variable of the proxy.
+pub type Env<'e> = &'e dyn Fn(&str) -> Variable;
+
 /// A text of a policy that is never shown: not in errors, not in debug output.
 ///
 /// `${ENV:NAME}` stands for an environment variable of the proxy, which is all that Istio and Envoy Gateway offer to bring a
@@ -18,19 +50,20 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// The secret itself, with an environment reference resolved.
+    /// The secret itself, with an environment reference resolved; `None` where it can only be known elsewhere.
     ///
     /// # Errors
     /// A variable that is not set or empty, or a reference that names none.
-    pub fn resolve(&self, at: &Node, env: &dyn Fn(&str) -> Option<String>) -> Result<Resolved, ConfigError> {
-        let Some(rest) = self.0.strip_prefix("${") else { return Ok(Resolved(self.0.clone())) };
+    pub fn resolve(&self, at: &Node, env: Env<'_>) -> Result<Option<Resolved>, ConfigError> {
+        let Some(rest) = self.0.strip_prefix("${") else { return Ok(Some(Resolved(self.0.clone()))) };
         let name = rest.strip_prefix("ENV:").and_then(|rest| rest.strip_suffix('}'));
         let is_name =
             |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let name =
             name.filter(is_name).ok_or_else(|| at.error("another kind of reference", "`${ENV:NAME}`"))?;
         match env(name) {
-            Some(value) if !value.is_empty() => Ok(Resolved(value)),
+            Variable::Is(value) if !value.is_empty() => Ok(Some(Resolved(value))),
+            Variable::Elsewhere => Ok(None),
             _ => Err(at.error(
                 format!("`${{ENV:{name}}}`, which is not set"),
                 "an environment variable that the proxy has",
@@ -81,18 +114,20 @@ mod tests {
 
     fn resolve(text: &str) -> Result<String, String> {
         let env = |name: &str| match name {
-            "KEY" => Some("from-env".to_owned()),
-            "EMPTY" => Some(String::new()),
-            _ => None,
+            "KEY" => Variable::Is("from-env".to_owned()),
+            "EMPTY" => Variable::Is(String::new()),
+            "ELSEWHERE" => Variable::Elsewhere,
+            _ => Variable::Unset,
         };
         let resolved = SecretText::new(text).resolve(&Node::top().key("value"), &env);
-        resolved.map(|r| r.to_string()).map_err(|e| e.to_string())
+        resolved.map(|r| r.map_or("?".to_owned(), |r| r.to_string())).map_err(|e| e.to_string())
     }
 
     #[test]
     fn a_reference_becomes_the_variable_and_a_text_stays() {
         assert_eq!(resolve("${ENV:KEY}"), Ok("from-env".to_owned()));
         assert_eq!(resolve("plain $ text"), Ok("plain $ text".to_owned()));
+        assert_eq!(resolve("${ENV:ELSEWHERE}"), Ok("?".to_owned()));
     }
 
     #[test]
@@ -108,5 +143,6 @@ mod tests {
         let result: Result<SecretText, ConfigErrors> = deserr::deserialize(serde_json::json!([12_345_678]));
         assert!(!format!("{:?}", result.unwrap_err()).contains("12345678"));
         assert_eq!(format!("{:?}", SecretText::new("s3cret")), "SecretText(..)");
+        assert_eq!(format!("{:?}", Variable::Is("s3cret".to_owned())), "Is(..)");
     }
 }

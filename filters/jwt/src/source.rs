@@ -21,12 +21,33 @@ enum Place {
     Query(String),
 }
 
+/// The kinds of places.
+pub(crate) const KINDS: [&str; 3] = ["header", "cookie", "query"];
+
+impl Source {
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.place {
+            Place::Header { .. } => "header",
+            Place::Cookie(_) => "cookie",
+            Place::Query(_) => "query",
+        }
+    }
+}
+
 /// A token in a request.
 #[derive(Clone)]
 pub struct Found<'h> {
     /// Its bytes, as untrusted as the request.
     pub token: Cow<'h, [u8]>,
     source: usize,
+}
+
+impl Found<'_> {
+    /// The index of its place among the policy's `sources`.
+    #[must_use]
+    pub fn source(&self) -> usize {
+        self.source
+    }
 }
 
 /// Shows nothing of the token.

@@ -21,6 +21,8 @@ pub struct Tokens {
     keys: Keys,
     fetching: Vec<Fetching>,
     cache: TokenCache,
+    hits: u64,
+    misses: u64,
 }
 
 struct Fetching {
@@ -102,7 +104,7 @@ impl Tokens {
         let jwt = jwt.into();
         let fetching = jwt.providers().iter().enumerate().flat_map(|(i, p)| Fetching::of(i, p)).collect();
         let cache = TokenCache::new(jwt.cache_bytes());
-        Self { jwt, keys: Keys::default(), fetching, cache }
+        Self { jwt, keys: Keys::default(), fetching, cache, hits: 0, misses: 0 }
     }
 
     /// The compiled section.
@@ -115,6 +117,24 @@ impl Tokens {
     #[must_use]
     pub fn cache(&self) -> &TokenCache {
         &self.cache
+    }
+
+    /// How many tokens were known already; only ever grows.
+    #[must_use]
+    pub fn cache_hits(&self) -> u64 {
+        self.hits
+    }
+
+    /// How many had to be checked; only ever grows.
+    #[must_use]
+    pub fn cache_misses(&self) -> u64 {
+        self.misses
+    }
+
+    /// How many left the cache for want of memory; only ever grows.
+    #[must_use]
+    pub fn cache_evictions(&self) -> u64 {
+        self.cache.evictions()
     }
 
     /// The fetched keys.
@@ -134,7 +154,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::TwoTokens`].
     pub fn find<'h>(&self, route: &RouteAuth, head: &'h RequestHead) -> Result<Option<Found<'h>>, Refusal> {
-        if route.need == RawNeed::None { Ok(None) } else { self.jwt.find(head) }
+        if route.looks() { self.jwt.find(head) } else { Ok(None) }
     }
 
     /// The verdict on what [`Tokens::find`] found.
@@ -145,6 +165,9 @@ impl Tokens {
         now: Now,
         host: &dyn SignatureCheck,
     ) -> Authn {
+        if !route.looks() {
+            return Authn::Anonymous;
+        }
         match (route.need, found) {
             (RawNeed::None, _) | (RawNeed::Optional | RawNeed::Refused, None) => Authn::Anonymous,
             (RawNeed::Required, None) => {
@@ -161,8 +184,10 @@ impl Tokens {
         if let Some(identity) = self.cache.get(token, now.wall, self.keys.generation())
             && self.jwt.would_choose(route, &identity)
         {
+            self.hits = self.hits.saturating_add(1);
             return self.finish(identity, true, now.mono);
         }
+        self.misses = self.misses.saturating_add(1);
         match self.jwt.verify(route, token, &self.keys, now.wall, host) {
             Ok(Checked::Good(identity)) => self.keep(token, identity, now.mono),
             Ok(Checked::Ask(question)) => {

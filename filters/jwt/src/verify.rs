@@ -10,7 +10,7 @@ use crate::provider::{Provider, Signed};
 use crate::registered::Registered;
 use crate::source::{self, Found, Source, Strip};
 use crate::{Identity, JsonRef, KeySet, Refusal, SignatureCheck, TokenError};
-use portcullis_edge_core::{ConfigError, Node, RequestHead, Wall};
+use portcullis_edge_core::{ConfigError, Mode, Node, RequestHead, Wall};
 use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
 
@@ -20,6 +20,8 @@ pub struct Jwt {
     pub(crate) providers: Vec<Provider>,
     pub(crate) sources: Vec<Source>,
     pub(crate) cache_bytes: usize,
+    pub(crate) max_waiting: usize,
+    pub(crate) mode: Mode,
 }
 
 /// What one route asks for.
@@ -31,6 +33,7 @@ pub struct RouteAuth {
     pub(crate) max_token_bytes: usize,
     /// The provider of tokens that are no JWTs.
     pub(crate) opaque: Option<usize>,
+    pub(crate) mode: Mode,
 }
 
 /// What came of a token without asking anybody.
@@ -116,7 +119,7 @@ impl RawAuth {
         }
         let sizes = providers.iter().filter_map(|index| all.get(*index)).map(|p| p.max_token_bytes);
         let max_token_bytes = sizes.max().unwrap_or(0);
-        let is_opaque = |index: &&usize| all.get(**index).is_some_and(Provider::is_opaque);
+        let is_opaque = |index: &&usize| all.get(**index).is_some_and(|provider| provider.is_opaque);
         let mut opaque = providers.iter().filter(is_opaque).copied();
         let (opaque, another) = (opaque.next(), opaque.next());
         if looks && another.is_some() {
@@ -125,7 +128,8 @@ impl RawAuth {
                 "one at most: an opaque token does not say whose it is",
             ));
         }
-        mistakes.finish(RouteAuth { need: self.token, providers, max_token_bytes, opaque })
+        let mode = self.mode.or(jwt.map(|jwt| jwt.mode)).unwrap_or_default();
+        mistakes.finish(RouteAuth { need: self.token, providers, max_token_bytes, opaque, mode })
     }
 
     fn find_providers(&self, all: &[Provider], at: &Node, mistakes: &mut Mistakes) -> Vec<usize> {
@@ -140,15 +144,17 @@ impl RawAuth {
                     mistakes.add(at.error(format!("`{name}` a second time"), "each provider once"));
                 }
                 Some(index) => found.push(index),
-                None => {
-                    let error =
-                        at.error(format!("`{}`", name.escape_debug()), "a provider of the section `jwt`");
-                    mistakes.add(error.near(name, all.iter().map(|provider| provider.name.as_str())));
-                }
+                None => mistakes.add(unknown_provider(name, all.iter().map(Provider::name), &at)),
             }
         }
         found
     }
+}
+
+/// The mistake of a route that names a provider which the section `jwt` does not have.
+#[must_use]
+pub fn unknown_provider<'n>(name: &str, known: impl IntoIterator<Item = &'n str>, at: &Node) -> ConfigError {
+    at.error(format!("`{}`", name.escape_debug()), "a provider of the section `jwt`").near(name, known)
 }
 
 /// A token is its issuer's: two providers for one `iss` on one route would make the verdict depend on their order.
@@ -172,6 +178,17 @@ impl RouteAuth {
     #[must_use]
     pub fn need(&self) -> RawNeed {
         self.need
+    }
+
+    /// Whether tokens are looked at at all.
+    pub(crate) fn looks(&self) -> bool {
+        self.need != RawNeed::None && self.mode != Mode::Off
+    }
+
+    /// How seriously that is meant: by the route's `auth`, else by the section.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The providers whose tokens it takes.
@@ -218,6 +235,24 @@ impl Jwt {
         self.cache_bytes
     }
 
+    /// How many requests of one worker may wait for keys or an answer.
+    #[must_use]
+    pub fn max_waiting(&self) -> usize {
+        self.max_waiting
+    }
+
+    /// Which kinds of places tokens are taken from, each once: labels of metrics.
+    pub fn source_kinds(&self) -> impl Iterator<Item = &'static str> {
+        let is_used = |kind: &&'static str| self.sources.iter().any(|source| source.kind() == *kind);
+        source::KINDS.into_iter().filter(is_used)
+    }
+
+    /// The kind of the place where a token stood, as in [`Jwt::source_kinds`].
+    #[must_use]
+    pub fn source_kind(&self, found: &Found<'_>) -> &'static str {
+        self.sources.get(found.source()).map_or("header", Source::kind)
+    }
+
     /// The token of a request; `None` where there is none.
     ///
     /// # Errors
@@ -249,8 +284,7 @@ impl Jwt {
     pub(crate) fn choose(&self, route: &RouteAuth, iss: Option<&str>) -> Option<(usize, &Provider)> {
         let of_route =
             || route.providers.iter().filter_map(|index| Some((*index, self.providers.get(*index)?)));
-        let exact =
-            of_route().find(|(_, provider)| provider.issuer.is_some() && provider.issuer.as_deref() == iss);
+        let exact = of_route().find(|(_, provider)| provider.issuer.as_deref() == iss);
         exact.or_else(|| of_route().find(|(_, provider)| provider.issuer.is_none()))
     }
 
@@ -285,7 +319,7 @@ impl Jwt {
         let no_issuer = refuse(TokenError::InvalidIssuer, "no provider of the route has this `iss`");
         let (index, provider) = self.choose(route, registered.iss).ok_or(no_issuer)?;
         provider.check_size(token).map_err(|refusal| refusal.of(index))?;
-        if provider.is_opaque() {
+        if provider.is_opaque {
             let chosen = Chosen::ByToken(registered.iss.map(Into::into));
             return Ok(Checked::Ask(Question { provider: index, identity: None, chosen }));
         }

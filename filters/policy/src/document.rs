@@ -23,6 +23,11 @@ impl<'a> Document<'a> {
         Ok(Self { fields, errors })
     }
 
+    /// Whether there is such a section.
+    pub fn has(&self, key: &str) -> bool {
+        self.fields.contains_key(key)
+    }
+
     /// A section that may be left out. `None` if it was, or if it was wrong.
     pub fn section<T: Deserr<ConfigErrors>>(&mut self, key: &str) -> Option<T> {
         let value = self.fields.get(key)?.clone();
@@ -44,6 +49,11 @@ impl<'a> Document<'a> {
         let list = ValuePointerRef::Origin.push_key(key);
         let read = items.into_iter().enumerate();
         read.filter_map(|(index, item)| Some((index, self.read(item, list.push_index(index))?))).collect()
+    }
+
+    /// The entries of an object that may be left out, as far as they could be read.
+    pub fn optional_map<T: Deserr<ConfigErrors>>(&mut self, key: &str) -> Vec<(String, T)> {
+        if self.has(key) { self.map(key) } else { Vec::new() }
     }
 
     /// The entries of a required object that could be read.

@@ -3,16 +3,20 @@
 //! Each stage owns the types of its section; this crate puts the sections together, adds what concerns several of them (routes
 //! name services), and compiles the whole: all of it or nothing, with every mistake told at once.
 
+mod clusters;
 mod document;
 mod gateway;
 mod policy;
 mod raw;
 mod references;
 mod routes;
+mod tokens;
 
+pub use clusters::{Cluster, ClusterTls};
 pub use policy::{GatewayPaths, Policy};
 pub use portcullis_edge_core::{ConfigError, Node, PathSegment};
-pub use raw::{RawGateway, RawPolicy, RawProxy, RawRoute, RawService};
+pub use portcullis_jwt::{Env, Variable};
+pub use raw::{RawCluster, RawGateway, RawPolicy, RawProxy, RawRoute, RawService};
 pub use routes::{Route, Service};
 
 /// The JSON Schema of the policy file, for editors.

@@ -1,12 +1,15 @@
 //! The policy, compiled.
 
+use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
-use crate::raw::{RawGateway, RawProxy, RawRoute, RawService};
-use crate::references::unknown_services;
+use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService};
+use crate::references;
 use crate::routes::{Context, Route, Service};
+use crate::tokens::Section;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, Node};
+use portcullis_jwt::{Env, Jwt};
 use portcullis_metrics::{Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
 use portcullis_route::RouteTable;
 use portcullis_security_headers::{
@@ -37,6 +40,10 @@ pub struct Policy {
     pub client_ip: ClientIpPolicy,
     /// Services, by name.
     pub services: Vec<Service>,
+    /// Where else the gateway itself calls, by name.
+    pub clusters: Vec<Cluster>,
+    /// Tokens.
+    pub jwt: Option<Jwt>,
     /// Routes, in the order of the file.
     pub routes: Vec<Route>,
     /// Finds a route.
@@ -58,12 +65,14 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 11] = [
+pub(crate) const FIELDS: [&str; 13] = [
     "version",
     "gateway",
     "path_prefix",
     "client_ip",
     "services",
+    "clusters",
+    "jwt",
     "routes",
     "cors",
     "trust_headers",
@@ -73,26 +82,45 @@ pub(crate) const FIELDS: [&str; 11] = [
 ];
 
 impl Policy {
-    /// Parses and compiles a policy from its JSON form.
+    /// Parses and compiles a policy from its JSON form. Environment variables are this process's.
     ///
     /// # Errors
     /// Every mistake in it, in the order of the file's sections.
     pub fn from_json(text: &[u8]) -> Result<Self, Vec<ConfigError>> {
-        let value: Value = serde_json::from_slice(text)
-            .map_err(|error| vec![Node::top().error("text that is no JSON", format!("JSON ({error})"))])?;
-        Self::from_value(&value)
+        Self::from_json_with(text, &own_variable)
     }
 
-    /// Compiles a policy document.
+    /// The same with other environment variables.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn from_json_with(text: &[u8], env: Env<'_>) -> Result<Self, Vec<ConfigError>> {
+        let value: Value = serde_json::from_slice(text)
+            .map_err(|error| vec![Node::top().error("text that is no JSON", format!("JSON ({error})"))])?;
+        Self::from_value_with(&value, env)
+    }
+
+    /// Compiles a policy document. Environment variables are this process's: in a proxy's VM, those that its configuration
+    /// hands over.
     ///
     /// # Errors
     /// Every mistake in it.
     pub fn from_value(value: &Value) -> Result<Self, Vec<ConfigError>> {
+        Self::from_value_with(value, &own_variable)
+    }
+
+    /// The same with other environment variables.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn from_value_with(value: &Value, env: Env<'_>) -> Result<Self, Vec<ConfigError>> {
         let mut document = Document::open(value, &FIELDS)?;
         check_version(&mut document);
-        let parts = Parts::read(&mut document);
-        document.errors.extend(unknown_services(value));
-        match parts.compile(&mut document) {
+        let parts = Parts::read(&mut document, env);
+        document.errors.extend(references::unknown_names(value));
+        let policy = parts.compile(&mut document);
+        told_once(&mut document.errors);
+        match policy {
             Some(policy) if document.errors.is_empty() => Ok(policy),
             _ => Err(document.errors),
         }
@@ -105,6 +133,22 @@ impl Policy {
     pub fn build_metrics(&self) -> Result<GatewayMetrics, ConfigError> {
         GatewayMetrics::build(&self.catalogue, &Node::top().key("metrics").key("max_series"))
     }
+}
+
+/// An unset variable and one that is no text are alike: no secret.
+fn own_variable(name: &str) -> portcullis_jwt::Variable {
+    std::env::var(name).ok().into()
+}
+
+/// A wrong name may be found twice: on the document, and where the name is used.
+fn told_once(errors: &mut Vec<ConfigError>) {
+    let mut told: Vec<ConfigError> = Vec::with_capacity(errors.len());
+    for error in errors.drain(..) {
+        if !told.contains(&error) {
+            told.push(error);
+        }
+    }
+    *errors = told;
 }
 
 fn check_version(document: &mut Document<'_>) {
@@ -122,6 +166,8 @@ struct Parts {
     path_prefix: String,
     client_ip: Option<ClientIpPolicy>,
     services: Vec<Service>,
+    clusters: Vec<Cluster>,
+    tokens: Section,
     routes: Vec<(usize, RawRoute)>,
     cors: Option<Cors>,
     raw_cors: Option<RawCors>,
@@ -132,14 +178,16 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(document: &mut Document<'_>) -> Self {
+    fn read(document: &mut Document<'_>, env: Env<'_>) -> Self {
         let gateway = read_gateway(document);
         let path_prefix = read_prefix(document);
         let client_ip = read_client_ip(document);
         let services = read_services(document);
+        let clusters = read_clusters(document, &services);
+        let tokens = Section::read(document, env);
         let routes = document.list("routes");
         let (raw_cors, cors) = read_cors(document);
-        let trust = read_trust(document);
+        let trust = read_trust(document, &tokens);
         let browser = read_browser(document);
         let metrics = read_metrics(document, &gateway.health_path);
         let proxy = document.section("proxy").unwrap_or_default();
@@ -148,6 +196,8 @@ impl Parts {
             path_prefix,
             client_ip,
             services,
+            clusters,
+            tokens,
             routes,
             cors,
             raw_cors,
@@ -175,6 +225,8 @@ impl Parts {
             path_prefix: self.path_prefix,
             client_ip: self.client_ip?,
             services: self.services,
+            clusters: self.clusters,
+            jwt: self.tokens.jwt,
             routes,
             table: table?,
             cors: self.cors,
@@ -188,7 +240,12 @@ impl Parts {
     }
 
     fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {
-        let around = Context { prefix: &self.path_prefix, services: &self.services, browser: &self.browser };
+        let around = Context {
+            prefix: &self.path_prefix,
+            services: &self.services,
+            browser: &self.browser,
+            section: &self.tokens,
+        };
         let mut compiled = Vec::new();
         for (index, raw) in &self.routes {
             let route = document.keep(Route::compile(*index, raw, &around));
@@ -228,9 +285,12 @@ fn read_cors(document: &mut Document<'_>) -> (Option<RawCors>, Option<Cors>) {
     (raw, cors)
 }
 
-fn read_trust(document: &mut Document<'_>) -> Option<TrustHeaders> {
+fn read_trust(document: &mut Document<'_>, tokens: &Section) -> Option<TrustHeaders> {
     let raw: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
-    document.keep(raw.compile(&Node::top().key("trust_headers")))
+    let claims = tokens.claim_headers();
+    let trust = document.keep(raw.compile_with(&Node::top().key("trust_headers"), claims.as_deref()))?;
+    document.errors.extend(tokens.check_sources(&trust));
+    Some(trust)
 }
 
 fn read_browser(document: &mut Document<'_>) -> BrowserHeaders {
@@ -249,6 +309,12 @@ fn read_metrics(document: &mut Document<'_>, health: &str) -> Option<MetricsPoli
 fn read_services(document: &mut Document<'_>) -> Vec<Service> {
     let raw: Vec<(String, RawService)> = document.map("services");
     raw.iter().filter_map(|(name, service)| document.keep(Service::compile(name, service))).collect()
+}
+
+fn read_clusters(document: &mut Document<'_>, services: &[Service]) -> Vec<Cluster> {
+    let raw: Vec<(String, RawCluster)> = document.optional_map("clusters");
+    let compile = |(name, cluster): &(String, RawCluster)| Cluster::compile(name, cluster, services);
+    raw.iter().filter_map(|entry| document.keep(compile(entry))).collect()
 }
 
 fn check_prefix(prefix: &str) -> Option<ConfigError> {
@@ -287,3 +353,7 @@ fn catalogue(services: &[Service], routes: &[Route], metrics: &MetricsPolicy) ->
 #[cfg(test)]
 #[path = "policy_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod token_tests;

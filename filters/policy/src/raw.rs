@@ -2,8 +2,10 @@
 
 use crate::routes::METHODS;
 use deserr::Deserr;
+use portcullis_authz::RawRules;
 use portcullis_client_ip::RawClientIp;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
+use portcullis_jwt::{RawAuth, RawJwt};
 use portcullis_metrics::RawMetrics;
 use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
 use schemars::{JsonSchema, Schema, json_schema};
@@ -28,6 +30,13 @@ pub struct RawPolicy {
     /// The services behind the gateway, by name. The name is also the prefix of the service's metrics.
     #[schemars(extend("propertyNames" = service_names()))]
     pub services: BTreeMap<String, RawService>,
+    /// Where else the gateway itself calls (issuers of tokens), by the name of the proxy's cluster.
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty", extend("propertyNames" = cluster_names()))]
+    pub clusters: BTreeMap<String, RawCluster>,
+    /// Tokens: who issues them, and with which keys. Left out, no route looks at any; there, every route says in `auth`
+    /// whether it does.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawJwt")]
+    pub jwt: Option<RawJwt>,
     /// What clients may ask for. Anything else is answered with 404.
     pub routes: Vec<RawRoute>,
     /// Which web pages may call the gateway; left out: none.
@@ -50,6 +59,11 @@ pub struct RawPolicy {
 /// What `Service::compile` takes for a name. Patterns have no look-ahead everywhere, hence the `not`.
 fn service_names() -> Schema {
     json_schema!({ "pattern": "^[a-z][a-z0-9_]*$", "not": { "pattern": "^(gateway|portcullis)(_|$)" } })
+}
+
+/// What `Cluster::compile` takes for a name.
+fn cluster_names() -> Schema {
+    json_schema!({ "pattern": "^[!-~]+$" })
 }
 
 /// `gateway`: names, ports and paths of the gateway itself.
@@ -123,6 +137,32 @@ pub struct RawService {
     pub calls: Vec<String>,
 }
 
+/// Somewhere that the gateway itself calls.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawCluster {
+    /// `host:port`, where host is a name (looked up in DNS) or an address.
+    pub address: String,
+    /// Whether it is spoken to over TLS, and must prove who it is (default false).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub tls: bool,
+    /// The name that its certificate must have (default: the host of `address`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub sni: Option<String>,
+    /// A file of the proxy's machine with the certificates that vouch for it, in PEM (default: those that the system
+    /// trusts).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub ca_file: Option<String>,
+    /// How long connecting may take (default `1s`).
+    #[deserr(default = default_connect_timeout())]
+    #[schemars(default = "default_connect_timeout")]
+    pub connect_timeout: PolicyDuration,
+}
+
 pub(crate) fn default_timeout() -> PolicyDuration {
     PolicyDuration::secs(15)
 }
@@ -153,6 +193,14 @@ pub struct RawRoute {
     #[deserr(default)]
     #[schemars(default)]
     pub browser_headers: Vec<RawBrowserHeader>,
+    /// Whether a token is needed, and whose. Every route says so where the policy has a section `jwt`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub auth: Option<RawAuth>,
+    /// Who may use the route. Left out: everybody whom `auth` lets through.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub authz: Option<RawRules>,
 }
 
 /// `proxy`: what the proxy's own configuration does already, so that the filter need not do it for each request. `portcullis

@@ -2,24 +2,75 @@
 //! the same element does not hide a wrong name.
 
 use portcullis_edge_core::{ConfigError, Node};
-use serde_json::Value;
+use portcullis_jwt::unknown_provider;
+use serde_json::{Map, Value};
 
-/// Every route's `service` that `services` does not define.
-pub(crate) fn unknown_services(document: &Value) -> Vec<ConfigError> {
-    let known: Vec<&str> = match document.get("services") {
-        Some(Value::Object(services)) => services.keys().map(String::as_str).collect(),
-        _ => return Vec::new(),
-    };
-    let routes = document.get("routes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let names = routes.iter().enumerate().filter_map(|(i, route)| Some((i, route.get("service")?.as_str()?)));
-    names
-        .filter(|(_, name)| !known.contains(name))
-        .map(|(index, name)| unknown(index, name, &known))
-        .collect()
+/// Every name that nothing defines.
+pub(crate) fn unknown_names(document: &Value) -> Vec<ConfigError> {
+    [unknown_services(document), unknown_providers(document), unknown_clusters(document)].concat()
 }
 
-fn unknown(index: usize, name: &str, known: &[&str]) -> ConfigError {
-    let at = Node::top().key("routes").index(index).key("service");
-    let expected = format!("a name from `services`: {}", known.join(", "));
-    at.error(format!("`{}`", name.escape_debug()), expected).near(name, known.iter().copied())
+/// Every route's `service` that `services` does not define.
+fn unknown_services(document: &Value) -> Vec<ConfigError> {
+    let Some(known) = names(document, "/services") else { return Vec::new() };
+    let unknown = |index: usize, name: &str| {
+        let at = Node::top().key("routes").index(index).key("service");
+        let expected = format!("a name from `services`: {}", known.join(", "));
+        at.error(format!("`{}`", name.escape_debug()), expected).near(name, known.iter().copied())
+    };
+    let names = routes(document).filter_map(|(i, route)| Some((i, route.get("service")?.as_str()?)));
+    names.filter(|(_, name)| !known.contains(name)).map(|(index, name)| unknown(index, name)).collect()
+}
+
+/// Every route's token provider that `jwt` does not define. (Without a section `jwt` that is the mistake.)
+fn unknown_providers(document: &Value) -> Vec<ConfigError> {
+    let Some(known) = names(document, "/jwt/providers") else { return Vec::new() };
+    let mut errors = Vec::new();
+    for (index, route) in routes(document) {
+        let listed = route.pointer("/auth/providers").and_then(Value::as_array);
+        for (place, name) in listed.into_iter().flatten().enumerate() {
+            let Some(name) = name.as_str().filter(|name| !known.contains(name)) else { continue };
+            let at = Node::top().key("routes").index(index).key("auth").key("providers").index(place);
+            errors.push(unknown_provider(name, known.iter().copied(), &at));
+        }
+    }
+    errors
+}
+
+/// Where a provider's section names clusters.
+const CLUSTERS: [(&str, &str); 4] = [
+    ("fetch", "cluster"),
+    ("fetch", "jwks_cluster"),
+    ("revocation", "cluster"),
+    ("introspection", "cluster"),
+];
+
+/// Every cluster of a token provider that neither `clusters` nor `services` defines.
+fn unknown_clusters(document: &Value) -> Vec<ConfigError> {
+    let mut known = names(document, "/clusters").unwrap_or_default();
+    known.extend(names(document, "/services").unwrap_or_default());
+    let providers = document.pointer("/jwt/providers").and_then(Value::as_object);
+    let mut errors = Vec::new();
+    for (provider, section) in providers.into_iter().flatten() {
+        for (part, key) in CLUSTERS {
+            let name = section.get(part).and_then(|part| part.get(key)).and_then(Value::as_str);
+            let Some(name) = name.filter(|name| !name.is_empty() && !known.contains(name)) else { continue };
+            let at = Node::top().key("jwt").key("providers").key(provider).key(part).key(key);
+            let expected = format!("a name from `clusters` or `services`: {}", known.join(", "));
+            let error = at.error(format!("`{}`", name.escape_debug()), expected);
+            errors.push(error.near(name, known.iter().copied()));
+        }
+    }
+    errors
+}
+
+/// The names that the object at `pointer` defines; nothing where there is no such object.
+fn names<'v>(document: &'v Value, pointer: &str) -> Option<Vec<&'v str>> {
+    let object: &Map<String, Value> = document.pointer(pointer)?.as_object()?;
+    Some(object.keys().map(String::as_str).collect())
+}
+
+fn routes(document: &Value) -> impl Iterator<Item = (usize, &Value)> {
+    let routes = document.get("routes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    routes.iter().enumerate()
 }

@@ -2,8 +2,11 @@
 
 use crate::gateway::host_and_port;
 use crate::raw::{RawRoute, RawService};
+use crate::tokens::{RouteTokens, Section};
 use core::time::Duration;
+use portcullis_authz::Rules;
 use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
+use portcullis_jwt::RouteAuth;
 use portcullis_route::{RouteSpec, Template};
 use portcullis_security_headers::BrowserHeaders;
 
@@ -41,6 +44,10 @@ pub struct Route {
     pub browser: BrowserHeaders,
     /// Whether `browser` is the route's own and not the policy's.
     pub overrides_browser: bool,
+    /// Whether a token is needed, and whose; nothing where the policy has no tokens.
+    pub auth: Option<RouteAuth>,
+    /// Who may use it; nothing for everybody whom `auth` lets through.
+    pub rules: Option<Rules>,
 }
 
 /// Names that metric families of the gateway's own begin with.
@@ -116,6 +123,7 @@ pub(crate) struct Context<'a> {
     pub prefix: &'a str,
     pub services: &'a [Service],
     pub browser: &'a BrowserHeaders,
+    pub section: &'a Section,
 }
 
 impl Route {
@@ -128,12 +136,19 @@ impl Route {
         let mut errors = check_methods(raw, &at);
         let template = template(raw, around.prefix, &at).map_err(|error| errors.push(error)).ok();
         let browser = browser(raw, around.browser, &at).map_err(|e| errors.extend(e)).ok();
+        let tokens = RouteTokens::compile(raw, around.section, &at).map_err(|e| errors.extend(e));
         errors.extend(check_upstream_path(raw, template.as_ref(), &at));
         errors.extend(raw.timeout.and_then(|t| t.outside(SHORTEST, LONGEST_TIMEOUT, &at.key("timeout"))));
-        match template.zip(browser) {
-            Some((template, browser)) if errors.is_empty() => Ok(Self::new(raw, template, browser, around)),
+        match (template, browser, tokens) {
+            (Some(template), Some(browser), Ok(tokens)) if errors.is_empty() => {
+                Ok(Self::new(raw, template, browser, around).with(tokens))
+            }
             _ => Err(errors),
         }
+    }
+
+    fn with(self, RouteTokens { auth, rules }: RouteTokens) -> Self {
+        Self { auth, rules, ..self }
     }
 
     fn new(raw: &RawRoute, template: Template, browser: BrowserHeaders, around: &Context<'_>) -> Self {
@@ -146,6 +161,8 @@ impl Route {
             timeout: raw.timeout.map(|t| t.0),
             browser,
             overrides_browser: !raw.browser_headers.is_empty(),
+            auth: None,
+            rules: None,
         }
     }
 

@@ -6,4 +6,4 @@ mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
 pub use cors::{Cors, OriginRule, RawCors, preflight_method};
-pub use trust::{RawTrustHeaders, TrustHeaders};
+pub use trust::{ClaimHeaderName, IdentityHeaders, RawTrustHeaders, TrustHeaders};

@@ -21,13 +21,45 @@ pub struct RawTrustHeaders {
     #[deserr(default)]
     #[schemars(default)]
     pub reserve: Vec<String>,
+    /// The header with the user of a valid token (default `X-User-ID`; sent where the policy has a section `jwt`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub user: Option<String>,
+    /// The header with the user's roles, commas between (default `X-User-Role`; as above).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub role: Option<String>,
+    /// The header that says `true` where the token was valid (default `X-Authenticated`; as above).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub authenticated: Option<String>,
+}
+
+/// The headers that say who a token's bearer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// The user.
+    pub user: HeaderName,
+    /// The roles, commas between.
+    pub role: HeaderName,
+    /// `true` for a valid token.
+    pub authenticated: HeaderName,
+}
+
+/// A header that a token's claim becomes, and where the policy says so.
+pub struct ClaimHeaderName<'p> {
+    /// Its name.
+    pub name: &'p str,
+    /// The place of the name.
+    pub at: Node,
 }
 
 /// The compiled section.
 #[derive(Clone, Debug, Default)]
 pub struct TrustHeaders {
+    identity: Option<IdentityHeaders>,
     set: Vec<(HeaderName, Vec<u8>)>,
-    /// Names of `set` and `reserve`.
+    /// Names of `set` and `reserve`, of the identity headers, and of the headers that claims become.
     ours: Vec<HeaderName>,
     /// Bit `n` is set if a name of `n` bytes could claim trust: nearly all headers are told by their length.
     lengths: u64,
@@ -39,6 +71,18 @@ impl RawTrustHeaders {
     /// # Errors
     /// Names that are none, values that could split a header, a name twice, a name the proxy needs itself.
     pub fn compile(&self, at: &Node) -> Result<TrustHeaders, Vec<ConfigError>> {
+        self.compile_with(at, None)
+    }
+
+    /// The same for a policy with tokens, whose claims become these headers.
+    ///
+    /// # Errors
+    /// As above; also claims' headers that are one of the others.
+    pub fn compile_with(
+        &self,
+        at: &Node,
+        claims: Option<&[ClaimHeaderName<'_>]>,
+    ) -> Result<TrustHeaders, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let mut trust = TrustHeaders::default();
         for (name, value) in self.set.iter() {
@@ -47,9 +91,51 @@ impl RawTrustHeaders {
         for (index, name) in self.reserve.iter().enumerate() {
             errors.extend(trust.reserve(name, &at.key("reserve").index(index)).err());
         }
+        match claims {
+            Some(claims) => self.add_identity(&mut trust, claims, at, &mut errors),
+            None => errors.extend(self.without_tokens(at)),
+        }
         let names = trust.ours.iter().map(HeaderName::as_str).chain(PROXYS);
         trust.lengths = names.fold(0, |bits, name| bits | length_bit(name.len()));
         if errors.is_empty() { Ok(trust) } else { Err(errors) }
+    }
+}
+
+impl RawTrustHeaders {
+    fn add_identity(
+        &self,
+        trust: &mut TrustHeaders,
+        claims: &[ClaimHeaderName<'_>],
+        at: &Node,
+        errors: &mut Vec<ConfigError>,
+    ) {
+        let mut own = |name: &Option<String>, usual: &str, key| {
+            let name = name.as_deref().unwrap_or(usual);
+            trust.reserve(name, &at.key(key)).map_err(|error| errors.push(error)).ok()
+        };
+        let user = own(&self.user, "X-User-ID", "user");
+        let role = own(&self.role, "X-User-Role", "role");
+        let authenticated = own(&self.authenticated, "X-Authenticated", "authenticated");
+        if let (Some(user), Some(role), Some(authenticated)) = (user, role, authenticated) {
+            trust.identity = Some(IdentityHeaders { user, role, authenticated });
+        }
+        // Two providers may well fill the same header: a token has one of them.
+        let taken = trust.ours.clone();
+        for claim in claims {
+            match trust_name(claim.name, &taken, &claim.at) {
+                Ok(name) if !trust.ours.contains(&name) => trust.ours.push(name),
+                Ok(_) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+
+    /// Names for what is never sent.
+    fn without_tokens(&self, at: &Node) -> Vec<ConfigError> {
+        let names = [("user", &self.user), ("role", &self.role), ("authenticated", &self.authenticated)];
+        let given = names.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?)));
+        let expected = "a section `jwt`, or the name in `reserve`";
+        given.map(|(key, name)| at.key(key).error(format!("`{}`", name.escape_debug()), expected)).collect()
     }
 }
 
@@ -61,10 +147,10 @@ impl TrustHeaders {
         Ok(())
     }
 
-    fn reserve(&mut self, name: &str, at: &Node) -> Result<(), ConfigError> {
+    fn reserve(&mut self, name: &str, at: &Node) -> Result<HeaderName, ConfigError> {
         let name = trust_name(name, &self.ours, at)?;
-        self.ours.push(name);
-        Ok(())
+        self.ours.push(name.clone());
+        Ok(name)
     }
 }
 
@@ -149,6 +235,12 @@ impl TrustHeaders {
         self.set.iter().map(|(name, value)| (name, value.as_slice()))
     }
 
+    /// The headers that tell who a token's bearer is, where the policy has tokens.
+    #[must_use]
+    pub fn identity(&self) -> Option<&IdentityHeaders> {
+        self.identity.as_ref()
+    }
+
     /// Every name that only the gateway may send.
     #[must_use]
     pub fn ours(&self) -> &[HeaderName] {
@@ -194,7 +286,46 @@ mod tests {
         RawTrustHeaders {
             set: Named(set.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect()),
             reserve: reserve.iter().map(ToString::to_string).collect(),
+            ..RawTrustHeaders::default()
         }
+    }
+
+    fn claims<'n>(names: &[&'n str]) -> Vec<ClaimHeaderName<'n>> {
+        names.iter().enumerate().map(|(i, name)| ClaimHeaderName { name, at: Node::top().index(i) }).collect()
+    }
+
+    #[test]
+    fn with_tokens_the_identity_and_claim_headers_are_ours_in_every_spelling() {
+        let named =
+            RawTrustHeaders { role: Some("X-Role".to_owned()), ..policy(&[("X-Source", "gateway")], &[]) };
+        // Two providers may fill one header.
+        let trust = named.compile_with(&Node::top(), Some(&claims(&["X-Tenant", "x-tenant"]))).unwrap();
+        let identity = trust.identity().unwrap();
+        let names = [&identity.user, &identity.role, &identity.authenticated].map(HeaderName::as_str);
+        assert_eq!(names, ["x-user-id", "x-role", "x-authenticated"]);
+        for name in ["X_User-Id", "x_role", "x.authenticated", "X_TENANT"] {
+            assert!(trust.claims_trust(name.as_bytes()), "{name}");
+        }
+        assert!(!trust.claims_trust(b"x-user-role"));
+        assert_eq!(trust.ours().len(), 5);
+        let without = policy(&[], &[]).compile(&Node::top()).unwrap();
+        assert!(without.identity().is_none() && !without.claims_trust(b"x-user-id"));
+    }
+
+    #[test]
+    fn identity_and_claim_headers_are_nothing_else_as_well() {
+        let raw =
+            RawTrustHeaders { user: Some("Cookie".to_owned()), ..policy(&[("X-A", "1")], &["x-user_role"]) };
+        let at = Node::top().key("trust_headers");
+        let errors =
+            raw.compile_with(&at, Some(&claims(&["x_a", "X-Authenticated", "Accept", "X-B"]))).unwrap_err();
+        let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
+        assert_eq!(places, ["trust_headers.user", "trust_headers.role", "[0]", "[1]", "[2]"]);
+        let errors = raw.compile(&at).unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert!(
+            errors[0].to_string().starts_with("trust_headers.user: found `Cookie`, expected a section `jwt`")
+        );
     }
 
     fn trust() -> TrustHeaders {

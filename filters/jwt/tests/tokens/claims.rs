@@ -256,6 +256,26 @@ fn identity_claims_of_a_wrong_kind_are_refused() {
 }
 
 #[test]
+fn a_user_or_role_that_would_not_arrive_as_it_is_refuses_the_token() {
+    for claims in [
+        json!({"sub": " alice"}),
+        json!({"sub": "alice "}),
+        json!({"role": "admin "}),
+        json!({"role": "user,admin"}),
+        json!({"role": ["user", "a,b"]}),
+        json!({"role": ["user", "a\u{2028}b"]}),
+        json!({"scope": "a b\u{7}"}),
+    ] {
+        let mut claims = claims;
+        claims["exp"] = json!(NOW + 9);
+        assert_eq!(verdict(json!({}), claims.clone()), Some(TokenError::UnmappableClaim), "{claims}");
+    }
+    let claims = json!({"exp": NOW + 9, "sub": "Doe, J", "role": ["", "a b"], "scope": ["x,y"]});
+    let identity = check_at(&hs256_jwt(json!({})), &token(Alg::HS256, &claims), at(NOW)).unwrap();
+    assert_eq!((identity.user(), identity.roles().collect::<Vec<_>>()), (Some("Doe, J"), vec!["a b"]));
+}
+
+#[test]
 fn a_token_is_told_from_others_by_its_id_or_by_what_was_signed() {
     let jwt = hs256_jwt(json!({}));
     let id = |claims: Value| check(&jwt, &token(Alg::HS256, &claims)).unwrap().token_id();

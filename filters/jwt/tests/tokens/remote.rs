@@ -99,6 +99,17 @@ fn a_key_that_is_taken_away_ends_its_cached_tokens() {
 }
 
 #[test]
+fn an_algorithm_that_the_provider_does_not_have_is_refused_without_waiting_for_keys() {
+    let mut worker = fetching();
+    let route = worker.route(json!({}));
+    let unsupported = Outcome::Refused(TokenError::UnsupportedAlgorithm);
+    for alg in [Alg::HS256, Alg::RS256, Alg::ES256] {
+        let token = token(alg, &json!({"sub": "alice", "exp": NOW + 60}));
+        assert_eq!(worker.token(&route, &token, NOW), unsupported, "{alg}");
+    }
+}
+
+#[test]
 fn keys_that_are_too_old_verify_nothing() {
     let mut worker = fetching();
     let (route, token) = (worker.route(json!({})), ed25519_token("a"));

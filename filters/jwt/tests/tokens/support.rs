@@ -39,7 +39,7 @@ pub fn try_jwt(section: Value) -> Result<Jwt, Vec<String>> {
     let texts =
         |errors: Vec<portcullis_edge_core::ConfigError>| errors.iter().map(ToString::to_string).collect();
     let raw: RawJwt = deserr::deserialize(section).map_err(|errors: ConfigErrors| texts(errors.0))?;
-    let env = |name: &str| (name == "JWT_SECRET").then(|| String::from_utf8(SECRET.to_vec()).unwrap());
+    let env = |name: &str| (name == "JWT_SECRET").then(|| String::from_utf8(SECRET.to_vec()).unwrap()).into();
     raw.compile(&Node::top().key("jwt"), &env).map_err(texts)
 }
 

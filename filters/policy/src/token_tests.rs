@@ -1,0 +1,192 @@
+use super::*;
+use portcullis_edge_core::Mode;
+use portcullis_jwt::{RawNeed, Variable};
+use serde_json::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn sound() -> Value {
+    json!({
+        "version": 1,
+        "services": { "order": { "address": "127.0.0.1:8002" }, "auth": { "address": "127.0.0.1:8003" } },
+        "clusters": { "idp": { "address": "idp.example:443", "tls": true } },
+        "jwt": { "providers": {
+            "own": { "secrets": [{ "alg": "HS256", "value": "${ENV:JWT_SECRET}" }] },
+            "partner": {
+                "issuer": "https://idp.example", "audiences": ["shop"], "algorithms": ["RS256"],
+                "fetch": { "discovery": true, "cluster": "idp" },
+                "claim_to_headers": [{ "claim": "tenant", "header": "X-Tenant" }],
+            },
+        } },
+        "routes": [
+            { "path": "/orders", "methods": ["GET"], "service": "order", "auth": {} },
+            { "path": "/prices", "methods": ["GET"], "service": "order", "auth": { "token": "none" } },
+            { "path": "/admin", "methods": ["GET"], "service": "order", "auth": { "providers": ["own"] },
+              "authz": { "allow": [{ "roles": { "any": ["admin"] } }] } },
+        ]
+    })
+}
+
+fn env(name: &str) -> Variable {
+    (name == "JWT_SECRET").then(|| "0123456789abcdef0123456789abcdef".to_owned()).into()
+}
+
+fn compile(value: &Value) -> Policy {
+    Policy::from_value_with(value, &env).map_err(|errors| panic!("{errors:#?}")).ok().unwrap()
+}
+
+fn errors(value: &Value) -> Vec<String> {
+    let errors = Policy::from_value_with(value, &env).err().expect("mistakes");
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn routes_know_their_need_and_their_rules() {
+    let policy = compile(&sound());
+    let needs: Vec<_> = policy.routes.iter().map(|r| r.auth.as_ref().unwrap().need()).collect();
+    assert_eq!(needs, [RawNeed::Required, RawNeed::None, RawNeed::Required]);
+    let rules: Vec<_> = policy.routes.iter().map(|r| r.rules.is_some()).collect();
+    assert_eq!(rules, [false, false, true]);
+    let jwt = policy.jwt.unwrap();
+    assert_eq!(jwt.providers().len(), 2);
+    assert_eq!(jwt.max_waiting(), 1024);
+    assert_eq!(jwt.source_kinds().collect::<Vec<_>>(), ["header"]);
+}
+
+#[test]
+fn with_tokens_the_identity_and_claim_headers_are_only_the_gateways() {
+    let policy = compile(&sound());
+    for name in ["X-User-ID", "x_user_role", "X-AUTHENTICATED", "x.tenant"] {
+        assert!(policy.trust.claims_trust(name.as_bytes()), "{name}");
+    }
+    assert_eq!(policy.trust.identity().unwrap().user.as_str(), "x-user-id");
+}
+
+#[test]
+fn a_claims_header_that_is_a_trust_header_too_is_told_at_the_claim() {
+    let mut policy = sound();
+    policy["jwt"]["providers"]["partner"]["claim_to_headers"][0]["header"] = json!("X_User-Id");
+    let errors = errors(&policy);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(errors[0].starts_with("jwt.providers.partner.claim_to_headers[0].header: found `X_User-Id`"));
+}
+
+#[test]
+fn a_token_is_not_taken_from_a_header_that_is_removed() {
+    let mut policy = sound();
+    policy["jwt"]["sources"] = json!([{ "header": "Authorization" }, { "header": "x-tenant" }]);
+    assert_eq!(
+        errors(&policy),
+        [
+            "jwt.sources[1].header: found `x-tenant`, which is a trust header, expected a header that clients may send"
+        ]
+    );
+}
+
+#[test]
+fn a_route_that_says_nothing_of_tokens_is_a_mistake_only_where_there_are_tokens() {
+    let mut policy = sound();
+    policy["routes"][1].as_object_mut().unwrap().remove("auth");
+    policy["routes"][2].as_object_mut().unwrap().remove("auth");
+    let found = errors(&policy);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("routes[1].auth: found nothing for `/prices`, expected `auth` on every route")
+    );
+    policy.as_object_mut().unwrap().remove("jwt");
+    let found = errors(&policy);
+    assert!(found[0].starts_with("routes[0].auth: found no section `jwt` in the policy"), "{found:#?}");
+    assert!(found[1].starts_with("routes[2].authz: found rules on roles, scopes or claims"), "{found:#?}");
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
+fn rules_on_a_bearer_where_no_token_is_taken_are_a_mistake_and_on_networks_not() {
+    for need in ["none", "refused"] {
+        let mut policy = sound();
+        policy["routes"][2]["auth"] = json!({ "token": need });
+        let found = errors(&policy);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].starts_with("routes[2].authz: found rules on roles, scopes or claims"));
+        policy["routes"][2]["authz"] = json!({ "allow": [{ "networks": ["10.0.0.0/8"] }] });
+        compile(&policy);
+    }
+}
+
+#[test]
+fn a_route_overrides_the_mode_and_rules_on_a_bearer_are_no_stricter_than_the_token() {
+    let mut policy = sound();
+    policy["jwt"]["mode"] = json!("shadow");
+    policy["routes"][0]["auth"]["mode"] = json!("enforce");
+    let modes = |policy: &Value| -> Vec<_> {
+        let of = |r: &Route| (r.auth.as_ref().unwrap().mode(), r.rules.as_ref().map(|r| r.mode()));
+        compile(policy).routes.iter().map(of).collect()
+    };
+    let shadow = (Mode::Shadow, None);
+    assert_eq!(modes(&policy), [(Mode::Enforce, None), shadow, (Mode::Shadow, Some(Mode::Shadow))]);
+    policy["routes"][2]["authz"]["mode"] = json!("off");
+    assert_eq!(modes(&policy)[2], (Mode::Shadow, Some(Mode::Off)));
+    policy["routes"][2]["authz"] = json!({ "allow": [{ "networks": ["10.0.0.0/8"] }] });
+    assert_eq!(modes(&policy)[2], (Mode::Shadow, Some(Mode::Enforce)));
+}
+
+#[test]
+fn unknown_providers_and_clusters_are_told_with_the_nearest_name_and_once() {
+    let mut policy = sound();
+    policy["routes"][2]["auth"]["providers"] = json!(["onw"]);
+    policy["jwt"]["providers"]["partner"]["fetch"]["cluster"] = json!("ipd");
+    policy["jwt"]["providers"]["partner"]["fetch"]["jwks_cluster"] = json!("auth");
+    assert_eq!(
+        errors(&policy),
+        [
+            "routes[2].auth.providers[0]: found `onw`, expected a provider of the section `jwt`; did you mean `own`?",
+            "jwt.providers.partner.fetch.cluster: found `ipd`, expected a name from `clusters` or `services`: idp, order, \
+             auth; did you mean `idp`?",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_in_the_section_does_not_make_its_routes_wrong() {
+    let mut policy = sound();
+    policy["jwt"]["max_waiting"] = json!(0);
+    policy["routes"][2]["auth"]["providers"] = json!(["partnr"]);
+    let found = errors(&policy);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(found[0], "jwt.max_waiting: found `0`, expected a number from 1 to 65536");
+    assert!(found[1].ends_with("did you mean `partner`?"), "{found:#?}");
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_a_mistake_and_one_that_is_known_elsewhere_none() {
+    let unset = Policy::from_value_with(&sound(), &|_| Variable::Unset).err().unwrap();
+    assert_eq!(unset.len(), 1);
+    assert!(
+        unset[0].to_string().starts_with("jwt.providers.own.secrets[0].value: found `${ENV:JWT_SECRET}`")
+    );
+    assert!(Policy::from_value_with(&sound(), &|_| Variable::Elsewhere).is_ok());
+}
+
+#[test]
+fn clusters_have_names_of_their_own_and_tls_when_they_say_so() {
+    let policy = compile(&sound());
+    let tls = policy.clusters[0].tls.as_ref().unwrap();
+    assert_eq!((tls.sni.as_str(), &tls.ca_file), ("idp.example", &None));
+    let mut policy = sound();
+    policy["clusters"]["order"] = json!({ "address": "a:1" });
+    policy["clusters"]["plain"] = json!({ "address": "nowhere", "sni": "x" });
+    policy["clusters"]["a b"] = json!({ "address": "a:1", "connect_timeout": "0s" });
+    let found = errors(&policy);
+    let places: Vec<_> = found.iter().map(|e| e.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        places,
+        [
+            "clusters.a b",
+            "clusters.a b.connect_timeout",
+            "clusters.order",
+            "clusters.plain.sni",
+            "clusters.plain.address"
+        ],
+        "{found:#?}"
+    );
+}
