@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_mistake_is_shown_on_its_line_with_what_was_expected_and_the_nearest_name() {
         let source = Source::parse("version: 1\nmetrcis: {}\nservices: {}\nroutes: []\n".to_owned()).unwrap();
-        let errors = source.compile().err().unwrap();
+        let errors = source.compile(crate::environment::Missing::IsAMistake).err().unwrap();
         let shown = show("gateway.yaml", &source, &errors, false);
         for part in [
             "error: metrcis: found the unknown field `metrcis`",

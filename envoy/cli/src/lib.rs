@@ -2,5 +2,6 @@
 //! the proxy configuration that goes with it.
 
 pub mod diagnostics;
+pub mod environment;
 pub mod render;
 pub mod source;

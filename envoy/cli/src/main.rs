@@ -1,8 +1,10 @@
 //! The `portcullis` command.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use portcullis_cli::environment::{self, Missing};
 use portcullis_cli::render::{self, Options};
 use portcullis_cli::{diagnostics, source::Source};
+use portcullis_policy::Policy;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,10 @@ enum Command {
         /// How mistakes are shown.
         #[arg(long, value_enum, default_value_t = Format::Human)]
         format: Format,
+        /// Take an environment variable that is not set here for one that the proxy has not either. Without it, what such a
+        /// variable stands for is left unchecked.
+        #[arg(long)]
+        strict_env: bool,
     },
     /// Writes a proxy's whole configuration for a policy.
     Render {
@@ -63,7 +69,10 @@ enum Proxy {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Check { file, format } => check(&file, format),
+        Command::Check { file, format, strict_env } => {
+            let missing = if strict_env { Missing::IsAMistake } else { Missing::IsElsewhere };
+            check(&file, format, missing)
+        }
         Command::Render { proxy: Proxy::Envoy { file, module, listen, admin } } => {
             let text = |address: SocketAddr| address.to_string();
             let (listen, admin) = (listen.map(text), admin.map(text));
@@ -81,12 +90,12 @@ fn schema() -> String {
     serde_json::to_string_pretty(&portcullis_policy::json_schema()).unwrap_or_default()
 }
 
-fn check(file: &Path, format: Format) -> ExitCode {
+fn check(file: &Path, format: Format, missing: Missing) -> ExitCode {
     let source = match read(file) {
         Ok(source) => source,
         Err(code) => return code,
     };
-    match source.compile() {
+    match source.compile(missing) {
         Ok(policy) => {
             println!(
                 "{}: sound ({} routes, {} services)",
@@ -94,12 +103,20 @@ fn check(file: &Path, format: Format) -> ExitCode {
                 policy.routes.len(),
                 policy.services.len()
             );
+            tell_environment(&policy);
             ExitCode::SUCCESS
         }
         Err(errors) => {
             report(file, &source, &errors, format);
             ExitCode::from(1)
         }
+    }
+}
+
+/// To standard error: standard output is for the result.
+fn tell_environment(policy: &Policy) {
+    if let Some(note) = environment::note(policy) {
+        eprintln!("{note}");
     }
 }
 
@@ -127,9 +144,10 @@ fn render(file: &Path, options: &Options) -> ExitCode {
         Ok(source) => source,
         Err(code) => return code,
     };
-    match source.compile() {
+    match source.compile(Missing::IsElsewhere) {
         Ok(policy) => {
             print!("{}", render::envoy(&source.value, &policy, options));
+            tell_environment(&policy);
             ExitCode::SUCCESS
         }
         Err(errors) => {

@@ -1,5 +1,6 @@
 //! A policy file: YAML with the place of every node.
 
+use crate::environment::Missing;
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -57,12 +58,12 @@ impl Source {
         }
     }
 
-    /// Compiles the policy.
+    /// Compiles the policy, with the environment variables of this process.
     ///
     /// # Errors
     /// Every mistake in it.
-    pub fn compile(&self) -> Result<Policy, Vec<ConfigError>> {
-        Policy::from_value(&self.value)
+    pub fn compile(&self, missing: Missing) -> Result<Policy, Vec<ConfigError>> {
+        Policy::from_value_with(&self.value, &|name| missing.variable(name))
     }
 
     /// Where to point for an error at `node`: at the key of an unknown field, else at the value, else at what encloses it.

@@ -85,3 +85,57 @@ fn a_file_that_cannot_be_read_is_exit_status_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere/gateway.yaml"));
 }
+
+const WITH_SECRET: &str = r#"version: 1
+services: { order: { address: "127.0.0.1:8002" } }
+routes: [{ path: /orders, methods: [GET], service: order, auth: {} }]
+jwt: { providers: { own: { secrets: [{ alg: HS256, value: "${ENV:PORTCULLIS_TEST_SECRET}" }] } } }
+"#;
+
+/// `portcullis ARGUMENTS.. FILE` with the variable set or not: exit status, standard output and standard error.
+fn with_secret(arguments: &[&str], secret: Option<&str>) -> (Option<i32>, String, String) {
+    let file = file(WITH_SECRET);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(arguments).arg(file.path()).env_remove("PORTCULLIS_TEST_SECRET");
+    let output =
+        command.envs(secret.map(|secret| ("PORTCULLIS_TEST_SECRET", secret))).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_policy_is_checked_where_its_secrets_are_not() {
+    let (status, _, told) = with_secret(&["check"], None);
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told, "note: the proxy's environment must have PORTCULLIS_TEST_SECRET\n");
+    let (status, _, told) = with_secret(&["check", "--strict-env"], None);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("`${ENV:PORTCULLIS_TEST_SECRET}`, which is not set"), "{told}");
+}
+
+#[test]
+fn a_secret_that_is_there_is_checked_and_never_shown() {
+    let short = "only-so-short";
+    let (status, out, told) = with_secret(&["check"], Some(short));
+    assert_eq!(status, Some(1), "{told}");
+    assert!(
+        told.contains("a secret of 13 bytes for HS256") && !told.contains(short) && out.is_empty(),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_rendered_names_the_secret_and_does_not_have_it() {
+    let secret = "0123456789abcdef0123456789abcdef-rendered";
+    let (status, rendered, told) = with_secret(&["render", "envoy"], Some(secret));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        rendered.contains("host_env_keys:") && rendered.contains("- PORTCULLIS_TEST_SECRET"),
+        "{rendered}"
+    );
+    assert!(!rendered.contains(secret) && !told.contains(secret), "{rendered}");
+    assert!(
+        !rendered.contains("request_headers_to_remove:\n        - x-user"),
+        "the filter writes them itself"
+    );
+}

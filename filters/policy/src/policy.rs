@@ -7,6 +7,7 @@ use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService};
 use crate::references;
 use crate::routes::{Context, Route, Service};
 use crate::tokens::Section;
+use core::cell::RefCell;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::{Env, Jwt};
@@ -16,6 +17,7 @@ use portcullis_security_headers::{
     BrowserHeaders, Cors, RawBrowserHeader, RawCors, RawTrustHeaders, TrustHeaders,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What the gateway answers itself.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct Policy {
     pub catalogue: Catalogue,
     /// What the proxy does.
     pub proxy: RawProxy,
+    /// Variables of the proxy's environment that the policy refers to.
+    pub environment: Vec<String>,
 }
 
 /// Fields of a policy, in the order in which errors list them.
@@ -114,6 +118,16 @@ impl Policy {
     /// # Errors
     /// Every mistake in it.
     pub fn from_value_with(value: &Value, env: Env<'_>) -> Result<Self, Vec<ConfigError>> {
+        let asked = RefCell::new(BTreeSet::new());
+        let env = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            env(name)
+        };
+        let policy = Self::compile(value, &env)?;
+        Ok(Self { environment: asked.take().into_iter().collect(), ..policy })
+    }
+
+    fn compile(value: &Value, env: Env<'_>) -> Result<Self, Vec<ConfigError>> {
         let mut document = Document::open(value, &FIELDS)?;
         check_version(&mut document);
         let parts = Parts::read(&mut document, env);
@@ -236,6 +250,7 @@ impl Parts {
             metrics,
             catalogue,
             proxy: self.proxy,
+            environment: Vec::new(),
         })
     }
 

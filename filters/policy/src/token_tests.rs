@@ -49,6 +49,7 @@ fn routes_know_their_need_and_their_rules() {
     assert_eq!(rules, [false, false, true]);
     let jwt = policy.jwt.unwrap();
     assert_eq!(jwt.providers().len(), 2);
+    assert_eq!(policy.environment, ["JWT_SECRET"]);
     assert_eq!(jwt.max_waiting(), 1024);
     assert_eq!(jwt.source_kinds().collect::<Vec<_>>(), ["header"]);
 }

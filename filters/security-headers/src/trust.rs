@@ -58,6 +58,8 @@ pub struct ClaimHeaderName<'p> {
 #[derive(Clone, Debug, Default)]
 pub struct TrustHeaders {
     identity: Option<IdentityHeaders>,
+    /// How many of `ours` are in `set` and `reserve`; they come first.
+    fixed: usize,
     set: Vec<(HeaderName, Vec<u8>)>,
     /// Names of `set` and `reserve`, of the identity headers, and of the headers that claims become.
     ours: Vec<HeaderName>,
@@ -91,6 +93,7 @@ impl RawTrustHeaders {
         for (index, name) in self.reserve.iter().enumerate() {
             errors.extend(trust.reserve(name, &at.key("reserve").index(index)).err());
         }
+        trust.fixed = trust.ours.len();
         match claims {
             Some(claims) => self.add_identity(&mut trust, claims, at, &mut errors),
             None => errors.extend(self.without_tokens(at)),
@@ -247,6 +250,12 @@ impl TrustHeaders {
         &self.ours
     }
 
+    /// Those of [`TrustHeaders::ours`] that say the same on every request, or nothing: the names in `set` and `reserve`.
+    #[must_use]
+    pub fn fixed(&self) -> &[HeaderName] {
+        self.ours.get(..self.fixed).unwrap_or_default()
+    }
+
     /// Whether a client's header `name` must not pass: one of ours in any spelling, or one of the proxy's in a wrong one.
     #[must_use]
     pub fn claims_trust(&self, name: &[u8]) -> bool {
@@ -308,6 +317,7 @@ mod tests {
         }
         assert!(!trust.claims_trust(b"x-user-role"));
         assert_eq!(trust.ours().len(), 5);
+        assert_eq!(trust.fixed(), [HeaderName::parse("X-Source").unwrap()]);
         let without = policy(&[], &[]).compile(&Node::top()).unwrap();
         assert!(without.identity().is_none() && !without.claims_trust(b"x-user-id"));
     }

@@ -85,7 +85,20 @@ fn connection_limit() -> Value {
 }
 
 /// Labels of the metric set. Envoy keeps a stat's labels in its name; these rules cut them out again.
-const LABELS: [&str; 5] = ["endpoint", "error_type", "le", "status_code", "target_service"];
+const LABELS: [&str; 12] = [
+    "document",
+    "endpoint",
+    "error_type",
+    "le",
+    "operation",
+    "provider",
+    "reason",
+    "result",
+    "source",
+    "status",
+    "status_code",
+    "target_service",
+];
 
 fn stats_tags() -> Vec<Value> {
     LABELS.map(|label| json!({ "tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)") })).into()

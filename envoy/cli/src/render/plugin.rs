@@ -14,11 +14,7 @@ pub(super) fn plugin(document: &Value, policy: &Policy, options: &Options) -> Va
                 "root_id": policy.gateway.name,
                 // If the module ever traps: 503 until its worker has a new VM, about a second later. Never a bypass.
                 "failure_policy": "FAIL_RELOAD",
-                "vm_config": {
-                    "vm_id": "portcullis",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": options.module } },
-                },
+                "vm_config": vm(policy, options),
                 // Envoy hands a plugin the bytes of a string as they are; a Struct would arrive as protobuf.
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -27,6 +23,19 @@ pub(super) fn plugin(document: &Value, policy: &Policy, options: &Options) -> Va
             },
         },
     })
+}
+
+fn vm(policy: &Policy, options: &Options) -> Value {
+    let mut vm = json!({
+        "vm_id": "portcullis",
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": { "local": { "filename": options.module } },
+    });
+    if !policy.environment.is_empty() {
+        // Names only: Envoy hands over its own variables, and no value stands in a file.
+        vm["environment_variables"] = json!({ "host_env_keys": policy.environment });
+    }
+    vm
 }
 
 fn told_what_envoy_does(document: &Value, options: &Options) -> Value {
