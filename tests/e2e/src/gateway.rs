@@ -63,6 +63,7 @@ pub struct Setup {
     policy: Value,
     services: BTreeMap<String, SocketAddr>,
     offload: bool,
+    variables: BTreeMap<String, String>,
     edit: Vec<Box<dyn FnOnce(EnvoyConfig) -> EnvoyConfig>>,
 }
 
@@ -91,6 +92,13 @@ impl Setup {
         self
     }
 
+    /// Gives Envoy an environment variable, which the policy may then refer to. It has `JWT_SECRET` already: the secret of
+    /// the demo services.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
     /// Changes how Envoy is run.
     pub fn envoy(mut self, change: impl FnOnce(EnvoyConfig) -> EnvoyConfig + 'static) -> Self {
         self.edit.push(Box::new(change));
@@ -103,8 +111,9 @@ impl Setup {
     /// If the policy is not sound. (For one that is not, replace [`PLUGIN_POLICY`] in a sound one's configuration.)
     #[track_caller]
     pub fn config(self, demo: &DemoServices) -> EnvoyConfig {
-        let policy =
-            Policy::from_value(&self.policy).unwrap_or_else(|errors| panic!("the policy: {errors:?}"));
+        let env = |name: &str| self.variables.get(name).cloned().into();
+        let policy = Policy::from_value_with(&self.policy, &env)
+            .unwrap_or_else(|errors| panic!("the policy: {errors:?}"));
         let ours = Service::ALL.map(|service| (service.name().to_owned(), demo.addr(service)));
         let services = ours.into_iter().chain(self.services).map(|(name, at)| (name, host_and_port(at)));
         let options = Options {
@@ -114,6 +123,7 @@ impl Setup {
             ..Options::default()
         };
         let config = EnvoyConfig::json(render::bootstrap(&self.policy, &policy, &options));
+        let config = self.variables.into_iter().fold(config, |config, (name, value)| config.env(name, value));
         self.edit.into_iter().fold(config, |config, edit| edit(config))
     }
 
@@ -177,7 +187,9 @@ impl Gateway {
 
     /// The example's gateway, to be changed before it starts.
     pub fn setup() -> Setup {
-        Setup { policy: example_policy(), services: BTreeMap::new(), offload: true, edit: Vec::new() }
+        let variables = BTreeMap::from([("JWT_SECRET".to_owned(), demo::DEMO_JWT_SECRET.to_owned())]);
+        let services = BTreeMap::new();
+        Setup { policy: example_policy(), services, offload: true, variables, edit: Vec::new() }
     }
 
     /// Where it listens.
