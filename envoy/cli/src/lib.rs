@@ -3,5 +3,6 @@
 
 pub mod diagnostics;
 pub mod environment;
+pub mod explain;
 pub mod render;
 pub mod source;

@@ -1,5 +1,7 @@
 //! The `portcullis` command.
 
+mod commands;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::environment::{self, Missing};
 use portcullis_cli::render::{self, Options};
@@ -37,6 +39,10 @@ enum Command {
         #[command(subcommand)]
         proxy: Proxy,
     },
+    /// Says why a token is taken or refused, as the gateway itself would: header, claims, provider, keys, rules. Never the
+    /// signature, never a secret. Exit status: 0 taken, 1 refused, 2 no such question. Needs the variables that the policy
+    /// refers to.
+    Explain(commands::Explain),
     /// Writes the JSON Schema of policy files, for editors.
     Schema,
 }
@@ -78,6 +84,7 @@ fn main() -> ExitCode {
             let (listen, admin) = (listen.map(text), admin.map(text));
             render(&file, &Options { module, listen, admin, ..Options::default() })
         }
+        Command::Explain(question) => question.run(),
         Command::Schema => {
             println!("{}", schema());
             ExitCode::SUCCESS

@@ -68,6 +68,30 @@ pub enum Condition {
     Networks,
 }
 
+impl Condition {
+    /// As the policy calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Roles => "roles",
+            Self::Scopes => "scopes",
+            Self::Claims => "claims",
+            Self::Networks => "networks",
+        }
+    }
+}
+
+/// What one rule makes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// `deny` or `allow`.
+    pub list: &'static str,
+    /// Its place there.
+    pub index: usize,
+    /// The first condition that does not hold; nothing where the rule matches.
+    pub failing: Option<Condition>,
+}
+
 /// Why a request is forbidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Forbidden {
@@ -114,6 +138,22 @@ impl Rules {
             return Ok(());
         }
         Err(Forbidden::NotAllowed(failed.filter(|_| self.allow.len() == 1)))
+    }
+
+    /// What each rule makes of a request, for people: [`Rules::check`] stops at the first that matches.
+    pub fn explain<S: Subject>(&self, subject: Option<&S>, client: Option<IpAddr>) -> Vec<Judged> {
+        let client = client.map(|address| address.to_canonical());
+        let lists = [("deny", &self.deny, true), ("allow", &self.allow, false)];
+        let mut judged = Vec::new();
+        for (list, rules, if_unknown) in lists {
+            let judge = |(index, rule): (usize, &Rule)| Judged {
+                list,
+                index,
+                failing: rule.failing(subject, client, if_unknown),
+            };
+            judged.extend(rules.iter().enumerate().map(judge));
+        }
+        judged
     }
 
     /// How seriously they are meant.

@@ -78,6 +78,24 @@ fn what_no_rule_allows_is_forbidden_and_nobody_matches_nothing() {
 }
 
 #[test]
+fn every_rule_is_explained_with_the_condition_that_fails() {
+    let rules = json!({
+        "deny": [{"networks": ["10.0.0.0/8"]}],
+        "allow": [{"roles": {"any": ["a"]}}, {"roles": {"any": ["b"]}, "scopes": {"all": ["w"]}}]});
+    let told = |client: &str| {
+        let judged = compile(rules.clone())
+            .unwrap()
+            .explain(Some(&Bearer(json!({"roles": ["b"], "scopes": []}))), client.parse().ok());
+        judged.iter().map(|j| format!("{}[{}] {:?}", j.list, j.index, j.failing)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("192.0.2.1"),
+        ["deny[0] Some(Networks)", "allow[0] Some(Roles)", "allow[1] Some(Scopes)"]
+    );
+    assert_eq!(told("")[0], "deny[0] None");
+}
+
+#[test]
 fn deny_comes_before_allow() {
     let rules = json!({
         "deny": [{"networks": ["10.0.0.0/8"]}, {"claims": [{"claim": "suspended", "one_of": [true]}]}],

@@ -8,6 +8,6 @@ mod check;
 mod path;
 mod policy;
 
-pub use check::{Condition, Forbidden, Rules, Scalar, Subject};
+pub use check::{Condition, Forbidden, Judged, Rules, Scalar, Subject};
 pub use path::ClaimPath;
 pub use policy::{RawCondition, RawDefault, RawNames, RawRule, RawRules};

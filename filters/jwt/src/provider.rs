@@ -59,6 +59,15 @@ impl Provider {
         self.fetch.as_ref().map(|(policy, _)| policy)
     }
 
+    /// Reads a key set as if it had been fetched for this provider.
+    ///
+    /// # Errors
+    /// What is wrong with it; also a provider that fetches none.
+    pub fn read_keys(&self, body: &[u8]) -> Result<KeySet, &'static str> {
+        let (_, rules) = self.fetch.as_ref().ok_or("not_fetched")?;
+        <KeySet as crate::Document>::read(body, rules)
+    }
+
     /// How its deny list is fetched, if it has one.
     #[must_use]
     pub fn revocation(&self) -> Option<&FetchPolicy> {

@@ -66,6 +66,14 @@ pub struct Question {
     pub(crate) chosen: Chosen,
 }
 
+impl Question {
+    /// What the token says by itself, already found good; nothing for a token that only the auth service can read.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}
+
 /// Fetched key sets, one place for each provider.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {

@@ -81,11 +81,13 @@ fn names() -> Vec<String> {
     ALGORITHMS.into_iter().chain(none).map(str::to_owned).collect()
 }
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// Who makes a signature, and how.
 struct Forger {
     name: String,
     honest: Option<&'static str>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Forger {
