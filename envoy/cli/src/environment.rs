@@ -1,6 +1,8 @@
 //! The proxy's environment, as far as it can be known away from the proxy.
 
+use portcullis_edge_core::ConfigError;
 use portcullis_policy::{Policy, Variable};
+use portcullis_source::source::Source;
 
 /// Who answers for a variable that this process does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,14 @@ impl Missing {
             (None, Self::IsElsewhere) => Variable::Elsewhere,
             (None, Self::IsAMistake) => Variable::Unset,
         }
+    }
+
+    /// Compiles the policy in a file, with the environment variables of this process.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn compile(self, source: &Source) -> Result<Policy, Vec<ConfigError>> {
+        Policy::from_value_with(&source.value, &|name| self.variable(name))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the `portcullis` command does, as a library: read a policy file, say what is wrong with it and where, and render
 //! the proxy configuration that goes with it.
 
-pub mod diagnostics;
 pub mod environment;
 pub mod explain;
 pub mod render;
-pub mod source;
+
+pub use portcullis_source::{diagnostics, source};

@@ -102,7 +102,7 @@ fn check(file: &Path, format: Format, missing: Missing) -> ExitCode {
         Ok(source) => source,
         Err(code) => return code,
     };
-    match source.compile(missing) {
+    match missing.compile(&source) {
         Ok(policy) => {
             println!(
                 "{}: sound ({} routes, {} services)",
@@ -151,7 +151,7 @@ fn render(file: &Path, options: &Options) -> ExitCode {
         Ok(source) => source,
         Err(code) => return code,
     };
-    match source.compile(Missing::IsElsewhere) {
+    match Missing::IsElsewhere.compile(&source) {
         Ok(policy) => {
             print!("{}", render::envoy(&source.value, &policy, options));
             tell_environment(&policy);

@@ -10,10 +10,16 @@ use std::collections::BTreeMap;
 /// Things under names of the policy's own choice.
 ///
 /// `deserr` 0.6.4 reads a plain `BTreeMap` too, but drops the entries that have a mistake, and the mistake with them.
-#[derive(Clone, Debug, Default, JsonSchema, serde::Serialize)]
+#[derive(Clone, Debug, JsonSchema, serde::Serialize)]
 #[schemars(inline)]
 #[serde(transparent)]
 pub struct Named<T>(pub BTreeMap<String, T>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
 impl<T> Deref for Named<T> {
     type Target = BTreeMap<String, T>;

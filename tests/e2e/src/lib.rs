@@ -25,6 +25,7 @@ mod clock;
 mod config;
 mod connection;
 mod envoy;
+#[cfg(feature = "gateway")]
 mod gateway;
 mod h2_connection;
 mod lines;
@@ -44,6 +45,7 @@ pub use client::{ClientError, PATIENCE};
 pub use config::EnvoyConfig;
 pub use connection::Connection;
 pub use envoy::{Ended, Envoy};
+#[cfg(feature = "gateway")]
 pub use gateway::{Gateway, PLUGIN_POLICY, Setup, demo_services, example_policy, module};
 pub use h2_connection::{H2Connection, Pending};
 pub use lines::{Line, Lines, Mark};

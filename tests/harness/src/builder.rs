@@ -149,6 +149,7 @@ pub struct Builder {
     access_log: Option<String>,
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
+    facing_clients: bool,
 }
 
 impl Default for Builder {
@@ -172,6 +173,7 @@ impl Default for Builder {
             access_log: None,
             profile: false,
             properties: Vec::new(),
+            facing_clients: false,
         }
     }
 }
@@ -308,6 +310,13 @@ impl Builder {
         self
     }
 
+    /// Envoy's `use_remote_address`: the connection manager itself tells where a request came from (`x-forwarded-for`), and
+    /// what a client says of that is not believed.
+    pub fn facing_clients(mut self) -> Self {
+        self.facing_clients = true;
+        self
+    }
+
     /// Counts and times host calls, and counts fuel, for `Proxy::profile`.
     pub fn profiled(mut self) -> Self {
         self.profile = true;
@@ -358,6 +367,7 @@ impl Builder {
             routes: self.routes,
             access_log: self.access_log,
             local_address: "127.0.0.1:8080".into(),
+            facing_clients: self.facing_clients,
         }
     }
 }

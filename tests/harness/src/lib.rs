@@ -22,6 +22,7 @@ mod abi;
 mod builder;
 mod callout;
 mod driver;
+mod edge;
 mod engine;
 mod error;
 mod headers;

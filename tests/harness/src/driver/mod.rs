@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub routes: Vec<Route>,
     pub access_log: Option<String>,
     pub local_address: String,
+    /// The connection manager tells where requests come from.
+    pub facing_clients: bool,
 }
 
 /// Where requests go; the first whose prefix fits.

@@ -1,8 +1,6 @@
-//! A policy file: YAML with the place of every node.
+//! A file that somebody wrote: YAML with the place of every node.
 
-use crate::environment::Missing;
 use portcullis_edge_core::{ConfigError, Node};
-use portcullis_policy::Policy;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
@@ -10,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-/// A policy file, read.
+/// A file, read.
 #[derive(Debug)]
 pub struct Source {
     /// The file's text.
@@ -56,14 +54,6 @@ impl Source {
                 Err(NotYaml { text, message, at })
             }
         }
-    }
-
-    /// Compiles the policy, with the environment variables of this process.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn compile(&self, missing: Missing) -> Result<Policy, Vec<ConfigError>> {
-        Policy::from_value_with(&self.value, &|name| missing.variable(name))
     }
 
     /// Where to point for an error at `node`: at the key of an unknown field, else at the value, else at what encloses it.
@@ -234,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_is_no_policy() {
+    fn a_key_given_twice_is_no_document() {
         let error = Source::parse("a: 1\nb: 2\na: 3\n".to_owned()).unwrap_err();
         assert_eq!(line_and_column(&error.text, error.at.start), (3, 1), "{error:?}");
     }

@@ -5,7 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use portcullis_edge_core::ConfigError;
 use std::ops::Range;
 
-/// Shows every mistake of a policy with the lines it is on, in the order of the file.
+/// Shows every mistake of a file with the lines it is on, in the order of the file.
 #[must_use]
 pub fn show(path: &str, source: &Source, errors: &[ConfigError], colour: bool) -> String {
     let mut placed: Vec<_> = errors.iter().map(|error| (source.range(error), error)).collect();
@@ -58,11 +58,14 @@ pub fn list(path: &str, source: &Source, errors: &[ConfigError]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_edge_core::Node;
 
     #[test]
     fn a_mistake_is_shown_on_its_line_with_what_was_expected_and_the_nearest_name() {
         let source = Source::parse("version: 1\nmetrcis: {}\nservices: {}\nroutes: []\n".to_owned()).unwrap();
-        let errors = source.compile(crate::environment::Missing::IsAMistake).err().unwrap();
+        let at = Node::top().key("metrcis");
+        let errors =
+            [at.error("the unknown field `metrcis`", "one of `metrics`").near("metrcis", ["metrics"])];
         let shown = show("gateway.yaml", &source, &errors, false);
         for part in [
             "error: metrcis: found the unknown field `metrcis`",

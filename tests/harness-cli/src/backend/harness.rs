@@ -1,0 +1,293 @@
+//! The harness.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use portcullis_harness::{
+    Builder, ClientResponse, Error, HeaderMap, LoadError, LoadedModule, LogLevel, MetricType, Metrics, Proxy,
+    Received, Status, Upstream,
+};
+
+use super::Ran;
+use crate::model::{FailurePolicy, Faults, Level};
+use crate::plan::{self, Action, Body, Fate, Fields, Plan, Script, Step, Target};
+use crate::seen::{Answer, Call, Log, Seen, metric_name};
+
+/// Modules that have been compiled already, shared between scenarios.
+#[derive(Default)]
+pub struct Modules(Mutex<HashMap<PathBuf, LoadedModule>>);
+
+impl Modules {
+    /// A module, compiled once.
+    ///
+    /// # Errors
+    /// Every `LoadError`.
+    pub fn load(&self, path: &Path) -> Result<LoadedModule, LoadError> {
+        let mut modules = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(module) = modules.get(path) {
+            return Ok(module.clone());
+        }
+        let module = LoadedModule::from_file(path)?;
+        modules.insert(path.to_owned(), module.clone());
+        Ok(module)
+    }
+
+    /// Forgets everything: a file may have changed.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+    }
+}
+
+/// Runs a scenario on the harness.
+pub fn harness(plan: &Plan, modules: &Modules) -> Ran {
+    let builder = match builder(plan, modules) {
+        Ok(builder) => builder,
+        Err(error) => return Ran::Failed(error.to_string()),
+    };
+    match builder.build() {
+        Ok(proxy) => Running { proxy, plan, marks: Marks::default() }.steps(),
+        Err(Error::ConfigurationRefused { logs, .. } | Error::VmStartRefused { logs, .. }) => {
+            Ran::Refused(logs)
+        }
+        Err(error) => Ran::Failed(error.to_string()),
+    }
+}
+
+fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
+    let mut builder = Proxy::builder()
+        .starting_at(plan.clock)
+        .workers(plan.workers)
+        .log_level(level(plan.log_level))
+        .facing_clients();
+    for plugin in &plan.plugins {
+        builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
+    }
+    for (name, script) in &plan.upstreams {
+        builder = builder.peer(name, upstream(script));
+    }
+    for route in &plan.routes {
+        builder = match &route.target {
+            Target::Upstream(name) => builder.route(&route.prefix, name),
+            Target::Direct { status, body } => builder.direct_response(&route.prefix, *status, body),
+        };
+    }
+    if let Some(format) = &plan.access_log {
+        builder = builder.access_log(format);
+    }
+    Ok(builder)
+}
+
+fn described(plugin: &plan::Plugin, module: LoadedModule) -> portcullis_harness::Plugin {
+    let described = portcullis_harness::Plugin::loaded(&module)
+        .name(&plugin.name)
+        .root_id(&plugin.root_id)
+        .vm_id(&plugin.vm_id)
+        .vm_config(&plugin.vm_config)
+        .config(&plugin.config)
+        .failure_policy(match plugin.failure_policy {
+            FailurePolicy::Closed => portcullis_harness::FailurePolicy::Closed,
+            FailurePolicy::Open => portcullis_harness::FailurePolicy::Open,
+            FailurePolicy::Reload => portcullis_harness::FailurePolicy::Reload,
+        });
+    plugin.env.iter().fold(described, |described, (name, value)| described.env(name, value))
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::Trace => LogLevel::Trace,
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+        Level::Critical => LogLevel::Critical,
+    }
+}
+
+fn upstream(script: &Script) -> Upstream {
+    let mut script = script.clone();
+    Upstream::answer_with(move |received| {
+        let method = received.header(":method").unwrap_or_default();
+        reply(script.answer(&method, received.headers.get(":path").unwrap_or_default()))
+    })
+}
+
+fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
+    use portcullis_harness::Reply;
+    let answer = match reply.fate {
+        Fate::Refused => return Reply::refuse(),
+        Fate::Never => return Reply::never(),
+        Fate::Reset => return Reply::reset().delay(reply.delay),
+        Fate::Answer | Fate::ResetAfterBody => Reply::status(reply.status).delay(reply.delay),
+    };
+    let answer = reply.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
+    let answer = match reply.body {
+        Body::None if [204, 304].contains(&reply.status) => answer,
+        Body::None => answer.header("content-length", "0"),
+        Body::Whole(body) => answer.body(body),
+        Body::Chunked(chunks, trailers) => {
+            let answer = answer.header("transfer-encoding", "chunked");
+            let answer = chunks.iter().fold(answer, |answer, chunk| answer.chunk(chunk));
+            trailers.iter().fold(answer, |answer, (name, value)| answer.trailer(name, value))
+        }
+    };
+    if reply.fate == Fate::ResetAfterBody { answer.reset_after() } else { answer }
+}
+
+/// How much of everything there was before a step.
+#[derive(Default)]
+struct Marks {
+    received: BTreeMap<String, usize>,
+    logs: usize,
+    metrics: BTreeMap<String, i64>,
+}
+
+struct Running<'a> {
+    proxy: Proxy,
+    plan: &'a Plan,
+    marks: Marks,
+}
+
+impl Running<'_> {
+    fn steps(mut self) -> Ran {
+        let mut all = Vec::new();
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            self.mark();
+            match self.step(step) {
+                Ok(seen) => all.push(self.since(seen)),
+                Err(error) => return Ran::Failed(format!("step {} ({}): {error}", index + 1, step.title)),
+            }
+        }
+        Ran::Steps(all)
+    }
+
+    fn mark(&mut self) {
+        let names = self.plan.upstreams.keys();
+        self.marks = Marks {
+            received: names.map(|name| (name.clone(), self.proxy.received(name).len())).collect(),
+            logs: self.proxy.logs().len(),
+            metrics: numbers(&self.proxy.metrics()),
+        };
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Seen, Error> {
+        let mut seen = Seen::default();
+        match &step.action {
+            Action::Request(request) => {
+                let outcome = self.proxy.send(sendable(request))?;
+                seen.answer = Some(answer(&outcome.client));
+                seen.access_log = outcome.access_log;
+            }
+            Action::Advance(by) => self.proxy.advance(*by),
+            Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {
+                Ok(()) => seen.refused = Some(false),
+                Err(Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. }) => {
+                    seen.refused = Some(true);
+                }
+                Err(error) => return Err(error),
+            },
+            Action::Upstreams(scripts) => {
+                scripts.iter().for_each(|(name, script)| self.proxy.set_upstream(name, upstream(script)));
+            }
+            Action::Faults(faults) => set(faults, &mut self.proxy),
+        }
+        Ok(seen)
+    }
+
+    fn since(&self, seen: Seen) -> Seen {
+        let mut upstreams = BTreeMap::new();
+        for (name, before) in &self.marks.received {
+            let calls: Vec<_> = self.proxy.received(name)[*before..].iter().map(call).collect();
+            if !calls.is_empty() {
+                upstreams.insert(name.clone(), calls);
+            }
+        }
+        let logs = self.proxy.logs()[self.marks.logs..].iter().map(log).collect();
+        let mut metrics = numbers(&self.proxy.metrics());
+        for (name, before) in &self.marks.metrics {
+            if let Some(now) = metrics.get_mut(name) {
+                *now = now.wrapping_sub(*before);
+            }
+        }
+        metrics.retain(|_, by| *by != 0);
+        Seen { upstreams, logs, metrics, ..seen }
+    }
+}
+
+fn log(line: &portcullis_harness::LogLine) -> Log {
+    Log { level: format!("{:?}", line.level).to_lowercase(), text: line.message.clone() }
+}
+
+/// Counters and gauges, by their name as people write it.
+fn numbers(metrics: &Metrics) -> BTreeMap<String, i64> {
+    let number = |(name, kind): (&str, MetricType)| {
+        let value = match kind {
+            MetricType::Counter => metrics.counter(name),
+            MetricType::Gauge => metrics.gauge(name),
+            MetricType::Histogram => None,
+        };
+        Some((metric_name(name), value?.cast_signed()))
+    };
+    metrics.names().filter_map(number).collect()
+}
+
+fn set(faults: &Faults, proxy: &mut Proxy) {
+    proxy.faults(|set| {
+        if faults.clear {
+            set.clear();
+        }
+        if faults.cas_conflicts > 0 {
+            set.cas_conflicts(faults.cas_conflicts);
+        }
+        for forced in &faults.statuses {
+            let status = Status::from_u32(forced.status).unwrap_or(Status::InternalFailure);
+            set.status_after(&forced.call, status, forced.times, forced.after);
+        }
+        for name in &faults.missing_foreign_functions {
+            set.missing_foreign_function(name);
+        }
+    });
+}
+
+fn sendable(request: &plan::Request) -> portcullis_harness::Request {
+    let sent = portcullis_harness::Request::new(&request.method, &request.path)
+        .header(":authority", &request.authority)
+        .from(&format!("{}:50000", request.from));
+    let sent = request.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    let sent = match &request.body {
+        Body::None => sent,
+        Body::Whole(body) => sent.body(body),
+        Body::Chunked(chunks, trailers) => {
+            let sent = chunks.iter().fold(sent, |sent, chunk| sent.chunk(chunk));
+            trailers.iter().fold(sent, |sent, (name, value)| sent.trailer(name, value))
+        }
+    };
+    if request.http2 { sent.http2() } else { sent }
+}
+
+fn fields(headers: &HeaderMap) -> Fields {
+    let regular = headers.iter().filter(|(name, _)| name.first() != Some(&b':'));
+    regular.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
+}
+
+fn answer(client: &ClientResponse) -> Answer {
+    Answer {
+        status: client.status(),
+        headers: client.headers.as_ref().map(fields).unwrap_or_default(),
+        body: client.body.clone(),
+        trailers: client.trailers.as_ref().map(fields).unwrap_or_default(),
+        broken: client.reset,
+    }
+}
+
+fn call(received: &Received) -> Call {
+    let pseudo = |name: &str| received.headers.get(name).unwrap_or_default().to_vec();
+    Call {
+        method: received.header(":method").unwrap_or_default(),
+        path: pseudo(":path"),
+        authority: pseudo(":authority"),
+        headers: fields(&received.headers),
+        body: received.body.clone(),
+        trailers: received.trailers.as_ref().map(fields).unwrap_or_default(),
+    }
+}

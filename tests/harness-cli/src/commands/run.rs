@@ -1,0 +1,95 @@
+//! `run`: scenarios.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use portcullis_harness_cli::model::Side;
+use portcullis_harness_cli::run::{Options, Outcome, Report, run as run_all};
+use portcullis_harness_cli::{files, plan, report};
+
+use super::{show, unusable};
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Scenario files, and folders of them.
+    #[arg(default_value = ".")]
+    paths: Vec<PathBuf>,
+    /// Take this module in the place of every one that the scenarios name.
+    #[arg(long)]
+    module: Option<PathBuf>,
+    /// A folder to look for modules in, behind that of the scenario.
+    #[arg(long, value_name = "DIR")]
+    module_dir: Vec<PathBuf>,
+    /// On a stock Envoy, instead of the harness.
+    #[arg(long, conflicts_with = "both")]
+    envoy: bool,
+    /// On both, and compare what came of every step.
+    #[arg(long)]
+    both: bool,
+    /// Only scenarios whose name or file contains this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// How many at a time (default: twice the number of CPUs, for Envoys mostly wait).
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Write a JUnit report into this file.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print the Test Anything Protocol instead.
+    #[arg(long)]
+    tap: bool,
+    /// Tell of what passed, too.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Exit status 0 if all is as expected, 1 if not, 2 if something could not be read.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match once(arguments) {
+        Ok(code) => code,
+        Err(error) => unusable(&error),
+    }
+}
+
+fn once(arguments: &Arguments) -> std::io::Result<ExitCode> {
+    let files = files::scenarios(&arguments.paths)?;
+    let options = options(arguments);
+    let tell = |report: &Report| {
+        if !arguments.tap && (arguments.verbose || !report.passed()) {
+            show(&report::told(report));
+        }
+    };
+    let reports = run_all(&files, &options, &tell);
+    if let Some(file) = &arguments.junit {
+        std::fs::write(file, report::junit(&reports))?;
+    }
+    let sum = report::Sum::of(&reports);
+    if arguments.tap {
+        show(&report::tap(&reports));
+    } else {
+        show(&sum.text());
+    }
+    if reports.is_empty() {
+        return Err(std::io::Error::other("there are no scenarios here"));
+    }
+    let unusable = reports.iter().any(|report| matches!(report.result, Outcome::Unusable(_)));
+    Ok(ExitCode::from(if unusable { 2 } else { u8::from(!sum.passed()) }))
+}
+
+fn options(arguments: &Arguments) -> Options {
+    let cpus = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let sides = match (arguments.both, arguments.envoy) {
+        (true, _) => vec![Side::Harness, Side::Envoy],
+        (_, true) => vec![Side::Envoy],
+        _ => vec![Side::Harness],
+    };
+    Options {
+        sides,
+        modules: plan::Modules { instead: arguments.module.clone(), folders: arguments.module_dir.clone() },
+        jobs: arguments.jobs.unwrap_or(2 * cpus),
+        filter: arguments.filter.clone(),
+        colour: std::io::stdout().is_terminal(),
+    }
+}

@@ -1,0 +1,44 @@
+//! The `portcullis-harness` command.
+
+mod commands;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs proxy-wasm modules off-proxy, the way Envoy would.
+#[derive(Parser)]
+#[command(name = "portcullis-harness", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs scenarios. Exit status: 0 all as expected, 1 not, 2 something could not be read.
+    Run(commands::run::Arguments),
+    /// Shows what a module is: ABI version, imports, exports, sections, and whether it loads.
+    Inspect {
+        /// The module.
+        module: PathBuf,
+    },
+    /// Shows where a microsecond goes: host calls, fuel and allocations of each callback.
+    Profile(commands::profile::Arguments),
+    /// Writes the JSON Schema of scenario files, for editors.
+    Schema,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Inspect { module } => commands::inspect::inspect(module),
+        Command::Profile(arguments) => commands::profile::profile(arguments),
+        Command::Schema => {
+            let schema = portcullis_harness_cli::model::json_schema();
+            commands::show(&format!("{schema:#}\n"));
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Requests and replies.
+
+use deserr::{Deserr, IntoValue, ValuePointerRef};
+use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+use std::net::IpAddr;
+
+use super::{Headers, Pattern, Text, ok};
+use crate::problem::mistake;
+
+/// A request.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Request(pub RequestFields);
+
+/// A request in full.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RequestFields {
+    /// The method (default GET).
+    #[deserr(default = "GET".to_owned())]
+    #[schemars(default = "get")]
+    pub method: String,
+    /// The path, with its query.
+    pub path: Text,
+    /// The host that is asked for (default `gateway.test`).
+    #[deserr(default = "gateway.test".to_owned())]
+    #[schemars(default = "host")]
+    pub authority: String,
+    /// Headers.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub headers: Headers,
+    /// The body, with its length in `content-length`.
+    #[deserr(default)]
+    pub body: Option<Text>,
+    /// A JSON body, with its length and content type.
+    #[deserr(default)]
+    pub json: Option<Value>,
+    /// A body in pieces, without a length.
+    #[deserr(default)]
+    pub chunks: Option<Vec<Text>>,
+    /// Trailers, behind a body in pieces.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub trailers: Headers,
+    /// Over HTTP/2.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub http2: bool,
+    /// The client's address, one of 127.0.0.0/8 (default 127.0.0.1).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub from: Client,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn host() -> String {
+    "gateway.test".to_owned()
+}
+
+impl Request {
+    fn parse(line: &str) -> Option<Self> {
+        let (method, path) = line.split_once(' ')?;
+        let path = Text::template(path.trim());
+        Some(Self(RequestFields {
+            method: method.to_owned(),
+            path,
+            authority: host(),
+            headers: Named::default(),
+            body: None,
+            json: None,
+            chunks: None,
+            trailers: Named::default(),
+            http2: false,
+            from: Client::default(),
+        }))
+    }
+}
+
+impl Deserr<ConfigErrors> for Request {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            deserr::Value::String(line) => Self::parse(&line)
+                .ok_or_else(|| mistake(location, &line.as_str().into(), "a method and a path: `GET /path`")),
+            value => RequestFields::deserialize_from_value(value, location).map(Self),
+        }
+    }
+}
+
+impl JsonSchema for Request {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Request".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let fields = generator.subschema_for::<RequestFields>();
+        json_schema!({ "anyOf": [{ "type": "string", "pattern": "^[^ ]+ .+$" }, fields] })
+    }
+}
+
+/// A client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub IpAddr);
+
+impl Default for Client {
+    fn default() -> Self {
+        Self(IpAddr::from([127, 0, 0, 1]))
+    }
+}
+
+impl serde::Serialize for Client {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Deserr<ConfigErrors> for Client {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let value = Value::from(value);
+        let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+        let loopback = address.filter(|address| address.is_ipv4() && address.is_loopback());
+        loopback.map(Self).ok_or_else(|| mistake(location, &value, "an address of 127.0.0.0/8"))
+    }
+}
+
+impl JsonSchema for Client {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Client".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^127\\.[0-9]+\\.[0-9]+\\.[0-9]+$" })
+    }
+}
+
+/// What an upstream answers.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Reply {
+    /// Only to requests with such a path, query included.
+    #[deserr(default)]
+    pub path: Option<Pattern>,
+    /// Only to requests with this method.
+    #[deserr(default)]
+    pub method: Option<String>,
+    /// So often, and no more; left out: for ever.
+    #[deserr(default)]
+    pub times: Option<u32>,
+    /// The status (default 200).
+    #[deserr(default = 200)]
+    #[schemars(default = "ok", range(min = 200, max = 599))]
+    pub status: u16,
+    /// Headers.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub headers: Headers,
+    /// The body, with its length in `content-length`.
+    #[deserr(default)]
+    pub body: Option<Text>,
+    /// A JSON body, with its length and content type.
+    #[deserr(default)]
+    pub json: Option<Value>,
+    /// A JSON Web Key Set of the public halves of these keys, with its length and content type.
+    #[deserr(default)]
+    pub jwks: Option<Vec<String>>,
+    /// A body in pieces, without a length.
+    #[deserr(default)]
+    pub chunks: Option<Vec<Text>>,
+    /// Trailers, behind a body in pieces.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub trailers: Headers,
+    /// How long it takes to answer.
+    #[deserr(default)]
+    pub delay: Option<PolicyDuration>,
+    /// It fails instead.
+    #[deserr(default)]
+    pub fails: Option<Fails>,
+}
+
+/// How an upstream fails.
+#[derive(Clone, Copy, Debug, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "snake_case")]
+pub enum Fails {
+    /// Nobody listens: the only reply of its upstream.
+    Refused,
+    /// The connection breaks before the answer.
+    Reset,
+    /// The connection breaks behind headers and body, before the end.
+    #[deserr(rename = "reset_after_body")]
+    ResetAfterBody,
+    /// No answer ever comes.
+    Never,
+}

@@ -1,0 +1,197 @@
+//! What must have come of a step.
+
+use deserr::{Deserr, IntoValue, ValuePointerRef};
+use portcullis_edge_core::{ConfigErrors, Named};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::{JsonPattern, Pattern, Values};
+use crate::problem::mistake;
+
+/// What must have come of a step.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Expect {
+    /// The status that the client got; `absent` if there was no answer.
+    #[deserr(default)]
+    pub status: Option<Pattern>,
+    /// Headers that the client got.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub headers: Named<Values>,
+    /// The body that the client got.
+    #[deserr(default)]
+    pub body: Option<Pattern>,
+    /// Part of the JSON value that the client's body is.
+    #[deserr(default)]
+    pub json: Option<JsonPattern>,
+    /// Trailers that the client got.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub trailers: Named<Values>,
+    /// What upstreams saw, requests and callouts alike: `none`, or by name.
+    #[deserr(default)]
+    pub upstreams: Option<Upstreams>,
+    /// By how much counters and gauges moved. `name{label=value}` is the sum of all series with these labels.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub metrics: Named<Pattern>,
+    /// Lines that the plugins logged, in any order; with `!~`, no line does.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub logs: Vec<Pattern>,
+    /// The lines of the access log: all of them, in order. Text, or part of the JSON value that a line is.
+    #[deserr(default)]
+    pub access_log: Option<Vec<Line>>,
+    /// The new configuration is refused (`reload`).
+    #[deserr(default)]
+    pub refused: Option<bool>,
+}
+
+/// What upstreams saw.
+#[derive(Clone, Debug, serde::Serialize)]
+pub enum Upstreams {
+    /// Nothing, none of them.
+    None,
+    /// Each of these saw this; others may have seen anything.
+    Named(Named<Calls>),
+}
+
+impl Deserr<ConfigErrors> for Upstreams {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            deserr::Value::String(text) if text == "none" => Ok(Self::None),
+            value @ deserr::Value::Map(_) => Named::deserialize_from_value(value, location).map(Self::Named),
+            other => Err(mistake(location, &Value::from(other), "`none`, or upstreams by name")),
+        }
+    }
+}
+
+impl JsonSchema for Upstreams {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SeenByUpstreams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let calls = generator.subschema_for::<Calls>();
+        json_schema!({ "anyOf": [{ "const": "none" }, { "type": "object", "additionalProperties": calls }] })
+    }
+}
+
+/// The requests that an upstream saw.
+#[derive(Clone, Debug, serde::Serialize)]
+pub enum Calls {
+    /// So many.
+    Count(usize),
+    /// Exactly these, in order.
+    Each(Vec<Message>),
+}
+
+impl Deserr<ConfigErrors> for Calls {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            deserr::Value::Integer(count) => Ok(Self::Count(usize::try_from(count).unwrap_or(usize::MAX))),
+            value @ deserr::Value::Map(_) => {
+                Message::deserialize_from_value(value, location).map(|message| Self::Each(vec![message]))
+            }
+            value @ deserr::Value::Sequence(_) => {
+                Vec::deserialize_from_value(value, location).map(Self::Each)
+            }
+            other => {
+                Err(mistake(location, &Value::from(other), "how many requests, a request, or a list of them"))
+            }
+        }
+    }
+}
+
+impl JsonSchema for Calls {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Calls".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let message = generator.subschema_for::<Message>();
+        json_schema!({
+            "description": "How many requests, the only request, or all requests in order.",
+            "anyOf": [{ "type": "integer", "minimum": 0 }, message, { "type": "array", "items": message }]
+        })
+    }
+}
+
+/// A request as an upstream must have seen it.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Message {
+    /// Its method.
+    #[deserr(default)]
+    pub method: Option<Pattern>,
+    /// Its path, query included.
+    #[deserr(default)]
+    pub path: Option<Pattern>,
+    /// Its host.
+    #[deserr(default)]
+    pub authority: Option<Pattern>,
+    /// Its headers.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub headers: Named<Values>,
+    /// Its body.
+    #[deserr(default)]
+    pub body: Option<Pattern>,
+    /// Part of the JSON value that its body is.
+    #[deserr(default)]
+    pub json: Option<JsonPattern>,
+    /// Its trailers.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub trailers: Named<Values>,
+}
+
+/// A line of the access log.
+#[derive(Clone, Debug, serde::Serialize)]
+pub enum Line {
+    /// Text.
+    Text(Pattern),
+    /// Part of a JSON object.
+    Json(JsonPattern),
+}
+
+impl Deserr<ConfigErrors> for Line {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            value @ deserr::Value::Map(_) => {
+                JsonPattern::deserialize_from_value(value, location).map(Self::Json)
+            }
+            value => Pattern::deserialize_from_value(value, location).map(Self::Text),
+        }
+    }
+}
+
+impl JsonSchema for Line {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Line".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "object"] })
+    }
+}

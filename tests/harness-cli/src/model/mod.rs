@@ -1,0 +1,304 @@
+//! A scenario file as written. What stands here is the format: the schema is made from these types.
+
+mod exchange;
+mod expect;
+mod pattern;
+mod text;
+mod token;
+
+use deserr::Deserr;
+use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
+use schemars::JsonSchema;
+use serde_json::Value;
+
+pub use exchange::{Fails, Reply, Request};
+pub use expect::{Calls, Expect, Line, Message, Upstreams};
+pub use pattern::{JsonPattern, Pattern, Values};
+pub use text::{Headers, Instant, Reference, Text, references};
+pub use token::{Algorithm, Claims, Key, Token};
+
+/// A scenario: a proxy with plugins, its surroundings, and what happens to it step by step.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields, title = "Portcullis harness scenario")]
+pub struct Scenario {
+    /// What it shows, as a sentence.
+    pub name: String,
+    /// Anything else that a reader should know.
+    #[deserr(default)]
+    pub about: Option<String>,
+    /// The one side that it can run on; left out: both, and they must agree.
+    #[deserr(default)]
+    pub only: Option<Side>,
+    /// Why it can run on one side only.
+    #[deserr(default)]
+    pub because: Option<String>,
+    /// The wall clock at the start (default `2026-01-01T00:00:00Z`). Time passes only where a step or a delay says so.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub clock: Instant,
+    /// Worker threads, each with a VM of its own (default 1).
+    #[deserr(default = 1)]
+    #[schemars(default = "one", range(min = 1, max = 16))]
+    pub workers: u8,
+    /// The level below which plugins' log lines are dropped (default `info`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub log_level: Level,
+    /// The chain of plugins, in the order in which a request passes them.
+    #[schemars(length(min = 1))]
+    pub plugins: Vec<Plugin>,
+    /// The peers behind the proxy, by the name of their cluster: each a list of replies. A request gets the first reply that
+    /// fits it and is not used up.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub upstreams: Named<Vec<Reply>>,
+    /// Which requests go to which upstream; left out where there is only one upstream: all go there.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub routes: Vec<Route>,
+    /// A format string of Envoy's access log: one line for every request.
+    #[deserr(default)]
+    pub access_log: Option<String>,
+    /// Keys that sign tokens, by name.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub keys: Named<Key>,
+    /// Tokens, minted when the scenario starts. `${token.NAME}` stands for one in headers, paths and bodies.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub tokens: Named<Token>,
+    /// The plugins' configuration is refused, and these lines are logged. Such a scenario has no steps.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub refused: Vec<Pattern>,
+    /// What happens, one thing after another.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub steps: Vec<Step>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// A side that scenarios run on.
+#[derive(Clone, Copy, Debug, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "lowercase")]
+pub enum Side {
+    /// The harness.
+    Harness,
+    /// A stock Envoy.
+    Envoy,
+}
+
+/// A log level.
+#[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "lowercase")]
+pub enum Level {
+    /// Everything.
+    Trace,
+    /// Debug and above.
+    Debug,
+    /// Info and above.
+    #[default]
+    Info,
+    /// Warnings and above.
+    Warn,
+    /// Errors and above.
+    Error,
+    /// Critical only.
+    Critical,
+}
+
+/// A plugin of the chain.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Plugin {
+    /// The module's file: beside the scenario, or in a folder of `--module-dir`.
+    pub module: String,
+    /// Its name in logs and properties (default: the name of the module's file).
+    #[deserr(default)]
+    pub name: Option<String>,
+    /// Its configuration: text as it is, anything else as JSON.
+    #[deserr(default)]
+    pub config: Option<Value>,
+    /// The file that its configuration is in; YAML (`.yaml`, `.yml`) is turned into JSON.
+    #[deserr(default)]
+    pub config_file: Option<String>,
+    /// The root id.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub root_id: String,
+    /// The VM id: plugins with the same one share data and queues.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub vm_id: String,
+    /// The VM's configuration.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub vm_config: String,
+    /// Environment variables of the VM.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub env: Named<String>,
+    /// What becomes of requests once the VM has failed (default `closed`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub failure_policy: FailurePolicy,
+}
+
+/// What becomes of requests once a VM has failed.
+#[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "lowercase")]
+pub enum FailurePolicy {
+    /// 503, for ever.
+    #[default]
+    Closed,
+    /// They pass the plugin by.
+    Open,
+    /// 503 until the VM has been started anew.
+    Reload,
+}
+
+/// A route. Exactly one of `to` and `respond` is given.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["to"] }, { "required": ["respond"] }]))]
+pub struct Route {
+    /// What paths begin with (default `/`).
+    #[deserr(default = "/".to_owned())]
+    #[schemars(default = "slash")]
+    pub prefix: String,
+    /// The upstream they go to.
+    #[deserr(default)]
+    pub to: Option<String>,
+    /// The proxy answers them itself.
+    #[deserr(default)]
+    pub respond: Option<Direct>,
+}
+
+fn slash() -> String {
+    "/".to_owned()
+}
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Direct {
+    /// The status (default 200).
+    #[deserr(default = 200)]
+    #[schemars(default = "ok", range(min = 200, max = 599))]
+    pub status: u16,
+    /// The body.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub body: String,
+}
+
+pub(crate) fn ok() -> u16 {
+    200
+}
+
+/// A step. Exactly one of `request`, `advance`, `reload`, `upstreams` and `faults` is given.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [
+    { "required": ["request"] }, { "required": ["advance"] }, { "required": ["reload"] },
+    { "required": ["upstreams"] }, { "required": ["faults"] },
+]))]
+pub struct Step {
+    /// A client sends a request and waits for its answer: `GET /path`, or an object.
+    #[deserr(default)]
+    pub request: Option<Request>,
+    /// Time passes.
+    #[deserr(default)]
+    pub advance: Option<PolicyDuration>,
+    /// A plugin gets another configuration. One that is refused leaves the old one in force.
+    #[deserr(default)]
+    pub reload: Option<Reload>,
+    /// These upstreams answer otherwise from now on.
+    #[deserr(default)]
+    pub upstreams: Option<Named<Vec<Reply>>>,
+    /// Faults are set; they need `only: harness`.
+    #[deserr(default)]
+    pub faults: Option<Faults>,
+    /// What must have come of it. Whatever is not mentioned is compared between the sides all the same.
+    #[deserr(default)]
+    pub expect: Option<Expect>,
+}
+
+/// Another configuration. Exactly one of `config` and `config_file` is given.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["config"] }, { "required": ["config_file"] }]))]
+pub struct Reload {
+    /// The plugin's place in the chain, from 0 (default 0).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub plugin: u8,
+    /// As that of a plugin.
+    #[deserr(default)]
+    pub config: Option<Value>,
+    /// As that of a plugin.
+    #[deserr(default)]
+    pub config_file: Option<String>,
+}
+
+/// Faults of the host.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Faults {
+    /// All earlier faults end first.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub clear: bool,
+    /// So many of the next compare-and-swap writes lose.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub cas_conflicts: u32,
+    /// Host functions that give a status instead of doing their work.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub statuses: Vec<ForcedStatus>,
+    /// Foreign functions that the host does not know.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub missing_foreign_functions: Vec<String>,
+}
+
+/// A host function that gives a status instead of doing its work.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct ForcedStatus {
+    /// The function: `proxy_...`.
+    pub call: String,
+    /// The status, as the ABI's number.
+    #[schemars(range(min = 0, max = 12))]
+    pub status: u32,
+    /// How often (default 1).
+    #[deserr(default = 1)]
+    #[schemars(default = "once")]
+    pub times: u32,
+    /// So many calls succeed first (default 0).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub after: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// The JSON Schema of scenario files.
+#[must_use]
+pub fn json_schema() -> Value {
+    schemars::schema_for!(Scenario).to_value()
+}

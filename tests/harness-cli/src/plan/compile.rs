@@ -1,0 +1,222 @@
+//! From a file without mistakes to a plan.
+
+use portcullis_edge_core::{ConfigError, Named, Node};
+use portcullis_source::source::Source;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::mint::{Minted, mint};
+use super::{Action, Body, Fate, Fields, Modules, Plan, Plugin, Reply, Request, Route, Script, Step, Target};
+use crate::model::{self, Fails, Reference, Scenario, Text};
+
+/// The plan of a scenario whose names and files have been checked.
+///
+/// # Errors
+/// A key that cannot be made.
+pub fn compile(
+    file: &Path,
+    scenario: Scenario,
+    folder: &Path,
+    modules: &Modules,
+) -> Result<Plan, Vec<ConfigError>> {
+    let start = scenario.clock.0;
+    let minted = mint(&scenario.keys.0, &scenario.tokens.0, start)
+        .map_err(|why| vec![Node::top().key("keys").error("a key that cannot be made", why)])?;
+    let make = Make { folder, minted: &minted };
+    Ok(Plan {
+        file: file.to_owned(),
+        only: scenario.only.map(|side| (side, scenario.because.clone().unwrap_or_default())),
+        clock: start,
+        workers: scenario.workers.into(),
+        log_level: scenario.log_level,
+        plugins: scenario.plugins.iter().map(|plugin| make.plugin(plugin, modules)).collect(),
+        routes: routes(&scenario),
+        upstreams: make.scripts(&scenario.upstreams),
+        access_log: scenario.access_log,
+        refused: scenario.refused,
+        steps: scenario.steps.into_iter().filter_map(|step| make.step(step)).collect(),
+        tokens: minted.tokens.clone(),
+        name: scenario.name,
+    })
+}
+
+fn routes(scenario: &Scenario) -> Vec<Route> {
+    if scenario.routes.is_empty() {
+        let all = |name: &String| Route { prefix: "/".into(), target: Target::Upstream(name.clone()) };
+        return scenario.upstreams.keys().map(all).collect();
+    }
+    scenario.routes.iter().filter_map(route).collect()
+}
+
+fn route(route: &model::Route) -> Option<Route> {
+    let target = match (&route.to, &route.respond) {
+        (Some(to), _) => Target::Upstream(to.clone()),
+        (None, Some(direct)) => Target::Direct { status: direct.status, body: direct.body.clone() },
+        (None, None) => return None,
+    };
+    Some(Route { prefix: route.prefix.clone(), target })
+}
+
+/// What a configuration file says: YAML as JSON text, anything else as it is.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn config_file(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    if !path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return Ok(bytes);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let source = Source::parse(text).map_err(|error| error.message)?;
+    Ok(source.value.to_string().into_bytes())
+}
+
+struct Make<'a> {
+    folder: &'a Path,
+    minted: &'a Minted,
+}
+
+impl Make<'_> {
+    fn text(&self, text: &Text) -> Vec<u8> {
+        text.render(&|reference| match reference {
+            Reference::Token(name) => self.minted.tokens.get(name).cloned().unwrap_or_default().into_bytes(),
+            Reference::Answer(_) => Vec::new(),
+        })
+    }
+
+    fn fields(&self, headers: &model::Headers) -> Fields {
+        let each = headers.iter().flat_map(|(name, values)| {
+            values.0.iter().map(move |value| (name.to_ascii_lowercase(), self.text(value)))
+        });
+        each.collect()
+    }
+
+    fn config(&self, config: Option<&Value>, file: Option<&String>) -> Vec<u8> {
+        match (config, file) {
+            (Some(Value::String(text)), _) => text.clone().into_bytes(),
+            (Some(value), _) => value.to_string().into_bytes(),
+            (None, Some(file)) => config_file(&self.folder.join(file)).unwrap_or_default(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn plugin(&self, plugin: &model::Plugin, modules: &Modules) -> Plugin {
+        let module = modules.find(self.folder, &plugin.module).unwrap_or_default();
+        let stem = Path::new(&plugin.module).file_stem().unwrap_or_default();
+        Plugin {
+            name: plugin.name.clone().unwrap_or_else(|| stem.to_string_lossy().into_owned()),
+            config: self.config(plugin.config.as_ref(), plugin.config_file.as_ref()),
+            module,
+            root_id: plugin.root_id.clone(),
+            vm_id: plugin.vm_id.clone(),
+            vm_config: plugin.vm_config.clone(),
+            env: plugin.env.0.clone(),
+            failure_policy: plugin.failure_policy,
+        }
+    }
+
+    fn scripts(&self, upstreams: &Named<Vec<model::Reply>>) -> BTreeMap<String, Script> {
+        let script = |replies: &Vec<model::Reply>| Script {
+            replies: replies.iter().map(|reply| self.reply(reply)).collect(),
+        };
+        upstreams.iter().map(|(name, replies)| (name.clone(), script(replies))).collect()
+    }
+
+    fn reply(&self, reply: &model::Reply) -> Reply {
+        let mut headers = self.fields(&reply.headers);
+        let jwks = reply.jwks.as_ref().map(|names| self.jwks(names));
+        let json = reply.json.as_ref().or(jwks.as_ref());
+        let body = self.body(reply.body.as_ref(), json, reply.chunks.as_ref(), &reply.trailers, &mut headers);
+        Reply {
+            path: reply.path.clone(),
+            method: reply.method.clone(),
+            times: reply.times,
+            status: reply.status,
+            headers,
+            body,
+            delay: reply.delay.map_or(Duration::ZERO, |delay| delay.0),
+            fate: fate(reply.fails),
+        }
+    }
+
+    fn jwks(&self, names: &[String]) -> Value {
+        let keys: Vec<_> = names.iter().filter_map(|name| self.minted.jwks.get(name).cloned()).collect();
+        serde_json::json!({ "keys": keys })
+    }
+
+    fn body(
+        &self,
+        text: Option<&Text>,
+        json: Option<&Value>,
+        chunks: Option<&Vec<Text>>,
+        trailers: &model::Headers,
+        headers: &mut Fields,
+    ) -> Body {
+        match (text, json, chunks) {
+            (Some(text), _, _) => Body::Whole(self.text(text)),
+            (_, Some(json), _) => {
+                if !headers.iter().any(|(name, _)| name == "content-type") {
+                    headers.push(("content-type".into(), b"application/json".to_vec()));
+                }
+                Body::Whole(self.text(&Text::template(&json.to_string())))
+            }
+            (_, _, Some(chunks)) => {
+                Body::Chunked(chunks.iter().map(|chunk| self.text(chunk)).collect(), self.fields(trailers))
+            }
+            _ => Body::None,
+        }
+    }
+
+    fn step(&self, step: model::Step) -> Option<Step> {
+        let (action, title) = if let Some(request) = step.request {
+            let request = self.request(&request);
+            let title = format!("{} {}", request.method, request.path.escape_ascii());
+            (Action::Request(request), title)
+        } else if let Some(by) = step.advance {
+            (Action::Advance(by.0), format!("advance {by}"))
+        } else if let Some(reload) = step.reload {
+            let config = self.config(reload.config.as_ref(), reload.config_file.as_ref());
+            (Action::Reload { plugin: reload.plugin.into(), config }, "reload".to_owned())
+        } else if let Some(upstreams) = step.upstreams {
+            let names: Vec<_> = upstreams.keys().map(String::as_str).collect();
+            let title = format!("upstreams {}", names.join(", "));
+            (Action::Upstreams(self.scripts(&upstreams)), title)
+        } else {
+            (Action::Faults(step.faults?), "faults".to_owned())
+        };
+        Some(Step { action, title, expect: step.expect })
+    }
+
+    fn request(&self, request: &model::Request) -> Request {
+        let fields = &request.0;
+        let mut headers = self.fields(&fields.headers);
+        let body = self.body(
+            fields.body.as_ref(),
+            fields.json.as_ref(),
+            fields.chunks.as_ref(),
+            &fields.trailers,
+            &mut headers,
+        );
+        Request {
+            method: fields.method.clone(),
+            path: self.text(&fields.path),
+            authority: fields.authority.clone(),
+            headers,
+            body,
+            http2: fields.http2,
+            from: fields.from.0,
+        }
+    }
+}
+
+fn fate(fails: Option<Fails>) -> Fate {
+    match fails {
+        None => Fate::Answer,
+        Some(Fails::Refused) => Fate::Refused,
+        Some(Fails::Reset) => Fate::Reset,
+        Some(Fails::ResetAfterBody) => Fate::ResetAfterBody,
+        Some(Fails::Never) => Fate::Never,
+    }
+}

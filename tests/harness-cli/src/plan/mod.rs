@@ -1,0 +1,195 @@
+//! A scenario, ready to run: files read, tokens minted, references looked up. Knows no side.
+
+mod check;
+mod compile;
+mod mint;
+mod script;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_edge_core::{ConfigError, ConfigErrors};
+use portcullis_source::{diagnostics, source::Source};
+
+use crate::model::{Expect, FailurePolicy, Faults, Level, Pattern, Scenario, Side};
+
+pub use compile::config_file;
+pub use mint::Minted;
+pub use script::{Fate, Reply, Script};
+
+/// Header fields in order.
+pub type Fields = Vec<(String, Vec<u8>)>;
+
+/// A scenario, ready to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The file it comes from.
+    pub file: PathBuf,
+    /// What it shows.
+    pub name: String,
+    /// The one side it runs on, and why.
+    pub only: Option<(Side, String)>,
+    /// The wall clock at the start, since 1970.
+    pub clock: Duration,
+    /// Worker threads.
+    pub workers: usize,
+    /// The level below which plugins' log lines are dropped.
+    pub log_level: Level,
+    /// The chain.
+    pub plugins: Vec<Plugin>,
+    /// What upstreams answer.
+    pub upstreams: BTreeMap<String, Script>,
+    /// Where requests go.
+    pub routes: Vec<Route>,
+    /// The format of the access log.
+    pub access_log: Option<String>,
+    /// Log lines of a configuration that is refused; empty if it is not.
+    pub refused: Vec<Pattern>,
+    /// What happens.
+    pub steps: Vec<Step>,
+    /// Tokens, by name.
+    pub tokens: BTreeMap<String, String>,
+}
+
+/// A plugin of the chain.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Plugin {
+    pub module: PathBuf,
+    pub name: String,
+    pub config: Vec<u8>,
+    pub root_id: String,
+    pub vm_id: String,
+    pub vm_config: String,
+    pub env: BTreeMap<String, String>,
+    pub failure_policy: FailurePolicy,
+}
+
+/// A route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What paths begin with.
+    pub prefix: String,
+    /// Where they go.
+    pub target: Target,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Target {
+    Upstream(String),
+    Direct { status: u16, body: String },
+}
+
+/// A step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What happens.
+    pub action: Action,
+    /// In short, for messages.
+    pub title: String,
+    /// What must have come of it.
+    pub expect: Option<Expect>,
+}
+
+/// What happens in a step.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Action {
+    Request(Request),
+    Advance(Duration),
+    Reload { plugin: usize, config: Vec<u8> },
+    Upstreams(BTreeMap<String, Script>),
+    Faults(Faults),
+}
+
+/// A request, ready to send.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Request {
+    pub method: String,
+    pub path: Vec<u8>,
+    pub authority: String,
+    pub headers: Fields,
+    pub body: Body,
+    pub http2: bool,
+    pub from: IpAddr,
+}
+
+/// A body.
+#[derive(Clone, Debug, Default)]
+pub enum Body {
+    /// None at all.
+    #[default]
+    None,
+    /// With its length.
+    Whole(Vec<u8>),
+    /// In pieces, then trailers.
+    Chunked(Vec<Vec<u8>>, Fields),
+}
+
+/// Where modules are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Modules {
+    /// Taken in the place of every module.
+    pub instead: Option<PathBuf>,
+    /// Folders to look in, behind that of the scenario.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Modules {
+    /// The file of a module.
+    fn find(&self, folder: &Path, name: &str) -> Option<PathBuf> {
+        let beside = std::iter::once(folder.to_owned()).chain(self.folders.iter().cloned());
+        match &self.instead {
+            Some(instead) => Some(instead.clone()),
+            None => beside.map(|folder| folder.join(name)).find(|path| path.is_file()),
+        }
+    }
+}
+
+/// A file that holds no scenario, and why; ready to print.
+#[derive(Debug)]
+pub struct Unusable {
+    /// With the lines of the file.
+    pub long: String,
+    /// A line a mistake.
+    pub short: String,
+}
+
+/// Reads a scenario.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn load(file: &Path, modules: &Modules, colour: bool) -> Result<Plan, Unusable> {
+    let shown = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let line = format!("{shown}: {error}");
+        Unusable { long: format!("error: {line}"), short: line }
+    })?;
+    let source = Source::parse(text).map_err(|error| {
+        let (line, column) = portcullis_source::source::line_and_column(&error.text, error.at.start);
+        let short = format!("{shown}:{line}:{column}: {}", error.message);
+        Unusable { long: diagnostics::show_not_yaml(&shown, &error, colour), short }
+    })?;
+    plan(file, &source, modules).map_err(|errors| Unusable {
+        long: diagnostics::show(&shown, &source, &errors, colour),
+        short: diagnostics::list(&shown, &source, &errors),
+    })
+}
+
+fn plan(file: &Path, source: &Source, modules: &Modules) -> Result<Plan, Vec<ConfigError>> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut errors = check::errors(&source.value, folder, modules);
+    match deserr::deserialize::<Scenario, _, ConfigErrors>(source.value.clone()) {
+        Ok(scenario) if errors.is_empty() => compile::compile(file, scenario, folder, modules),
+        Ok(_) => Err(errors),
+        Err(ConfigErrors(more)) => {
+            errors.extend(more.into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
+            Err(errors)
+        }
+    }
+}

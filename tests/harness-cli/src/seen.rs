@@ -1,0 +1,157 @@
+//! What came of a step, in the same words on both sides.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::plan::Fields;
+
+/// What came of a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// What the client got; `None` in a step without a request.
+    pub answer: Option<Answer>,
+    /// What upstreams saw, requests and callouts alike, by name.
+    pub upstreams: BTreeMap<String, Vec<Call>>,
+    /// Counters and gauges that moved, and by how much: `name{label=value,...}`.
+    pub metrics: BTreeMap<String, i64>,
+    /// What plugins logged.
+    pub logs: Vec<Log>,
+    /// Lines of the access log.
+    pub access_log: Vec<String>,
+    /// Whether a new configuration was refused; `None` in a step without one.
+    pub refused: Option<bool>,
+}
+
+/// A line that a plugin logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The level's name.
+    pub level: String,
+    /// The text.
+    pub text: String,
+}
+
+/// What a client got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The status; `None` if the stream ended without.
+    pub status: Option<u16>,
+    /// Headers, names in lower case.
+    pub headers: Fields,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Trailers.
+    pub trailers: Fields,
+    /// Whether the stream broke before its end.
+    pub broken: bool,
+}
+
+/// A request as an upstream saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Call {
+    pub method: String,
+    pub path: Vec<u8>,
+    pub authority: Vec<u8>,
+    pub headers: Fields,
+    pub body: Vec<u8>,
+    pub trailers: Fields,
+}
+
+/// All values of a header.
+#[must_use]
+pub fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
+    let wanted = fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    wanted.map(|(_, value)| value.as_slice()).collect()
+}
+
+/// A metric's name with labels in Istio's convention (`label=.=value;.;` around a name), as Prometheus writes it:
+/// `name{label=value}`, labels sorted.
+#[must_use]
+pub fn metric_name(stat: &str) -> String {
+    let (mut labels, mut name) = (BTreeMap::new(), String::new());
+    let mut rest = stat;
+    while let Some((before, behind)) = rest.split_once("=.=") {
+        let start = before.rfind(['.', ';']).map_or(0, |at| at + 1);
+        let Some((value, after)) = behind.split_once(";.;") else { break };
+        name.push_str(&before[..start]);
+        labels.insert(&before[start..], value);
+        rest = after;
+    }
+    name.push_str(rest);
+    let name = name.trim_matches('.');
+    if labels.is_empty() {
+        return name.to_owned();
+    }
+    let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+impl Seen {
+    /// Everything as text, one fact a line, for people and for comparing; what differs from run to run is left out or
+    /// stands under a name of its own (see `normal`).
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some(answer) = &self.answer {
+            answer_text(&mut out, answer);
+        }
+        if let Some(refused) = self.refused {
+            let _ = writeln!(out, "configuration: {}", if refused { "refused" } else { "taken" });
+        }
+        for (name, calls) in &self.upstreams {
+            calls.iter().for_each(|call| call_text(&mut out, name, call));
+        }
+        for (name, by) in &self.metrics {
+            let _ = writeln!(out, "metric {name}: {by:+}");
+        }
+        for log in &self.logs {
+            let _ = writeln!(out, "log {}: {}", log.level, crate::normal::text(&log.text));
+        }
+        for line in &self.access_log {
+            let _ = writeln!(out, "access log: {}", crate::normal::text(line));
+        }
+        out
+    }
+}
+
+fn answer_text(out: &mut String, answer: &Answer) {
+    let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let broken = if answer.broken { ", broken off" } else { "" };
+    let _ = writeln!(out, "client: {status}{broken}");
+    message_text(out, "client", &answer.headers, &answer.body, &answer.trailers);
+}
+
+fn call_text(out: &mut String, name: &str, call: &Call) {
+    let path = crate::normal::text(&call.path.escape_ascii().to_string());
+    let _ = writeln!(out, "{name}: {} {path}", call.method);
+    let _ = writeln!(out, "{name}:   :authority: {}", call.authority.escape_ascii());
+    message_text(out, name, &call.headers, &call.body, &call.trailers);
+}
+
+fn message_text(out: &mut String, who: &str, headers: &Fields, body: &[u8], trailers: &Fields) {
+    for (name, value) in crate::normal::fields(headers) {
+        let _ = writeln!(out, "{who}:   {name}: {value}");
+    }
+    if !body.is_empty() {
+        let text = String::from_utf8_lossy(body);
+        for line in crate::normal::text(&text).lines() {
+            let _ = writeln!(out, "{who}:   | {line}");
+        }
+    }
+    for (name, value) in crate::normal::fields(trailers) {
+        let _ = writeln!(out, "{who}:   trailer {name}: {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_cut_out_of_a_stats_name_wherever_they_stand() {
+        assert_eq!(metric_name("a=.=1;.;b=.=/x.y;.;requests_total"), "requests_total{a=1,b=/x.y}");
+        assert_eq!(metric_name("requests_total.a=.=1;.;"), "requests_total{a=1}");
+        assert_eq!(metric_name("counter.requests"), "counter.requests");
+    }
+}

@@ -1,0 +1,23 @@
+//! What Envoy's connection manager does to a request before any filter sees it.
+
+use crate::HeaderMap;
+
+/// Headers of one hop; they end here.
+const HOP_BY_HOP: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding"];
+
+/// Takes off what belongs to the connection, and adds what Envoy tells filters and upstreams of the client. An upgrade keeps
+/// its `connection`.
+pub(crate) fn receive(headers: &mut HeaderMap, peer: &str, facing_clients: bool) {
+    let upgrades = headers.contains("upgrade");
+    for name in HOP_BY_HOP.iter().filter(|name| !(upgrades && **name == "connection")) {
+        headers.remove(name.as_bytes());
+    }
+    if facing_clients {
+        let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
+        headers.add(b"x-forwarded-for", address.as_bytes());
+        headers.remove(b"x-forwarded-proto");
+    }
+    if !headers.contains("x-forwarded-proto") {
+        headers.add(b"x-forwarded-proto", b"http");
+    }
+}
