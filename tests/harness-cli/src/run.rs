@@ -1,7 +1,7 @@
 //! Running scenarios: on the sides that were asked for, several at a time, each against what it expects, and the sides
 //! against each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -124,9 +124,10 @@ pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)
 }
 
 /// `None` if the filter leaves it out.
-fn one(file: &PathBuf, options: &Options, modules: &backend::Modules) -> Option<Report> {
+fn one(file: &Path, options: &Options, modules: &backend::Modules) -> Option<Report> {
     let started = Instant::now();
-    let report = |name: String, result| Report { file: file.clone(), name, took: started.elapsed(), result };
+    let report =
+        |name: String, result| Report { file: file.to_owned(), name, took: started.elapsed(), result };
     let shown = file.display().to_string();
     let plan = match plan::load(file, &options.modules, options.colour) {
         Ok(plan) => plan,

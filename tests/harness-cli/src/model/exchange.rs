@@ -193,7 +193,7 @@ pub struct Reply {
 /// How an upstream fails.
 #[derive(Clone, Copy, Debug, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
-#[schemars(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Fails {
     /// Nobody listens: the only reply of its upstream.
     Refused,

@@ -85,7 +85,7 @@ fn one() -> u8 {
 /// A side that scenarios run on.
 #[derive(Clone, Copy, Debug, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
-#[schemars(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The harness.
     Harness,
@@ -96,7 +96,7 @@ pub enum Side {
 /// A log level.
 #[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
-#[schemars(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Everything.
     Trace,
@@ -154,7 +154,7 @@ pub struct Plugin {
 /// What becomes of requests once a VM has failed.
 #[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
-#[schemars(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum FailurePolicy {
     /// 503, for ever.
     #[default]
