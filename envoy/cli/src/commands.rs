@@ -78,7 +78,7 @@ impl Explain {
 
     fn policy(&self) -> Result<Policy, Trouble> {
         let source = crate::read(&self.file).map_err(|_| Trouble::Told)?;
-        source.compile(Missing::IsAMistake).map_err(|errors| {
+        Missing::IsAMistake.compile(&source).map_err(|errors| {
             crate::report(&self.file, &source, &errors, crate::Format::Human);
             Trouble::Told
         })
