@@ -6,7 +6,9 @@
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
 # Crates without a host: their tests run natively and, under Node, as wasm.
-PURE    := edge-core route client-ip security-headers metrics access-log policy pipeline
+PURE    := edge-core route client-ip security-headers metrics access-log jwt authz policy pipeline
+UNDER_NODE := CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+	cargo test --target wasm32-unknown-unknown
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +41,8 @@ deny:
 
 test-wasm: tools-for-tests
 	@echo "== test: the pure crates as wasm, under Node"
-	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
-		cargo test --target wasm32-unknown-unknown --lib $(addprefix -p portcullis-,$(PURE))
+	@$(UNDER_NODE) --lib $(addprefix -p portcullis-,$(PURE))
+	@$(UNDER_NODE) -p portcullis-jwt --test tokens
 
 test-native: build bench-modules tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"
