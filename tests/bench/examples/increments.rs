@@ -1,4 +1,4 @@
-//! Counts requests in a VM of the real Envoy, and logs how long that took.
+//! Counts requests and tokens in a VM of the real Envoy, and logs how long that took.
 
 #![allow(missing_docs, reason = "the SDK's macro writes an undocumented entry point")]
 
@@ -27,9 +27,15 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let started = Instant::now();
         self.books.observe_batch();
-        let nanos = started.elapsed().as_nanos();
-        let _ = hostcalls::log(LogLevel::Info, &format!("batch took {nanos} ns"));
+        let between = Instant::now();
+        self.books.observe_token_batch();
+        report(books::REQUESTS, between.duration_since(started));
+        report(books::TOKENS, between.elapsed());
     }
+}
+
+fn report(batch: &str, took: Duration) {
+    let _ = hostcalls::log(LogLevel::Info, &format!("{batch} took {} ns", took.as_nanos()));
 }
 
 proxy_wasm::main! {{

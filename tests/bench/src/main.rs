@@ -103,7 +103,7 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     report.start_ups(&start_ups, &direct);
     report.sizes(&bench.sizes()?);
     progress("one increment");
-    report.increments(increments::native(), Some(increments::in_envoy(bench.counting()?)?));
+    report.increments(&increments::native(), &increments::in_envoy(bench.counting()?)?);
     if let Some(requests) = arguments.soak {
         progress("memory over many requests");
         report.soak(&soak::run(bench.soaked()?, requests, plan.cores)?);

@@ -1,5 +1,6 @@
 //! The results as Markdown.
 
+use crate::increments::Increments;
 use crate::measure::{Measured, Plan};
 use crate::soak::Soaked;
 use crate::start_up::StartUp;
@@ -100,14 +101,19 @@ impl Report {
     }
 
     /// Cost of an increment, in nanoseconds.
-    pub fn increments(&mut self, native: Option<Summary>, in_envoy: Option<Summary>) {
+    pub fn increments(&mut self, native: &Increments, in_envoy: &Increments) {
         self.paragraph("## One increment of a metric");
         let show = |s: Option<Summary>| s.map_or("not measured".to_owned(), |s| format!("{} ns", s.show(1)));
         self.paragraph(&format!(
             "In Envoy's VM: {}. Natively: {}. Of the six that a successful request makes (bucket, sum and counter, for the gateway \
              and for the service), in batches of 100,000 requests over 18 endpoints.",
-            show(in_envoy),
-            show(native)
+            show(in_envoy.request),
+            show(native.request)
+        ));
+        self.paragraph(&format!(
+            "Of the nine that a good token makes: {} in Envoy's VM, {} natively.",
+            show(in_envoy.token),
+            show(native.token)
         ));
     }
 
@@ -159,7 +165,9 @@ mod tests {
     #[test]
     fn what_was_not_measured_says_so() {
         let mut report = Report::default();
-        report.increments(None, Some(Summary { min: 4.0, median: 5.0, max: 6.0 }));
+        let measured = Some(Summary { min: 4.0, median: 5.0, max: 6.0 });
+        let none = Increments { request: None, token: None };
+        report.increments(&none, &Increments { request: measured, token: None });
         assert!(
             report.text().contains("VM: 5.0 (4.0..6.0) ns. Natively: not measured."),
             "{}",
