@@ -1,7 +1,7 @@
 use super::*;
 use crate::{Catalogue, Change, Endpoint, exposition};
 use portcullis_edge_core::Node;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -278,4 +278,13 @@ fn a_login_is_no_request_for_a_check_of_a_token() {
     let text = text(&mut metrics);
     assert_has(&text, "auth_jwt_creation_total{status=\"success\"} 1");
     assert_has(&text, "gateway_jwt_validation_requests_total{source=\"none\"} 0");
+}
+
+#[test]
+fn hosts_are_told_every_label_and_no_other() {
+    let metrics = metrics(Some(auth()));
+    let stats = metrics.registry().stats_from(0).map(|(_, stat)| stat.name).collect::<Vec<_>>();
+    let tags = stats.iter().flat_map(|name| name.split(";.;").filter_map(|tag| tag.split_once("=.=")));
+    let used: BTreeSet<&str> = tags.map(|(label, _)| label).collect();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), crate::LABELS);
 }

@@ -2,6 +2,22 @@
 pub const CANONICAL_BUCKETS: &[u64] =
     &[5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000];
 
+/// Every label of every family, for the rules by which a host cuts labels out of a stat's name.
+pub const LABELS: &[&str] = &[
+    "document",
+    "endpoint",
+    "error_type",
+    "le",
+    "operation",
+    "provider",
+    "reason",
+    "result",
+    "source",
+    "status",
+    "status_code",
+    "target_service",
+];
+
 /// What a family's series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -21,7 +21,7 @@ mod stat;
 pub use accumulator::{Accumulator, Change};
 pub use auth::{AuthCatalogue, AuthObservation, TokenResult};
 pub use exposition::exposition;
-pub use family::{CANONICAL_BUCKETS, Family, Kind};
+pub use family::{CANONICAL_BUCKETS, Family, Kind, LABELS};
 pub use gateway::{Catalogue, Endpoint, GatewayMetrics, Observation, ProxyError};
 pub use policy::{MetricsPolicy, RawMetrics};
 pub use registry::{FamilyId, Registry, SeriesId};

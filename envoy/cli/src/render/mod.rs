@@ -11,6 +11,7 @@ mod local_replies;
 mod plugin;
 mod routes;
 
+use portcullis_metrics::LABELS;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -84,24 +85,11 @@ fn connection_limit() -> Value {
     })
 }
 
-/// Labels of the metric set. Envoy keeps a stat's labels in its name; these rules cut them out again.
-const LABELS: [&str; 12] = [
-    "document",
-    "endpoint",
-    "error_type",
-    "le",
-    "operation",
-    "provider",
-    "reason",
-    "result",
-    "source",
-    "status",
-    "status_code",
-    "target_service",
-];
-
+/// Envoy keeps a stat's labels in its name; these rules cut them out again. What comes before a label is told too, because one
+/// label may end like another (`type` and `error_type`).
 fn stats_tags() -> Vec<Value> {
-    LABELS.map(|label| json!({ "tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)") })).into()
+    let rule = |label| json!({ "tag_name": label, "regex": format!(r"[.;]({label}=\.=(.*?);\.;)") });
+    LABELS.iter().map(rule).collect()
 }
 
 /// `ip:port` as Envoy writes it. Anything else never gets here: the policy was checked.
