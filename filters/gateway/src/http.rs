@@ -1,9 +1,12 @@
 //! One stream.
 
+use crate::held::Stream;
 use crate::host::{self, Map};
+use crate::proxy::ThisProxy;
 use crate::root::Shared;
+use core::cell::{Cell, RefCell};
 use portcullis_edge_core::{Headers, RequestHead};
-use portcullis_pipeline::{Facts, HeaderOps, LocalReply, Pipeline, Record, Step, Stream};
+use portcullis_pipeline::{Facts, HeaderOps, LocalReply, Pipeline, Record, Step};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 use std::rc::Rc;
@@ -14,14 +17,15 @@ const LOG_LINE: &str = "portcullis_log";
 /// A stream's context.
 pub struct Http {
     shared: Rc<Shared>,
-    facts: Option<Facts>,
+    stream: Rc<Stream>,
     /// A body to put in the place of the response's.
     body: Option<Vec<u8>>,
 }
 
 impl Http {
-    pub fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, facts: None, body: None }
+    pub fn new(shared: Rc<Shared>, context: u32) -> Self {
+        let stream = Rc::new(Stream { context, facts: RefCell::new(None), held: Cell::new(false) });
+        Self { shared, stream, body: None }
     }
 
     fn pipeline(&self) -> &Pipeline {
@@ -35,60 +39,85 @@ impl Http {
         RequestHead { headers, peer }
     }
 
-    fn serve_metrics(&mut self) -> Action {
-        let text = self.shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default();
-        match self.facts.as_mut() {
-            Some(facts) => reply(&self.shared.pipeline.metrics_reply(facts, text)),
-            None => Action::Continue,
+    fn with_facts(&self, run: impl FnOnce(&mut Facts)) {
+        if let Ok(Some(facts)) = self.stream.facts.try_borrow_mut().as_deref_mut() {
+            run(facts);
         }
+    }
+
+    fn judge(&self) -> Option<Step> {
+        let head = self.read_request(self.pipeline().needs_peer());
+        let mut worker = self.shared.worker.try_borrow_mut().ok()?;
+        let (facts, step) = self.pipeline().on_request(head, host::now(), &mut worker, &ThisProxy);
+        self.stream.facts.try_borrow_mut().ok()?.replace(facts);
+        Some(step)
     }
 
     fn record(&self) -> Record {
         let now = host::now();
-        match &self.facts {
-            Some(facts) => self.pipeline().on_done(facts, now, &mut HostStream),
-            None => self.pipeline().on_unseen(self.read_request(true), now, host::random_16, &mut HostStream),
+        match self.stream.facts.try_borrow().as_deref() {
+            Ok(Some(facts)) => self.pipeline().on_done(facts, now, &mut HostStream),
+            _ => self.pipeline().on_unseen(self.read_request(true), now, &ThisProxy, &mut HostStream),
+        }
+    }
+
+    /// Nothing of a request goes on while it is held, whatever the proxy does with bodies meanwhile
+    /// (`allow_on_headers_stop_iteration`).
+    fn unless_held(&self) -> Action {
+        if self.stream.held.get() { Action::Pause } else { Action::Continue }
+    }
+}
+
+/// The request is over, however it ended.
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let (true, Ok(mut calls)) = (self.stream.held.get(), self.shared.calls.try_borrow_mut()) {
+            calls.forget(self.stream.context);
         }
     }
 }
 
-impl Context for Http {}
+impl Context for Http {
+    fn on_http_call_response(&mut self, call: u32, num_headers: usize, _: usize, _: usize) {
+        self.shared.on_call_response(call, num_headers, self.stream.context);
+    }
+}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let (facts, step) = self.pipeline().on_request(
-            self.read_request(self.pipeline().needs_peer()),
-            host::now(),
-            host::random_16,
-        );
-        self.facts = Some(facts);
-        match step {
-            Step::Forward(ops) => apply(Map::Request, &ops),
-            Step::Reply(answer) => reply(&answer),
-            Step::ServeMetrics => self.serve_metrics(),
-        }
+        let step = self.judge().unwrap_or_else(|| Step::Reply(LocalReply::unavailable()));
+        self.shared.proceed(&self.stream, step, self.stream.context)
+    }
+
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        self.unless_held()
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
         let remove = self.pipeline().on_request_trailers(&trailers);
-        apply(Map::RequestTrailers, &HeaderOps { remove, set: Vec::new() })
+        match apply(Map::RequestTrailers, &HeaderOps { remove, set: Vec::new() }) {
+            Action::Continue => self.unless_held(),
+            stopped => stopped,
+        }
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let status = host::header(Map::Response, ":status").ok().and_then(|s| parse_status(&s));
-        let Some((facts, status)) = self.facts.as_mut().zip(status) else { return Action::Continue };
-        facts.complete = end_of_stream;
-        let step = self.shared.pipeline.on_response(facts, status, !end_of_stream, &mut HostStream);
-        self.body = step.body;
-        apply(Map::Response, &step.ops);
+        let Some(status) = status else { return Action::Continue };
+        let mut body = None;
+        self.with_facts(|facts| {
+            facts.complete = end_of_stream;
+            let step = self.shared.pipeline.on_response(facts, status, !end_of_stream, &mut HostStream);
+            body = step.body;
+            apply(Map::Response, &step.ops);
+        });
+        self.body = body;
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if let Some(facts) = self.facts.as_mut() {
-            facts.complete |= end_of_stream;
-        }
+        self.with_facts(|facts| facts.complete |= end_of_stream);
         if let Some(body) = &self.body {
             let part: &[u8] = if end_of_stream { body } else { &[] };
             warn_if_failed(host::replace_body(size, part), "replace a body");
@@ -97,18 +126,33 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        if let Some(facts) = self.facts.as_mut() {
-            facts.complete = true;
-        }
+        self.with_facts(|facts| facts.complete = true);
         Action::Continue
     }
 
     fn on_log(&mut self) {
         let record = self.record();
-        if let Some(Ok(mut stats)) = record.observation.map(|_| self.shared.stats.try_borrow_mut()) {
-            record.observation.iter().for_each(|observation| stats.observe(observation));
-        }
-        warn_if_failed(host::set_property(LOG_LINE, &record.line), "hand over a log line");
+        self.shared.with_metrics(|metrics| record.count(metrics));
+        warn_if_failed(host::set_property(LOG_LINE, &record.lines), "hand over a log line");
+    }
+}
+
+/// Does what needs no waiting.
+pub fn perform(shared: &Shared, stream: &Stream, step: Step) -> Action {
+    match step {
+        Step::Forward(ops) => apply(Map::Request, &ops),
+        Step::Reply(answer) => reply(&answer),
+        Step::ServeMetrics => serve_metrics(shared, stream),
+        // Whoever may wait does so before.
+        Step::Wait | Step::Ask(_) => reply(&LocalReply::unavailable()),
+    }
+}
+
+fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
+    let text = shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default();
+    match stream.facts.try_borrow_mut().as_deref_mut() {
+        Ok(Some(facts)) => reply(&shared.pipeline.metrics_reply(facts, text)),
+        _ => reply(&LocalReply::unavailable()),
     }
 }
 
@@ -122,7 +166,7 @@ fn apply(map: Map, ops: &HeaderOps) -> Action {
             warn_if_failed(failed, "change a request's headers");
             reply(&LocalReply::unavailable())
         }
-        (Some(failed), Map::Response) => {
+        (Some(failed), Map::Response | Map::CallResponse) => {
             warn_if_failed(failed, "change a response's headers");
             Action::Continue
         }
@@ -139,7 +183,7 @@ fn reply(answer: &LocalReply) -> Action {
     Action::Pause
 }
 
-fn warn_if_failed(done: Result<(), host::HostError>, what: &str) {
+pub fn warn_if_failed(done: Result<(), host::HostError>, what: &str) {
     if let Err(host::HostError(status)) = done {
         host::log(LogLevel::Warn, &format!("portcullis: the host refused to {what} (status {status})"));
     }
@@ -152,7 +196,7 @@ fn parse_status(text: &[u8]) -> Option<u16> {
 /// What the host tells of the stream whose callback is running.
 struct HostStream;
 
-impl Stream for HostStream {
+impl portcullis_pipeline::Stream for HostStream {
     fn response_headers(&mut self) -> Headers {
         host::headers(Map::Response).unwrap_or_default()
     }

@@ -4,8 +4,10 @@
 
 #![allow(missing_docs, reason = "the SDK's macro writes an undocumented entry point")]
 
+mod held;
 mod host;
 mod http;
+mod proxy;
 mod root;
 mod stats;
 
@@ -13,5 +15,5 @@ use proxy_wasm::types::LogLevel;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+    proxy_wasm::set_root_context(|context| Box::new(root::Root::new(context)));
 }}

@@ -1,12 +1,15 @@
 //! The plugin in one worker: its policy, its metrics, its tick.
 
+use crate::held::{Calls, SOON};
 use crate::host;
 use crate::http::Http;
 use crate::stats::Stats;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use portcullis_edge_core::ConfigError;
-use portcullis_pipeline::Pipeline;
+use portcullis_jwt::Tokens;
+use portcullis_metrics::GatewayMetrics;
+use portcullis_pipeline::{Pipeline, Worker};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 use std::rc::Rc;
@@ -15,19 +18,50 @@ use std::rc::Rc;
 pub struct Shared {
     /// The compiled policy.
     pub pipeline: Pipeline,
+    /// What the worker has learnt: tokens, keys.
+    pub worker: RefCell<Worker>,
+    /// What the worker waits for.
+    pub calls: RefCell<Calls>,
+    /// What of the cache's counts is in the metrics already.
+    pub cache_told: Cell<[u64; 3]>,
     /// The worker's metrics.
     pub stats: RefCell<Stats>,
 }
 
+impl Shared {
+    /// Counts; a callback inside another cannot, and there is none.
+    pub fn with_metrics(&self, count: impl FnOnce(&mut GatewayMetrics)) {
+        if let Ok(mut stats) = self.stats.try_borrow_mut() {
+            count(stats.metrics());
+        }
+    }
+
+    /// The time between ticks where nothing is waited for.
+    pub fn flush_period(&self) -> Duration {
+        Duration::from_millis(self.pipeline.policy().metrics.flush_millis)
+    }
+
+    /// Whether anything is fetched under this policy.
+    fn fetches(&self) -> bool {
+        self.worker.try_borrow().is_ok_and(|w| w.tokens.as_ref().is_some_and(Tokens::fetches))
+    }
+}
+
 /// The root context.
-#[derive(Default)]
 pub struct Root {
+    context: u32,
     shared: Option<Rc<Shared>>,
 }
 
 impl Root {
+    pub fn new(context: u32) -> Self {
+        Self { context, shared: None }
+    }
+
     fn flush(&self) {
-        if let Some(Ok(mut stats)) = self.shared.as_ref().map(|s| s.stats.try_borrow_mut()) {
+        let Some(shared) = &self.shared else { return };
+        shared.measure();
+        if let Ok(mut stats) = shared.stats.try_borrow_mut() {
             stats.flush();
         }
     }
@@ -38,7 +72,8 @@ impl Root {
         let pipeline = Pipeline::compile(&text)?;
         let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
         let stats = RefCell::new(Stats::define(metrics));
-        self.shared = Some(Rc::new(Shared { pipeline, stats }));
+        let (worker, calls) = (RefCell::new(pipeline.worker()), RefCell::default());
+        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, cache_told: Cell::default(), stats }));
         Ok(())
     }
 }
@@ -49,14 +84,21 @@ impl Context for Root {
         self.flush();
         true
     }
+
+    fn on_http_call_response(&mut self, call: u32, num_headers: usize, _: usize, _: usize) {
+        if let Some(shared) = &self.shared {
+            shared.on_call_response(call, num_headers, self.context);
+        }
+    }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match self.load(size) {
             Ok(()) => {
-                let millis = self.shared.as_ref().map_or(1_000, |s| s.pipeline.policy().metrics.flush_millis);
-                self.set_tick_period(Duration::from_millis(millis));
+                // Calls cannot be made while the proxy starts: keys are fetched at the first tick.
+                let period = |s: &Rc<Shared>| if s.fetches() { SOON } else { s.flush_period() };
+                host::tick_every(self.shared.as_ref().map_or(SOON, period));
                 true
             }
             Err(errors) => {
@@ -74,10 +116,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         self.flush();
+        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.fetches()) {
+            shared.poll(self.context);
+        }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        self.shared.as_ref().map(|shared| Box::new(Http::new(Rc::clone(shared))) as Box<dyn HttpContext>)
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        let shared = Rc::clone(self.shared.as_ref()?);
+        Some(Box::new(Http::new(shared, context)))
     }
 
     fn get_type(&self) -> Option<ContextType> {

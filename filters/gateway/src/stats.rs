@@ -1,8 +1,8 @@
 //! The metrics of this VM and the stats of the whole proxy.
 
-use crate::host::{self, HostError};
+use crate::host::{self, HostError, MetricKind};
 use core::cell::RefCell;
-use portcullis_metrics::{GatewayMetrics, Observation, StatId, exposition};
+use portcullis_metrics::{Change, GatewayMetrics, Stat, StatId, StatKind, exposition};
 use proxy_wasm::types::LogLevel;
 use std::collections::{BTreeSet, HashMap};
 
@@ -37,16 +37,16 @@ impl Stats {
 
     fn define_new(&mut self) {
         let new = self.metrics.registry().stats_from(self.ids.len());
-        let ids: Vec<_> = new.map(|(_, stat)| id(&stat.name)).collect();
+        let ids: Vec<_> = new.map(|(_, stat)| id(&stat)).collect();
         if ids.contains(&None) {
             host::log(LogLevel::Error, "portcullis: the host refused to define a metric; it will be missing");
         }
         self.ids.extend(ids);
     }
 
-    /// Counts a finished request.
-    pub fn observe(&mut self, observation: &Observation) {
-        self.metrics.observe(observation);
+    /// The worker's metrics, to count in.
+    pub fn metrics(&mut self) -> &mut GatewayMetrics {
+        &mut self.metrics
     }
 
     /// Adds what this VM has counted to the proxy's stats.
@@ -55,14 +55,17 @@ impl Stats {
         self.define_new();
         let ids = &self.ids;
         let mut failed = 0_u64;
-        self.metrics.drain(|stat, by| {
-            let done = ids.get(stat.0).copied().flatten().map(|id| host::increment(id, by));
+        self.metrics.flush(|stat, change| {
+            let done = ids.get(stat.0).copied().flatten().map(|id| match change {
+                Change::Add(by) => host::increment(id, by),
+                Change::Set(level) => host::set_gauge(id, level),
+            });
             if !matches!(done, Some(Ok(()))) {
-                failed = failed.saturating_add(by);
+                failed = failed.saturating_add(1);
             }
         });
         if failed > 0 {
-            host::log(LogLevel::Error, &format!("portcullis: {failed} counts were refused by the host"));
+            host::log(LogLevel::Error, &format!("portcullis: {failed} metrics were refused by the host"));
         }
         self.publish();
     }
@@ -108,14 +111,18 @@ impl Stats {
     }
 }
 
-fn id(name: &str) -> Option<u32> {
+fn id(stat: &Stat) -> Option<u32> {
     IDS.with(|ids| {
         let mut ids = ids.try_borrow_mut().ok()?;
-        if let Some(id) = ids.get(name) {
+        if let Some(id) = ids.get(&stat.name) {
             return Some(*id);
         }
-        let id = host::define_counter(name).ok()?;
-        ids.insert(name.to_owned(), id);
+        let kind = match stat.kind {
+            StatKind::Counter => MetricKind::Counter,
+            StatKind::Gauge => MetricKind::Gauge,
+        };
+        let id = host::define_metric(kind, &stat.name).ok()?;
+        ids.insert(stat.name.clone(), id);
         Some(id)
     })
 }

@@ -88,6 +88,8 @@ pub struct Step {
     pub changed: bool,
     /// Whatever requests wait for should be asked again: a fetch has ended, here or at another worker.
     pub settled: bool,
+    /// The fetch of this worker has brought the document.
+    pub fetched: bool,
     /// The fetch of this worker has failed.
     pub failure: Option<FetchFailure>,
 }
@@ -362,7 +364,7 @@ impl<D: Document> Fetcher<D> {
         let next = now.plus(self.policy.refresh);
         self.status = Status { lease_until: now, failures: 0, generation, next, ..self.status };
         publish(store, &self.status_key, &self.status.write());
-        Step { changed: true, settled: true, ..Step::default() }
+        Step { changed: true, settled: true, fetched: true, ..Step::default() }
     }
 
     fn failed(&mut self, failure: FetchFailure, now: Mono, store: &mut dyn KeyStore) -> Step {

@@ -94,7 +94,7 @@ fn keys_are_fetched_at_once_and_again_when_they_are_due() {
     assert!(call.headers.contains(&(":authority", "idp".to_owned())));
     assert_eq!(worker.get().map(|_| ()), None);
     let step = worker.on_response(id, 200, SET, at(1), shared);
-    assert_eq!(step, Step { changed: true, settled: true, ..Step::default() });
+    assert_eq!(step, Step { changed: true, settled: true, fetched: true, ..Step::default() });
     assert_eq!(kids(&worker), ["a"]);
     assert_eq!(worker.poll(at(600), shared), Step::default());
     let id = start(&mut worker, 601, shared);

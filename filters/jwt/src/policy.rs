@@ -292,6 +292,10 @@ pub struct RawAuth {
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Option<Mode>,
+    /// Whether the route's good answers carry new tokens, as a login's do: they are counted (default false).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub issues: bool,
 }
 
 /// Whether a token is needed.

@@ -84,8 +84,8 @@ pub struct Polled {
     pub calls: Vec<(CallId, HttpCall)>,
     /// Requests that wait should be authenticated again.
     pub settled: bool,
-    /// Fetches of this worker that failed.
-    pub failures: Vec<(Fetched, FetchFailure)>,
+    /// Fetches of this worker that have ended, by their index in [`Tokens::facts`], and why they failed if they did.
+    pub ended: Vec<(usize, Option<FetchFailure>)>,
 }
 
 /// Something that is fetched.
@@ -345,6 +345,12 @@ impl Tokens {
         })
     }
 
+    /// What is fetched, as [`Polled::ended`] counts it.
+    #[must_use]
+    pub fn fetched_at(&self, index: usize) -> Option<Fetched> {
+        self.fetching.get(index).map(|fetching| self.fetched(fetching))
+    }
+
     /// Age and failures of everything that is fetched.
     pub fn facts(&self, now: Mono) -> impl Iterator<Item = (Fetched, FetchFacts)> {
         self.fetching.iter().map(move |fetching| {
@@ -364,8 +370,8 @@ impl Tokens {
         if let (true, What::Keys(keys)) = (step.changed, &fetching.what) {
             self.keys.set(fetching.provider, keys.get());
         }
-        if let (Some(failure), Some(fetching)) = (step.failure, self.fetching.get(source)) {
-            polled.failures.push((self.fetched(fetching), failure));
+        if step.fetched || step.failure.is_some() {
+            polled.ended.push((source, step.failure));
         }
     }
 

@@ -34,6 +34,7 @@ pub struct RouteAuth {
     /// The provider of tokens that are no JWTs.
     pub(crate) opaque: Option<usize>,
     pub(crate) mode: Mode,
+    pub(crate) issues: bool,
 }
 
 /// What came of a token without asking anybody.
@@ -137,7 +138,14 @@ impl RawAuth {
             ));
         }
         let mode = self.mode.or(jwt.map(|jwt| jwt.mode)).unwrap_or_default();
-        mistakes.finish(RouteAuth { need: self.token, providers, max_token_bytes, opaque, mode })
+        mistakes.finish(RouteAuth {
+            need: self.token,
+            providers,
+            max_token_bytes,
+            opaque,
+            mode,
+            issues: self.issues,
+        })
     }
 
     fn find_providers(&self, all: &[Provider], at: &Node, mistakes: &mut Mistakes) -> Vec<usize> {
@@ -182,6 +190,12 @@ fn tell_apart(providers: &[usize], all: &[Provider], at: &Node, mistakes: &mut M
 }
 
 impl RouteAuth {
+    /// Whether the route's good answers carry new tokens, as a login's do.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.issues
+    }
+
     /// Whether the route needs a token.
     #[must_use]
     pub fn need(&self) -> RawNeed {
@@ -189,7 +203,8 @@ impl RouteAuth {
     }
 
     /// Whether tokens are looked at at all.
-    pub(crate) fn looks(&self) -> bool {
+    #[must_use]
+    pub fn looks(&self) -> bool {
         self.need != RawNeed::None && self.mode != Mode::Off
     }
 
@@ -255,10 +270,25 @@ impl Jwt {
         source::KINDS.into_iter().filter(is_used)
     }
 
-    /// The kind of the place where a token stood, as in [`Jwt::source_kinds`].
+    /// The kind of the place where a token stood, as an index into [`Jwt::source_kinds`].
     #[must_use]
-    pub fn source_kind(&self, found: &Found<'_>) -> &'static str {
-        self.sources.get(found.source()).map_or("header", Source::kind)
+    pub fn source_kind(&self, found: &Found<'_>) -> Option<usize> {
+        let kind = self.sources.get(found.source())?.kind();
+        self.source_kinds().position(|known| known == kind)
+    }
+
+    /// What is fetched: the provider's name, and `keys` or `deny_list`; in the order of [`crate::Tokens::facts`].
+    pub fn fetched(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.providers.iter().flat_map(|provider| {
+            let keys = provider.fetch.is_some().then_some((provider.name(), "keys"));
+            keys.into_iter().chain(provider.revocation.is_some().then_some((provider.name(), "deny_list")))
+        })
+    }
+
+    /// Whether an auth service is asked about the tokens of any provider.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.providers.iter().any(|provider| provider.introspection.is_some())
     }
 
     /// The token of a request; `None` where there is none.

@@ -11,8 +11,8 @@ pub struct AuthCatalogue {
     pub sources: Vec<&'static str>,
     /// Why a token can be refused.
     pub reasons: Vec<&'static str>,
-    /// Why a bearer or a client can be refused; empty if no route has rules about that, whose family does not exist then.
-    pub forbidden: Vec<&'static str>,
+    /// Whether any route has rules on who may use it; their family does not exist otherwise.
+    pub rules: bool,
     /// What is fetched: provider and `keys` or `deny_list`.
     pub fetched: Vec<(String, &'static str)>,
     /// Why a fetch can fail.
@@ -36,8 +36,10 @@ pub struct AuthObservation {
     pub role: Option<bool>,
     /// Whether the bearer may do this.
     pub permission: Option<bool>,
-    /// Whether refusals of the token and of the permission have no effect, because the rule is in shadow mode.
+    /// Whether a refusal of the token has no effect, because its check is in shadow mode.
     pub shadow: bool,
+    /// Whether a refusal of the permission has none, because the rules are.
+    pub shadow_permission: bool,
     /// What the check of the token took, in microseconds, without waiting for keys.
     pub validation_micros: Option<u64>,
     /// What reading user, role and permissions took, in microseconds.
@@ -70,7 +72,7 @@ impl AuthSeries {
         books.outcome(&self.user, seen.user);
         books.outcome(&self.role, seen.role);
         match seen.permission {
-            Some(false) if seen.shadow => books.tally(self.permission_shadow, 1),
+            Some(false) if seen.shadow_permission => books.tally(self.permission_shadow, 1),
             permission => books.outcome(&self.permission, permission),
         }
         books.outcome(&self.creation, seen.created);

@@ -60,7 +60,7 @@ impl AuthSeries {
             "Good tokens that were asked who their bearer is.",
         );
         let role = make.outcome("auth_role_resolution_total", "Good tokens that were asked for a role.");
-        let (permission, permission_shadow) = make.permission(!catalogue.forbidden.is_empty());
+        let (permission, permission_shadow) = make.permission(catalogue.rules);
         let creation = make.outcome_if(
             catalogue.login,
             "auth_jwt_creation_total",

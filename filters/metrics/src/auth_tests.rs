@@ -30,7 +30,7 @@ fn auth() -> AuthCatalogue {
     AuthCatalogue {
         sources: vec!["header", "cookie"],
         reasons: vec!["missing", "expired"],
-        forbidden: vec!["role_missing"],
+        rules: true,
         fetched: vec![("main".into(), "keys"), ("main".into(), "deny_list")],
         fetch_failures: vec!["timeout", "status"],
         auth_service: true,

@@ -156,15 +156,6 @@ impl GatewayMetrics {
         self.accumulator.drain(&self.registry, flush);
     }
 
-    /// Hands every change of a counter since the last flush to `flush`, and forgets those of gauges. For a host side that
-    /// has no gauges yet.
-    pub fn drain(&mut self, mut flush: impl FnMut(StatId, u64)) {
-        self.flush(|stat, change| match change {
-            Change::Add(by) => flush(stat, u64::try_from(by).unwrap_or(0)),
-            Change::Set(_) => {}
-        });
-    }
-
     /// The registry, to define and to show its stats.
     #[must_use]
     pub fn registry(&self) -> &Registry {

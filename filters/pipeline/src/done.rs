@@ -1,12 +1,12 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
 use crate::facts::{Answered, Facts, Target};
-use crate::{Pipeline, Stream};
+use crate::{Pipeline, Proxy, Stream};
 use core::time::Duration;
-use portcullis_access_log::{RequestExtra, RequestLine, loggable_path};
+use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, loggable_path};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Now, RequestHead, Wall};
-use portcullis_metrics::{Observation, ProxyError};
+use portcullis_metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
 use std::borrow::Cow;
 
 /// Status of a request whose client left before it was answered (a convention of nginx's).
@@ -21,8 +21,23 @@ const PATH_REFUSED: &[u8] = b"path_normalization_failed";
 pub struct Record {
     /// What to count; `None` for what is not counted.
     pub observation: Option<Observation>,
-    /// Its log line.
-    pub line: Vec<u8>,
+    /// What to count of the request's token; `None` where there was nothing to look at.
+    pub auth: Option<AuthObservation>,
+    /// Its log lines: one for each security event, then its own; line breaks between.
+    pub lines: Vec<u8>,
+}
+
+impl Record {
+    /// Counts it.
+    pub fn count(&self, metrics: &mut GatewayMetrics) {
+        if let Some(seen) = &self.observation {
+            metrics.observe(seen);
+            if seen.service.is_some() {
+                metrics.headers_injected();
+            }
+        }
+        self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
+    }
 }
 
 impl Pipeline {
@@ -38,13 +53,13 @@ impl Pipeline {
         &self,
         head: RequestHead,
         now: Now,
-        random: impl FnOnce() -> [u8; 16],
+        proxy: &dyn Proxy,
         stream: &mut dyn Stream,
     ) -> Record {
         let took = Duration::from_nanos(stream.duration_nanos());
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
-        let mut facts = self.facts(without_told_peer(head), started, random);
+        let mut facts = self.facts(without_told_peer(head), started, proxy);
         // Whoever answered, it was neither us nor a service.
         facts.denial = None;
         facts.answered = Answered::Proxy;
@@ -69,8 +84,9 @@ impl Pipeline {
         };
         let details = (failed == Some(ProxyError::RequestFailed))
             .then(|| if details.is_empty() { stream.code_details() } else { details });
-        let line = self.line(facts, status, took, details);
-        Record { observation: facts.counted.then_some(observation), line }
+        let lines = self.lines(facts, status, took, details);
+        let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
+        Record { observation: facts.counted.then_some(observation), auth, lines }
     }
 
     fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {
@@ -93,35 +109,48 @@ impl Pipeline {
         }
     }
 
-    fn line(&self, facts: &Facts, status: u16, took: Duration, details: Option<Vec<u8>>) -> Vec<u8> {
+    /// The lines of a request: one for each security event, then its own.
+    fn lines(&self, facts: &Facts, status: u16, took: Duration, details: Option<Vec<u8>>) -> Vec<u8> {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let at = Wall(facts.started.wall.0.saturating_add(nanos));
+        let (method, ip) = (method(facts), facts.client.masked());
+        let path = loggable_path(if facts.path().is_empty() { NOT_TOLD.as_bytes() } else { facts.path() });
+        let endpoint = self.policy.catalogue.endpoints.get(self.endpoint(facts.target));
+        let request = SecurityRequest {
+            method: &method,
+            path: &path,
+            ip: &ip,
+            endpoint: endpoint.map_or("", |endpoint| &endpoint.label),
+        };
+        let mut lines = self.events(facts, at, request);
+        lines.extend(self.line(facts, (at, took), status, request, details));
+        lines
+    }
+
+    fn line(
+        &self,
+        facts: &Facts,
+        (at, took): (Wall, Duration),
+        status: u16,
+        request: SecurityRequest<'_>,
+        details: Option<Vec<u8>>,
+    ) -> Vec<u8> {
         let details = details.map(|d| String::from_utf8_lossy(&d).into_owned());
         let extra = RequestExtra {
-            method: &method(facts),
-            path: &loggable_path(if facts.path().is_empty() { NOT_TOLD.as_bytes() } else { facts.path() }),
-            endpoint: self
-                .policy
-                .catalogue
-                .endpoints
-                .get(self.endpoint(facts.target))
-                .map_or("", |e| &e.label),
+            method: request.method,
+            path: request.path,
+            endpoint: request.endpoint,
             status,
-            ip: &facts.client.masked(),
+            ip: request.ip,
             target_service: self.target_name(facts),
-            auth_flow: "none",
+            auth_flow: facts.access.flow(),
             security_headers: facts.forwarded_route().is_some(),
             denied: facts.denial.map(|reason| reason.as_str()),
             details: details.as_deref(),
         };
-        let line = RequestLine {
-            at: Wall(facts.started.wall.0.saturating_add(nanos)),
-            service: &self.policy.gateway.name,
-            request_id: facts.request_id(),
-            user: None,
-            took,
-            extra,
-        };
-        line.to_json()
+        let (service, request_id, user) =
+            (&self.policy.gateway.name, facts.request_id(), facts.access.user());
+        RequestLine { at, service, request_id, user, took, extra }.to_json()
     }
 
     fn target_name(&self, facts: &Facts) -> &str {

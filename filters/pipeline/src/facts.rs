@@ -1,3 +1,4 @@
+use crate::Access;
 use crate::request_id::RequestId;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{DenyReason, Now, RequestHead};
@@ -48,6 +49,8 @@ pub struct Facts {
     pub target: Target,
     /// Who sent it.
     pub client: ClientIp,
+    /// Who asks, and whether they may.
+    pub access: Access,
     /// Why it was refused.
     pub denial: Option<DenyReason>,
     /// Whether the client came over TLS.

@@ -4,7 +4,10 @@
 //! whoever gave it; [`Pipeline::on_done`] turns the facts into one [`Record`], from which metrics and the log line are made.
 //! There is no host here: the `gateway` crate runs this in a proxy, the command line and the tests run it natively.
 
+mod access;
+mod admit;
 mod body;
+mod books;
 mod done;
 mod facts;
 mod grpc;
@@ -13,7 +16,9 @@ mod request;
 mod request_id;
 mod response;
 mod stream;
+mod worker;
 
+pub use access::Access;
 pub use body::LocalReply;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
@@ -21,12 +26,17 @@ pub use ops::HeaderOps;
 pub use request::Step;
 pub use response::ResponseStep;
 pub use stream::Stream;
+pub use worker::{Proxy, Worker};
 
+use portcullis_jwt::{Jwt, Tokens};
 use portcullis_policy::{ConfigError, Policy};
+use std::rc::Rc;
 
 /// A compiled policy, ready to judge requests.
 pub struct Pipeline {
     policy: Policy,
+    /// The policy's section `jwt`.
+    jwt: Option<Rc<Jwt>>,
     /// Index of each route's endpoint among those of the metrics.
     endpoint_of_route: Vec<usize>,
     /// Index of the endpoint `unmatched`.
@@ -44,18 +54,31 @@ impl Pipeline {
 
     /// The pipeline of a policy.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(mut policy: Policy) -> Self {
+        let jwt = policy.jwt.take().map(Rc::new);
         let endpoints = &policy.catalogue.endpoints;
         let unmatched = endpoints.len().saturating_sub(1);
         let find = |label: &str| endpoints.iter().position(|e| e.label == label).unwrap_or(unmatched);
         let endpoint_of_route = policy.routes.iter().map(|route| find(route.template.as_str())).collect();
-        Self { policy, endpoint_of_route, unmatched }
+        Self { policy, jwt, endpoint_of_route, unmatched }
     }
 
     /// The policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What a worker begins with.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        Worker { tokens: self.jwt.clone().map(Tokens::new) }
+    }
+
+    /// How many requests of a worker may wait at once, for keys or for an auth service.
+    #[must_use]
+    pub fn max_waiting(&self) -> usize {
+        self.jwt.as_ref().map_or(0, |jwt| jwt.max_waiting())
     }
 
     /// Whether [`Pipeline::on_request`] wants to be told the peer's address.
@@ -65,6 +88,9 @@ impl Pipeline {
     }
 }
 
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod access_tests;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests;

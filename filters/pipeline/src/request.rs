@@ -1,11 +1,13 @@
 //! The way in.
 
+use crate::admit::micros;
 use crate::body::{self, DETAILS, LocalReply};
 use crate::facts::{Answered, Facts, Page, Target};
 use crate::request_id::{self, RequestId};
-use crate::{HeaderOps, Pipeline};
+use crate::{Access, HeaderOps, Pipeline, Proxy, Worker};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{DenyReason, Headers, Now, RequestHead};
+use portcullis_jwt::{HttpCall, Identity, Strip, TokenError};
 use portcullis_route::{NormalPath, PathError, normalise};
 use portcullis_security_headers::preflight_method;
 
@@ -18,37 +20,47 @@ pub enum Step {
     Reply(LocalReply),
     /// Answer it with the metrics; the host has the totals.
     ServeMetrics,
+    /// Hold it until fetched keys are there, or are known not to come; then [`Pipeline::resume`].
+    Wait,
+    /// Hold it and make this call; then [`Pipeline::on_auth_answer`].
+    Ask(HttpCall),
 }
 
 impl Pipeline {
-    /// Judges a request. `random` is asked for 16 bytes if a request id must be made.
+    /// Judges a request.
     pub fn on_request(
         &self,
         head: RequestHead,
         now: Now,
-        random: impl FnOnce() -> [u8; 16],
+        worker: &mut Worker,
+        proxy: &dyn Proxy,
     ) -> (Facts, Step) {
-        let mut facts = self.facts(head, now, random);
+        let mut facts = self.facts(head, now, proxy);
         let step = match (facts.denial, facts.target) {
             (Some(reason), _) => self.deny(&mut facts, reason),
             (None, Target::Page(Page::Health)) => self.health(&mut facts),
             (None, Target::Page(Page::Metrics)) => Step::ServeMetrics,
-            (None, Target::Route(_) | Target::Preflight(_) | Target::Unmatched) => {
-                Step::Forward(self.forward(&facts))
+            (None, Target::Route(route)) => match self.policy.routes.get(route) {
+                Some(route) => self.admit(&mut facts, route, now, worker, proxy),
+                None => self.deny(&mut facts, DenyReason::NoRoute),
+            },
+            // A preflight has no token (Fetch standard, CORS protocol), and the proxy answers it.
+            (None, Target::Preflight(_) | Target::Unmatched) => {
+                Step::Forward(self.forward(&mut facts, proxy))
             }
         };
         (facts, step)
     }
 
     /// What a request is, before anything is done about it; also for requests that only the end of was seen.
-    pub(crate) fn facts(&self, head: RequestHead, now: Now, random: impl FnOnce() -> [u8; 16]) -> Facts {
+    pub(crate) fn facts(&self, head: RequestHead, now: Now, proxy: &dyn Proxy) -> Facts {
         let path = normalise(head.path());
         let (target, denial) = self.target(&head, &path);
         let trusted = self.policy.proxy.assigns_request_id || self.policy.client_ip.trusts_proxies();
         let rewritten = path.as_ref().ok().filter(|p| p.was_rewritten()).map(|p| p.path.clone().into_owned());
         Facts {
             client: self.client(&head),
-            request_id: RequestId::choose(&head.headers, trusted, random),
+            request_id: RequestId::choose(&head.headers, trusted, || proxy.random_16()),
             over_tls: is_over_tls(&head.headers),
             counted: !self.is_uncounted(target, &path),
             answered: Answered::NotYet,
@@ -57,6 +69,7 @@ impl Pipeline {
             started: now,
             rewritten,
             target,
+            access: Access::default(),
             denial,
             head,
         }
@@ -112,7 +125,8 @@ impl Pipeline {
         ours && path.as_ref().is_ok_and(|p| self.policy.metrics.uncounted.iter().any(|u| **u == *p.path))
     }
 
-    fn forward(&self, facts: &Facts) -> HeaderOps {
+    /// The changes to a request that goes on.
+    pub(crate) fn forward(&self, facts: &mut Facts, proxy: &dyn Proxy) -> HeaderOps {
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
@@ -121,9 +135,7 @@ impl Pipeline {
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
         }
-        if let Some(target) = facts.rewritten.is_some().then(|| normalise(facts.head.path()).ok()).flatten() {
-            ops.set(":path", &target.to_target());
-        }
+        facts.set_path(&mut ops);
         if let Some(id) = facts.request_id.to_send() {
             ops.set(request_id::HEADER, id.as_bytes());
         }
@@ -132,7 +144,28 @@ impl Pipeline {
         if !self.policy.proxy.sets_trust_headers {
             trust.to_set().for_each(|(name, value)| ops.set(name.as_str(), value));
         }
+        if let Some(identity) = facts.access.bearer().cloned() {
+            self.introduce(&identity, &mut ops);
+            let verdict = facts.access.validation_micros.unwrap_or(0);
+            let since = micros(facts.access.began, proxy.mono());
+            facts.access.context_micros = Some(since.saturating_sub(verdict));
+        }
         ops
+    }
+
+    /// Tells the service who asks.
+    fn introduce(&self, identity: &Identity, ops: &mut HeaderOps) {
+        let Some(names) = self.policy.trust.identity() else { return };
+        if let Some(user) = identity.user() {
+            ops.set(names.user.as_str(), user.as_bytes());
+        }
+        let roles: Vec<&str> = identity.roles().collect();
+        if !roles.is_empty() {
+            ops.set(names.role.as_str(), roles.join(",").as_bytes());
+        }
+        ops.set(names.authenticated.as_str(), b"true");
+        let claims = self.jwt.iter().flat_map(|jwt| jwt.headers(identity));
+        claims.for_each(|(name, value)| ops.set(name, value));
     }
 
     /// Names to remove from a request's trailers: backends that merge them into the headers would believe them.
@@ -141,7 +174,8 @@ impl Pipeline {
         self.policy.trust.forged(trailers).into_iter().map(<[u8]>::to_vec).collect()
     }
 
-    fn deny(&self, facts: &mut Facts, reason: DenyReason) -> Step {
+    pub(crate) fn deny(&self, facts: &mut Facts, reason: DenyReason) -> Step {
+        facts.denial = Some(reason);
         let answer = reason.answer();
         let is_grpc = facts.head.is_grpc();
         let body = match is_grpc {
@@ -152,7 +186,34 @@ impl Pipeline {
         let mut reply = self.reply(facts, answer.status, body::JSON, body);
         reply.grpc_status = is_grpc.then_some(answer.grpc_status);
         reply.details = format!("{DETAILS}_{}", reason.as_str());
+        reply
+            .headers
+            .extend(self.challenge(facts, reason).map(|c| ("www-authenticate".to_owned(), c.into_bytes())));
         Step::Reply(reply)
+    }
+
+    /// What a client is told of the token it needs (RFC 6750 section 3). A request without any token is told no error.
+    fn challenge(&self, facts: &Facts, reason: DenyReason) -> Option<String> {
+        match reason {
+            DenyReason::BadToken(because) if because.reason == TokenError::Missing.as_str() => {
+                Some("Bearer".to_owned())
+            }
+            DenyReason::BadToken(because) => {
+                Some(format!("Bearer error=\"invalid_token\", error_description=\"{}\"", because.message))
+            }
+            DenyReason::Forbidden(_) if facts.access.bearer().is_some() => {
+                Some(format!("Bearer error=\"insufficient_scope\"{}", self.scopes(facts)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The scopes that a route's rules ask for, as a challenge names them.
+    fn scopes(&self, facts: &Facts) -> String {
+        let Target::Route(route) = facts.target else { return String::new() };
+        let rules = self.policy.routes.get(route).and_then(|route| route.rules.as_ref());
+        let scopes: Vec<&str> = rules.iter().flat_map(|rules| rules.scopes()).collect();
+        if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) }
     }
 
     fn health(&self, facts: &mut Facts) -> Step {
@@ -175,6 +236,23 @@ impl Pipeline {
             cors.mark(&facts.head.headers).iter().for_each(|(name, value)| ops.set(name, value));
         }
         LocalReply { status, headers: ops.set, body, grpc_status: None, details: DETAILS.to_owned() }
+    }
+}
+
+impl Facts {
+    /// Gives the upstream the normal path, without the token if one stood in it and its source says so; takes the token out
+    /// of other places likewise.
+    fn set_path(&self, ops: &mut HeaderOps) {
+        let mut path = self.rewritten.is_some().then(|| self.head.path());
+        match &self.access.strip {
+            Some(Strip::Replace(name, value)) if name == ":path" => path = Some(value),
+            Some(Strip::Replace(name, value)) => ops.set(name, value),
+            Some(Strip::Remove(name)) => ops.remove.push(name.as_bytes().to_vec()),
+            None => {}
+        }
+        if let Some(target) = path.and_then(|path| normalise(path).ok()) {
+            ops.set(":path", &target.to_target());
+        }
     }
 }
 

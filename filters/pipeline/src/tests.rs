@@ -1,7 +1,7 @@
 //! The pipeline on the example policy's shape, without a host.
 
 use crate::facts::Target;
-use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
+use crate::{Facts, HeaderOps, Pipeline, Proxy, Step, Stream};
 use portcullis_edge_core::{Headers, Mono, Now, RequestHead, Wall};
 use portcullis_metrics::ProxyError;
 use serde_json::{Value, json};
@@ -37,13 +37,13 @@ fn alone() -> Pipeline {
     pipeline_with(false)
 }
 
-fn head(method: &str, path: &str, more: &[(&str, &[u8])]) -> RequestHead {
+pub(crate) fn head(method: &str, path: &str, more: &[(&str, &[u8])]) -> RequestHead {
     let pseudo = [(":method", method.as_bytes()), (":path", path.as_bytes()), (":authority", b"gw")];
     let headers = Headers::from_pairs(pseudo.into_iter().chain(more.iter().copied()));
     RequestHead { headers, peer: b"203.0.113.9:5555".to_vec() }
 }
 
-fn at(seconds: u64) -> Now {
+pub(crate) fn at(seconds: u64) -> Now {
     Now { wall: Wall(seconds * 1_000_000_000), mono: Mono(seconds * 1_000_000_000) }
 }
 
@@ -51,7 +51,7 @@ fn judge(pipeline: &Pipeline, mut head: RequestHead) -> (Facts, Step) {
     if !pipeline.needs_peer() {
         head.peer.clear();
     }
-    pipeline.on_request(head, at(1), || [0; 16])
+    pipeline.on_request(head, at(1), &mut pipeline.worker(), &Nothing)
 }
 
 fn forwarded(step: Step) -> HeaderOps {
@@ -65,6 +65,25 @@ fn refused(step: Step) -> (u16, Value) {
     match step {
         Step::Reply(reply) => (reply.status, serde_json::from_slice(&reply.body).unwrap()),
         other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A proxy that can do nothing.
+pub(crate) struct Nothing;
+
+impl portcullis_jwt::SignatureCheck for Nothing {
+    fn verify_signature(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Proxy for Nothing {
+    fn random_16(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
+    fn mono(&self) -> Mono {
+        at(1).mono
     }
 }
 
@@ -104,7 +123,7 @@ impl Stream for Fake {
 }
 
 fn line(pipeline: &Pipeline, facts: &Facts, stream: &mut Fake) -> Value {
-    serde_json::from_slice(&pipeline.on_done(facts, at(2), stream).line).unwrap()
+    serde_json::from_slice(&pipeline.on_done(facts, at(2), stream).lines).unwrap()
 }
 
 #[test]
@@ -312,7 +331,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
 fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), || [0; 16], &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), &Nothing, &mut stream);
     assert_eq!(record.observation.unwrap().endpoint, pipeline.unmatched);
 }
 
@@ -350,10 +369,10 @@ fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the
     let pipeline = alone();
     let mut stream = Fake { code: Some(431), ..Fake::default() };
     let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), || [0; 16], &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), &Nothing, &mut stream);
     let seen = record.observation.unwrap();
     assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
-    let line: Value = serde_json::from_slice(&record.line).unwrap();
+    let line: Value = serde_json::from_slice(&record.lines).unwrap();
     assert_eq!(
         (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),
         (Some("1970-01-01T00:00:05.000Z"), Some(431))

@@ -10,8 +10,8 @@ use crate::tokens::Section;
 use core::cell::RefCell;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, Node};
-use portcullis_jwt::{Env, Jwt};
-use portcullis_metrics::{Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
+use portcullis_jwt::{Env, FetchFailure, Jwt, RouteAuth, TokenError};
+use portcullis_metrics::{AuthCatalogue, Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
 use portcullis_route::RouteTable;
 use portcullis_security_headers::{
     BrowserHeaders, Cors, RawBrowserHeader, RawCors, RawTrustHeaders, TrustHeaders,
@@ -229,7 +229,7 @@ impl Parts {
         let metrics = self.metrics?;
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
-        let catalogue = catalogue(&self.services, &routes, &metrics);
+        let catalogue = catalogue(&self.services, &routes, &metrics, self.tokens.jwt.as_ref());
         if let Err(error) = GatewayMetrics::build(&catalogue, &Node::top().key("metrics").key("max_series")) {
             document.errors.push(error);
         }
@@ -344,7 +344,12 @@ fn check_prefix(prefix: &str) -> Option<ConfigError> {
     }
 }
 
-fn catalogue(services: &[Service], routes: &[Route], metrics: &MetricsPolicy) -> Catalogue {
+fn catalogue(
+    services: &[Service],
+    routes: &[Route],
+    metrics: &MetricsPolicy,
+    jwt: Option<&Jwt>,
+) -> Catalogue {
     let mut endpoints: Vec<Endpoint> = Vec::new();
     let mut add = |label: &str, service: usize| match endpoints.iter_mut().find(|e| e.label == label) {
         Some(endpoint) if endpoint.services.contains(&service) => {}
@@ -360,9 +365,27 @@ fn catalogue(services: &[Service], routes: &[Route], metrics: &MetricsPolicy) ->
         endpoints,
         services: services.iter().map(|s| s.name.clone()).collect(),
         statuses: metrics.statuses.clone(),
-        auth: None,
+        auth: auth_catalogue(jwt, routes),
         max_series: metrics.max_series,
     }
+}
+
+/// Nothing where the policy neither looks at tokens nor has rules.
+fn auth_catalogue(jwt: Option<&Jwt>, routes: &[Route]) -> Option<AuthCatalogue> {
+    let rules = routes.iter().any(|route| route.rules.is_some());
+    if jwt.is_none() && !rules {
+        return None;
+    }
+    let fetched = jwt.iter().flat_map(|jwt| jwt.fetched());
+    Some(AuthCatalogue {
+        sources: jwt.iter().flat_map(|jwt| jwt.source_kinds()).collect(),
+        reasons: TokenError::ALL.iter().map(|error| error.as_str()).collect(),
+        rules,
+        fetched: fetched.map(|(provider, what)| (provider.to_owned(), what)).collect(),
+        fetch_failures: FetchFailure::ALL_LABELS.to_vec(),
+        auth_service: jwt.is_some_and(Jwt::asks),
+        login: routes.iter().any(|route| route.auth.as_ref().is_some_and(RouteAuth::issues)),
+    })
 }
 
 #[cfg(test)]

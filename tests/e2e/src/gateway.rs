@@ -285,7 +285,9 @@ impl Gateway {
     /// The log line of the request with this id, once it is there.
     #[track_caller]
     pub fn log_line(&self, request_id: &str) -> Value {
-        let is_it = |line: &Line| line.json().is_some_and(|json| json["request_id"] == request_id);
+        let is_it = |line: &Line| {
+            line.json().is_some_and(|json| json["request_id"] == request_id && json["action"] == "request")
+        };
         self.envoy.stdout().wait_for_line(is_it).json().expect("it was JSON")
     }
 

@@ -28,6 +28,7 @@ mod envoy;
 #[cfg(feature = "gateway")]
 mod gateway;
 mod h2_connection;
+mod key_server;
 mod lines;
 mod port;
 mod process;
@@ -48,6 +49,7 @@ pub use envoy::{Ended, Envoy};
 #[cfg(feature = "gateway")]
 pub use gateway::{Gateway, PLUGIN_POLICY, Setup, demo_services, example_policy, module};
 pub use h2_connection::{H2Connection, Pending};
+pub use key_server::{KeyAnswer, KeyServer};
 pub use lines::{Line, Lines, Mark};
 pub use port::ReservedPort;
 pub use process::{Usage, usage_of};

@@ -68,7 +68,19 @@ unsafe extern "C" {
     ) -> u32;
     pub fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     pub fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    pub fn proxy_record_metric(id: u32, value: u64) -> u32;
     pub fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+    pub fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    pub fn proxy_set_effective_context(context: u32) -> u32;
+    pub fn proxy_continue_stream(stream: u32) -> u32;
+    pub fn proxy_set_tick_period_milliseconds(millis: u32) -> u32;
     pub fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
 }
 

@@ -13,6 +13,8 @@ pub enum Map {
     RequestTrailers = 1,
     /// The response's headers.
     Response = 2,
+    /// The headers of the answer to a call of ours.
+    CallResponse = 6,
 }
 
 const RESPONSE_BODY: u32 = 1;
@@ -81,6 +83,13 @@ pub fn close_stream() -> Result<(), HostError> {
     const REQUEST: u32 = 0;
     // SAFETY: the call takes no pointer.
     check(unsafe { abi::proxy_close_stream(REQUEST) })
+}
+
+/// Sends on a request that was held.
+pub fn continue_request() -> Result<(), HostError> {
+    const REQUEST: u32 = 0;
+    // SAFETY: the call takes no pointer.
+    check(unsafe { abi::proxy_continue_stream(REQUEST) })
 }
 
 /// The host's serialisation of a map: count, sizes, then each name and value with a NUL behind.

@@ -9,14 +9,20 @@ const CLOCK_MONOTONIC: u32 = 1;
 
 /// Both clocks.
 pub fn now() -> Now {
-    let (mut wall, mut mono) = (0_u64, 0_u64);
-    // SAFETY: see the module's reason. Neither call can fail with a valid pointer and a clock every host has; if one did, the
-    // time would read 0, which no stage takes for a reason to let somebody in.
-    unsafe {
-        abi::proxy_get_current_time_nanoseconds(&raw mut wall);
-        abi::clock_time_get(CLOCK_MONOTONIC, 0, &raw mut mono);
+    let mut wall = 0_u64;
+    // SAFETY: see the module's reason. The call cannot fail with a valid pointer; if it did, no token would be young enough.
+    if unsafe { abi::proxy_get_current_time_nanoseconds(&raw mut wall) } != 0 {
+        wall = u64::MAX;
     }
-    Now { wall: Wall(wall), mono: Mono(mono) }
+    Now { wall: Wall(wall), mono: mono() }
+}
+
+/// The monotonic clock.
+pub fn mono() -> Mono {
+    let mut mono = 0_u64;
+    // SAFETY: see the module's reason, and `now`.
+    unsafe { abi::clock_time_get(CLOCK_MONOTONIC, 0, &raw mut mono) };
+    Mono(mono)
 }
 
 /// 16 random bytes; from the clock where the host has none (ids then are still unlikely to repeat).

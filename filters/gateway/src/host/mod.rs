@@ -4,15 +4,19 @@
 //! return the status instead. Whatever a host hands over comes as bytes.
 
 mod abi;
+mod calls;
 mod headers;
 mod metrics;
 mod misc;
 mod shared;
 
-pub use headers::{Map, close_stream, header, headers, remove_header, replace_body, send_reply, set_header};
-pub use metrics::{define_counter, increment, read_metric};
-pub use misc::{configuration, log, now, property, random_16, set_property};
-pub use shared::{shared, swap_shared};
+pub use calls::{call, call_body, foreign, speak_of, tick_every};
+pub use headers::{
+    Map, close_stream, continue_request, header, headers, remove_header, replace_body, send_reply, set_header,
+};
+pub use metrics::{MetricKind, define_metric, increment, read_metric, set_gauge};
+pub use misc::{configuration, log, mono, now, property, random_16, set_property};
+pub use shared::{ABSENT, shared, swap_shared};
 
 /// A host call did not succeed; the host's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::{HostError, abi, check};
 
 /// No key has this version. A swap of an absent key succeeds with any version, and with version 0 even if another worker has
 /// made the key meanwhile; with this one it fails then.
-const ABSENT: u32 = u32::MAX;
+pub const ABSENT: u32 = u32::MAX;
 
 /// A value that all workers share, and the version to swap it by. An absent key is an empty value.
 pub fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {

@@ -56,8 +56,8 @@ fn when_the_fetch_fails_requests_get_503_at_once_until_a_later_one_succeeds() {
         let call = only_call(&mut worker, now);
         let polled = worker.tokens.on_failure(call, error, moment(now).mono, &mut worker.shared);
         assert!(polled.settled);
-        assert_eq!(polled.failures[0].1, FetchFailure::Call(error));
-        assert_eq!(polled.failures[0].0.provider, "main");
+        assert_eq!(polled.ended[0].1, Some(FetchFailure::Call(error)));
+        assert_eq!(worker.tokens.fetched_at(polled.ended[0].0).unwrap().provider, "main");
         assert_eq!(worker.token(&route, &token, now), Outcome::Refused(TokenError::KeysPending));
     }
     assert!(TokenError::KeysPending.is_ours());

@@ -1,0 +1,177 @@
+//! Who may: tokens and rules, without a host.
+
+use crate::tests::{Nothing, at, head};
+use crate::{Facts, LocalReply, Pipeline, Step, Worker};
+use portcullis_edge_core::DenyReason;
+use portcullis_token_lab::{SECRET, mint};
+use serde_json::{Value, json};
+
+fn policy(jwt: Value, routes: Value) -> Pipeline {
+    let policy = json!({
+        "version": 1,
+        "services": { "order": { "address": "127.0.0.1:8002" } },
+        "routes": routes,
+        "jwt": jwt,
+        "cors": { "origins": ["https://shop.example"] }
+    });
+    Pipeline::compile(policy.to_string().as_bytes()).map_err(|errors| format!("{errors:?}")).unwrap()
+}
+
+fn provider() -> Value {
+    json!({"secrets": [{"alg": "HS256", "value": SECRET}], "claim_to_headers": [{"claim": "/org", "header": "X-Org"}]})
+}
+
+fn route(path: &str, auth: Value) -> Value {
+    json!({"path": path, "methods": ["GET"], "service": "order", "auth": auth})
+}
+
+fn example(mode: &str) -> Pipeline {
+    let mut admin = route("/admin", json!({}));
+    admin["authz"] = json!({"allow": [{"roles": {"any": ["admin"]}}]});
+    let routes = [route("/a", json!({})), route("/open", json!({"token": "none"})), admin];
+    policy(json!({"mode": mode, "providers": {"main": provider()}}), json!(routes))
+}
+
+fn alice() -> String {
+    mint("HS256", &json!({"sub": "alice", "role": "customer", "exp": 60, "org": "sales"}))
+}
+
+struct Desk {
+    pipeline: Pipeline,
+    worker: Worker,
+}
+
+impl Desk {
+    fn new(pipeline: Pipeline) -> Self {
+        let worker = pipeline.worker();
+        Self { pipeline, worker }
+    }
+
+    fn judge(&mut self, method: &str, path: &str, more: &[(&str, &[u8])]) -> (Facts, Step) {
+        self.pipeline.on_request(head(method, path, more), at(1), &mut self.worker, &Nothing)
+    }
+
+    fn get(&mut self, path: &str, token: &str) -> (Facts, Step) {
+        self.judge("GET", path, &[("authorization", format!("Bearer {token}").as_bytes())])
+    }
+}
+
+fn header<'s>(set: &'s [(String, Vec<u8>)], name: &str) -> Option<&'s str> {
+    let found = set.iter().find(|(own, _)| own == name)?;
+    core::str::from_utf8(&found.1).ok()
+}
+
+fn reply(step: Step) -> LocalReply {
+    match step {
+        Step::Reply(reply) => reply,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn the_service_is_told_who_asks() {
+    let (_, step) = Desk::new(example("enforce")).get("/a", &alice());
+    let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
+    let told = ["x-user-id", "x-user-role", "x-authenticated", "x-org"].map(|name| header(&ops.set, name));
+    assert_eq!(told, [Some("alice"), Some("customer"), Some("true"), Some("sales")]);
+}
+
+#[test]
+fn a_request_that_needs_no_token_is_told_of_nobody() {
+    let (facts, step) = Desk::new(example("enforce")).get("/open", &alice());
+    let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
+    assert_eq!((header(&ops.set, "x-user-id"), facts.access.user()), (None, None));
+}
+
+#[test]
+fn a_refusal_names_its_class_in_body_and_challenge() {
+    let mut desk = Desk::new(example("enforce"));
+    for (token, status, challenge) in [
+        (None, 401, "Bearer"),
+        (Some("x"), 401, "Bearer error=\"invalid_token\", error_description=\"The token is malformed\""),
+    ] {
+        let bearer = token.map(|token| format!("Bearer {token}").into_bytes());
+        let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_slice())).collect();
+        let (_, step) = desk.judge("GET", "/a", &headers);
+        let reply = reply(step);
+        assert_eq!((reply.status, header(&reply.headers, "www-authenticate")), (status, Some(challenge)));
+    }
+    let refused = reply(desk.get("/admin", &alice()).1);
+    assert_eq!(
+        (refused.status, header(&refused.headers, "www-authenticate")),
+        (403, Some("Bearer error=\"insufficient_scope\""))
+    );
+}
+
+#[test]
+fn where_only_a_bearer_may_pass_nobody_is_told_that_a_token_would_help() {
+    let mut admin = route("/admin", json!({"token": "optional"}));
+    admin["authz"] = json!({"allow": [{"roles": {"any": ["admin"]}}]});
+    let mut desk = Desk::new(policy(json!({"providers": {"main": provider()}}), json!([admin])));
+    assert_eq!(reply(desk.judge("GET", "/admin", &[]).1).status, 401);
+}
+
+#[test]
+fn rules_about_networks_hold_without_any_token() {
+    for (network, passes) in [("203.0.113.0/24", true), ("10.0.0.0/8", false)] {
+        let mut inside = route("/inside", json!({"token": "none"}));
+        inside["authz"] = json!({"allow": [{"networks": [network]}]});
+        let mut desk = Desk::new(policy(json!({"providers": {"main": provider()}}), json!([inside])));
+        let (_, step) = desk.judge("GET", "/inside", &[]);
+        assert_eq!(matches!(step, Step::Forward(_)), passes, "{network}: {step:?}");
+    }
+}
+
+#[test]
+fn shadow_passes_and_remembers_and_tells_the_service_nothing() {
+    let mut desk = Desk::new(example("shadow"));
+    for token in ["garbage", &alice()] {
+        for path in ["/a", "/admin"] {
+            let (facts, step) = desk.get(path, token);
+            let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
+            assert_eq!((header(&ops.set, "x-user-id"), facts.denial), (None, None));
+        }
+    }
+    let (facts, _) = desk.get("/a", "garbage");
+    assert!(matches!(facts.access.token, Some(Err(_))));
+    let (facts, _) = desk.get("/admin", &alice());
+    assert!(matches!(facts.access.permission, Some((Err(_), _))));
+}
+
+#[test]
+fn preflights_have_no_token() {
+    let asks: &[(&str, &[u8])] =
+        &[("origin", b"https://shop.example"), ("access-control-request-method", b"GET")];
+    let (facts, step) = Desk::new(example("enforce")).judge("OPTIONS", "/a", asks);
+    assert!(matches!(step, Step::Forward(_)) && facts.denial.is_none(), "{step:?}");
+}
+
+#[test]
+fn while_keys_are_fetched_requests_wait_and_too_many_are_refused() {
+    let fetch = json!({"jwks_uri": "http://idp/keys", "cluster": "order"});
+    let jwt = json!({"providers": {"idp": {"algorithms": ["HS256"], "fetch": fetch}}});
+    let mut desk = Desk::new(policy(jwt, json!([route("/a", json!({}))])));
+    let (mut facts, step) = desk.get("/a", &alice());
+    assert_eq!(step, Step::Wait);
+    let refused = reply(desk.pipeline.refuse_waiting(&mut facts, &Nothing));
+    assert_eq!(refused.status, 503);
+    assert!(
+        matches!(facts.denial, Some(DenyReason::TokenUnknown(because)) if because.reason == "keys_pending")
+    );
+}
+
+#[test]
+fn an_auth_service_is_asked_and_its_answer_decides() {
+    let ask = json!({"url": "http://as/introspect", "cluster": "order", "retries": 0});
+    let jwt = json!({"providers": {"as": {"introspection": ask}}});
+    let mut desk = Desk::new(policy(jwt, json!([route("/a", json!({}))])));
+    for (answer, passes) in
+        [(&br#"{"active":true,"sub":"carol"}"#[..], true), (br#"{"active":false}"#, false), (b"?", false)]
+    {
+        let (mut facts, step) = desk.get("/a", if passes { "opaque" } else { "other" });
+        assert!(matches!(step, Step::Ask(_)), "{step:?}");
+        let step =
+            desk.pipeline.on_auth_answer(&mut facts, Ok((200, answer)), at(1), &mut desk.worker, &Nothing);
+        assert_eq!(matches!(step, Step::Forward(_)), passes, "{step:?}");
+    }
+}

@@ -1,0 +1,88 @@
+//! What is counted and logged of who asked.
+
+use crate::{Facts, Pipeline, Target};
+use portcullis_access_log::{SecurityExtra, SecurityLine, SecurityRequest, Verdict};
+use portcullis_authz::Forbidden;
+use portcullis_edge_core::{Mode, Wall};
+use portcullis_jwt::{Refusal, TokenError};
+use portcullis_metrics::{AuthObservation, TokenResult};
+
+impl Pipeline {
+    /// What to count of a request's token; `None` where nothing was looked at.
+    pub(crate) fn auth_observation(&self, facts: &Facts, status: u16) -> Option<AuthObservation> {
+        let access = &facts.access;
+        let seen = AuthObservation {
+            source: access.source,
+            token: access.token.as_ref().map(token_result),
+            user: access.identity.as_ref().map(|identity| identity.user().is_some()),
+            role: access.identity.as_ref().map(|identity| identity.roles().next().is_some()),
+            permission: access.permission.as_ref().map(|(verdict, _)| verdict.is_ok()),
+            shadow: access.mode == Mode::Shadow,
+            shadow_permission: access.permission.as_ref().is_some_and(|(_, mode)| *mode == Mode::Shadow),
+            validation_micros: access.validation_micros,
+            context_micros: access.context_micros,
+            created: self.issues(facts).then_some((200..300).contains(&status)),
+        };
+        (seen.token.is_some() || seen.permission.is_some() || seen.created.is_some()).then_some(seen)
+    }
+
+    /// Whether the answers of a request's route make tokens.
+    fn issues(&self, facts: &Facts) -> bool {
+        let Target::Route(route) = facts.target else { return false };
+        self.policy.routes.get(route).and_then(|route| route.auth.as_ref()).is_some_and(|auth| auth.issues())
+    }
+}
+
+impl Pipeline {
+    /// The lines of a request's security events, each with its line break.
+    pub(crate) fn events(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<u8> {
+        let access = &facts.access;
+        let refused = access.token.as_ref().and_then(|token| token.as_ref().err());
+        let forbidden = access.permission.as_ref();
+        let forbidden = forbidden.and_then(|(verdict, mode)| Some((verdict.err()?, *mode)));
+        let token = refused.map(|refusal| self.refusal(refusal, access.mode, request));
+        let permission = forbidden.map(|(forbidden, mode)| prohibition(forbidden, mode, request));
+        let events = token.map(|extra| ("jwt_validation", extra));
+        let events = events.into_iter().chain(permission.map(|extra| ("access_control", extra)));
+        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), access.user());
+        let line = |(action, extra): (&'static str, SecurityExtra<'_>)| {
+            let message = format!("{}: {}", extra.stage, extra.reason);
+            let line = SecurityLine { at, service, request_id, action, message: &message, user, extra };
+            [line.to_json(), b"\n".to_vec()].concat()
+        };
+        events.flat_map(line).collect()
+    }
+
+    fn refusal<'a>(
+        &'a self,
+        refusal: &Refusal,
+        mode: Mode,
+        request: SecurityRequest<'a>,
+    ) -> SecurityExtra<'a> {
+        let providers = self.jwt.as_ref().map(|jwt| jwt.providers());
+        let rule = refusal.provider.and_then(|index| providers?.get(index)).map(|provider| provider.name());
+        let verdict = Verdict::of(mode);
+        let reason = refusal.error.as_str();
+        let (stage, detail, request) = ("jwt", Some(refusal.detail), Some(request));
+        SecurityExtra { verdict, reason, detail, stage, rule, mode, request, policy: None, more: &[] }
+    }
+}
+
+fn prohibition(forbidden: Forbidden, mode: Mode, request: SecurityRequest<'_>) -> SecurityExtra<'_> {
+    let rule = match forbidden {
+        Forbidden::Denied(_) => "deny",
+        Forbidden::NotAllowed(_) => "allow",
+    };
+    let (verdict, reason) = (Verdict::of(mode), forbidden.as_str());
+    let (stage, rule, request) = ("authz", Some(rule), Some(request));
+    SecurityExtra { verdict, reason, detail: None, stage, rule, mode, request, policy: None, more: &[] }
+}
+
+fn token_result(token: &Result<(), Refusal>) -> TokenResult {
+    match token {
+        Ok(()) => TokenResult::Good,
+        Err(refusal) => TokenResult::Refused(
+            TokenError::ALL.iter().position(|error| *error == refusal.error).unwrap_or(usize::MAX),
+        ),
+    }
+}
