@@ -7,7 +7,7 @@ use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService};
 use crate::references;
 use crate::routes::{Context, Route, Service};
 use crate::tokens::Section;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::{Env, FetchFailure, Jwt, RouteAuth, TokenError};
@@ -66,6 +66,8 @@ pub struct Policy {
     pub proxy: RawProxy,
     /// Variables of the proxy's environment that the policy refers to.
     pub environment: Vec<String>,
+    /// Built to see whether there is room for every series; the first who asks takes them, so that a start builds them once.
+    first_metrics: Cell<Option<GatewayMetrics>>,
 }
 
 /// Fields of a policy, in the order in which errors list them.
@@ -145,8 +147,12 @@ impl Policy {
     /// # Errors
     /// When `metrics.max_series` is too small for this policy.
     pub fn build_metrics(&self) -> Result<GatewayMetrics, ConfigError> {
-        GatewayMetrics::build(&self.catalogue, &Node::top().key("metrics").key("max_series"))
+        self.first_metrics.take().map_or_else(|| build_metrics(&self.catalogue), Ok)
     }
+}
+
+fn build_metrics(catalogue: &Catalogue) -> Result<GatewayMetrics, ConfigError> {
+    GatewayMetrics::build(catalogue, &Node::top().key("metrics").key("max_series"))
 }
 
 /// An unset variable and one that is no text are alike: no secret.
@@ -230,9 +236,7 @@ impl Parts {
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let catalogue = catalogue(&self.services, &routes, &metrics, self.tokens.jwt.as_ref());
-        if let Err(error) = GatewayMetrics::build(&catalogue, &Node::top().key("metrics").key("max_series")) {
-            document.errors.push(error);
-        }
+        let first_metrics = document.keep(build_metrics(&catalogue).map_err(|error| vec![error]));
         let RawGateway { name, listen, admin, health_path } = self.gateway;
         Some(Policy {
             gateway: GatewayPaths { name, listen, admin, health: health_path },
@@ -251,6 +255,7 @@ impl Parts {
             catalogue,
             proxy: self.proxy,
             environment: Vec::new(),
+            first_metrics: Cell::new(first_metrics),
         })
     }
 

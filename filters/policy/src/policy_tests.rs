@@ -236,3 +236,24 @@ fn what_the_schema_refuses_the_parser_refuses() {
         assert!(Policy::from_value(&policy).is_err(), "the parser takes {section}: {}", policy[section]);
     }
 }
+
+#[test]
+fn every_worker_gets_metrics_of_its_own_and_all_are_alike() {
+    let policy = Policy::from_value(&sound()).ok().unwrap();
+    let names = || {
+        let metrics = policy.build_metrics().ok().unwrap();
+        metrics.registry().stats_from(0).map(|(_, stat)| stat.name).collect::<Vec<_>>()
+    };
+    let first = names();
+    assert!(first.len() > 100);
+    assert_eq!(names(), first);
+}
+
+#[test]
+fn a_policy_with_more_series_than_it_allows_is_wrong() {
+    let mut policy = sound();
+    policy["metrics"] = json!({ "max_series": 10 });
+    let errors = errors(&policy);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].starts_with("metrics.max_series: found 10, expected at least "), "{errors:?}");
+}
