@@ -57,8 +57,8 @@ pub struct SecurityLine<'a> {
     pub service: &'a str,
     /// Joins all lines of a request; of an event of no request, `-`.
     pub request_id: &'a str,
-    /// What kind of event: `jwt_validation`, `rate_limit_violation`, `circuit_breaker_change`, `suspicious_activity`,
-    /// `security_header_validation`.
+    /// What kind of event: `jwt_validation`, `access_control`, `rate_limit_violation`, `circuit_breaker_change`,
+    /// `suspicious_activity`, `security_header_validation`.
     pub action: &'static str,
     /// A sentence for people.
     pub message: &'a str,

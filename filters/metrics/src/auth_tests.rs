@@ -166,13 +166,14 @@ fn a_refusal_in_shadow_mode_is_no_failure() {
     };
     metrics.observe_auth(&refused);
     metrics.observe_auth(&AuthObservation { shadow: true, ..refused });
-    metrics.observe_auth(&AuthObservation { shadow: true, ..refused });
+    metrics.observe_auth(&AuthObservation { shadow_permission: true, ..refused });
+    metrics.observe_auth(&AuthObservation { shadow_permission: true, ..refused });
     let text = text(&mut metrics);
     for line in [
-        "gateway_jwt_validation_requests_total{source=\"none\"} 3",
-        "auth_jwt_validation_total{status=\"failure\",reason=\"expired\"} 1",
-        "auth_jwt_validation_total{status=\"shadow_failure\",reason=\"expired\"} 2",
-        "auth_permission_validation_total{status=\"failure\"} 1",
+        "gateway_jwt_validation_requests_total{source=\"none\"} 4",
+        "auth_jwt_validation_total{status=\"failure\",reason=\"expired\"} 3",
+        "auth_jwt_validation_total{status=\"shadow_failure\",reason=\"expired\"} 1",
+        "auth_permission_validation_total{status=\"failure\"} 2",
         "auth_permission_validation_total{status=\"shadow_failure\"} 2",
     ] {
         assert_has(&text, line);
@@ -187,6 +188,7 @@ fn what_succeeds_in_shadow_mode_is_a_success() {
         permission: Some(true),
         created: Some(false),
         shadow: true,
+        shadow_permission: true,
         ..Default::default()
     });
     let text = text(&mut metrics);

@@ -74,6 +74,7 @@ impl Books {
                 role: Some(true),
                 permission: Some(true),
                 shadow: false,
+                shadow_permission: false,
                 validation_micros: Some(40 + i),
                 context_micros: Some(2),
                 created: None,
@@ -94,7 +95,7 @@ fn tokens() -> AuthCatalogue {
     AuthCatalogue {
         sources: vec!["header"],
         reasons: vec!["missing", "malformed", "expired", "invalid_signature", "unknown_key"],
-        forbidden: vec!["role_missing"],
+        rules: true,
         login: true,
         ..AuthCatalogue::default()
     }
