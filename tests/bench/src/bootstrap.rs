@@ -65,6 +65,16 @@ impl Bootstrap {
         self.with_filter(native::header_mutation(&mutations))
     }
 
+    /// The same with a filter of Envoy's that checks tokens, and the line says whose they are.
+    pub fn native_with(self, tokens: Value) -> Self {
+        let mut bootstrap = self.native().with_filter(tokens);
+        let log = bootstrap.manager().get_mut("access_log").and_then(|logs| logs.get_mut(0));
+        if let Some(log) = log {
+            log["typed_config"]["log_format"]["json_format"]["user"] = "%REQ(X-USER-ID)%".into();
+        }
+        bootstrap
+    }
+
     /// Takes the mutations of the whole route configuration out of it.
     fn take_mutations(&mut self) -> Map<String, Value> {
         let routes = self.manager().get_mut("route_config").and_then(Value::as_object_mut);

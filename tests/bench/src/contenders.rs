@@ -6,6 +6,7 @@ use crate::cpus::Cores;
 use crate::measure::Contender;
 use crate::modules;
 use crate::policy::Document;
+use crate::tokens::{self, Sight};
 use crate::upstream::Upstream;
 use anyhow::{Context, Result};
 use portcullis_e2e::workspace;
@@ -149,6 +150,39 @@ impl Bench {
         let mut chains = self.chains(&self.document.with_routes(count))?;
         chains.retain(|(name, _)| [BARE, NATIVE, GATEWAY].contains(&name.as_str()));
         contenders(chains, Services::Direct, cores)
+    }
+
+    /// The policy.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The bootstrap of a policy with the gateway in it.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn rendered(&self, document: &Document) -> Result<Bootstrap> {
+        self.render(document, &self.gateway, true)
+    }
+
+    /// Running Envoys that check tokens.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn with_tokens(&self, alg: &str, sight: Sight, cores: Option<Cores>) -> Result<Vec<Contender>> {
+        contenders(tokens::chains(self, alg, sight)?, Services::Direct, cores)
+    }
+
+    /// Running Envoys with so many routes and providers: few, and many.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn with_providers(&self, sizes: [(usize, usize); 2], cores: Option<Cores>) -> Result<Vec<Contender>> {
+        let chain = |(routes, providers): (usize, usize)| -> Result<_> {
+            let document = tokens::many(&self.document, routes, providers);
+            Ok((format!("routes: {routes}, providers: {providers}"), self.rendered(&document)?))
+        };
+        contenders(sizes.into_iter().map(chain).collect::<Result<_>>()?, Services::Direct, cores)
     }
 
     /// The bootstraps whose start-up is compared.

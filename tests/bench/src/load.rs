@@ -52,14 +52,19 @@ impl Load {
         Ok(())
     }
 
-    /// Sends the same request `count` times.
+    /// Sends `count` requests, the `n`th of which is what `request` gives for it.
     ///
     /// # Errors
     /// If an answer is not a 200.
-    pub fn repeat(&mut self, count: usize, request: &[u8]) -> Result<()> {
+    pub fn in_turn<'r>(&mut self, count: usize, request: impl Fn(usize) -> &'r [u8]) -> Result<()> {
         let only_200 =
             |status| if status == 200 { Ok(()) } else { bail!("answered {status} instead of 200") };
-        self.run(count, |out| out.extend_from_slice(request), only_200)
+        let mut number = 0;
+        let write = |out: &mut Vec<u8>| {
+            out.extend_from_slice(request(number));
+            number += 1;
+        };
+        self.run(count, write, only_200)
     }
 }
 
@@ -142,7 +147,7 @@ mod tests {
         for count in [0, 1, CONNECTIONS, 3 * CONNECTIONS + 5] {
             let upstream = Upstream::start().expect("there are ports");
             let mut load = Load::connect(upstream.address()).expect("it listens");
-            load.repeat(count, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("it answers");
+            load.in_turn(count, |_| b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("it answers");
             assert_eq!(upstream.requests(), count);
         }
     }
@@ -151,7 +156,7 @@ mod tests {
     fn an_answer_that_is_no_200_stops_the_measurement() {
         let upstream = Upstream::start().expect("there are ports");
         let mut load = Load::connect(upstream.address()).expect("it listens");
-        let error = load.repeat(1, b"GET /404 HTTP/1.1\r\nhost: a\r\n\r\n").expect_err("it answers 404");
+        let error = load.in_turn(1, |_| b"GET /404 HTTP/1.1\r\nhost: a\r\n\r\n").expect_err("it answers 404");
         assert!(error.to_string().contains("404"), "{error}");
     }
 }

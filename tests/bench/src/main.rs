@@ -17,13 +17,15 @@ mod same_work;
 mod soak;
 mod start_up;
 mod statistics;
+mod tokens;
 mod upstream;
 
 use crate::contenders::{Also, Bench, NATIVE, Services};
 use crate::cpus::Cores;
 use crate::machine::{Machine, load_average};
-use crate::measure::{Measured, Plan};
+use crate::measure::{Measured, Plan, Requests};
 use crate::report::Report;
+use crate::tokens::Sight;
 use anyhow::Result;
 use clap::Parser;
 use std::path::PathBuf;
@@ -100,6 +102,7 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     if !arguments.quick {
         routes(bench, &mut report, plan)?;
     }
+    check_tokens(bench, &mut report, plan)?;
     report.start_ups(&start_ups, &direct);
     report.sizes(&bench.sizes()?);
     progress("one increment");
@@ -126,7 +129,7 @@ fn start_ups(bench: &Bench, arguments: &Arguments) -> Result<Vec<start_up::Start
 fn chains(bench: &Bench, report: &mut Report, plan: Plan, services: Services) -> Result<Vec<Measured>> {
     progress(services.title());
     let contenders = bench.contenders(services, plan.cores)?;
-    let measured = measure::interleaved(contenders, plan)?;
+    let measured = measure::interleaved(contenders, plan, &Requests::usual())?;
     report.chains(services.title(), &measured, NATIVE);
     Ok(measured)
 }
@@ -135,9 +138,29 @@ fn routes(bench: &Bench, report: &mut Report, plan: Plan) -> Result<()> {
     for count in [1, 120] {
         let title = format!("CPU time with {count} route{}", if count == 1 { "" } else { "s" });
         progress(&title);
-        let measured = measure::interleaved(bench.with_routes(count, plan.cores)?, plan)?;
+        let measured = measure::interleaved(bench.with_routes(count, plan.cores)?, plan, &Requests::usual())?;
         report.chains(&title, &measured, NATIVE);
     }
+    Ok(())
+}
+
+fn check_tokens(bench: &Bench, report: &mut Report, plan: Plan) -> Result<()> {
+    for alg in tokens::ALGORITHMS {
+        for sight in [Sight::First, Sight::Repeated] {
+            let title = sight.title(alg);
+            progress(&title);
+            let contenders = bench.with_tokens(alg, sight, plan.cores)?;
+            let measured =
+                measure::interleaved(contenders, plan.for_tokens(), &tokens::requests(alg, sight))?;
+            report.chains(&title, &measured, tokens::NATIVE);
+        }
+    }
+    let title = "One token, with many routes and providers";
+    progress(title);
+    let contenders = bench.with_providers([(1, 1), (100, 10)], plan.cores)?;
+    let requests = tokens::requests("HS256", Sight::Repeated);
+    let measured = measure::interleaved(contenders, plan.for_tokens(), &requests)?;
+    report.chains(title, &measured, &measured[0].name);
     Ok(())
 }
 

@@ -19,11 +19,20 @@ pub struct Plan {
     pub cores: Option<Cores>,
 }
 
+impl Plan {
+    /// Fewer rounds, for there are many tables.
+    pub fn for_tokens(self) -> Self {
+        Self { rounds: self.rounds.div_ceil(3), warm_up: self.warm_up / 2, ..self }
+    }
+}
+
 /// An Envoy that is measured.
 pub struct Contender {
     name: String,
     envoy: Envoy,
     load: Load,
+    /// Requests sent so far.
+    sent: usize,
 }
 
 /// What was measured of one contender.
@@ -36,11 +45,28 @@ pub struct Measured {
     pub rss_mib: f64,
 }
 
-/// The request of a usual client, to a route with a parameter.
-pub fn request() -> Vec<u8> {
-    // As long as a token with a few claims and a 256-bit signature; what is in it nobody reads.
-    let token =
-        format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{}.{}", "eyJzdWIi".repeat(27), "Zm9vYmFy".repeat(6));
+/// Requests that are sent in turn, over and over.
+pub struct Requests(Vec<Vec<u8>>);
+
+impl Requests {
+    /// The request of a usual client, to a route with a parameter.
+    pub fn usual() -> Self {
+        // As long as a token with a few claims and a 256-bit signature; what is in it nobody reads.
+        let claims = "eyJzdWIi".repeat(27);
+        Self::with_tokens([format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{claims}.{}", "Zm9vYmFy".repeat(6))])
+    }
+
+    /// The same, each with one of these tokens.
+    pub fn with_tokens(tokens: impl IntoIterator<Item = String>) -> Self {
+        Self(tokens.into_iter().map(|token| request(&token)).collect())
+    }
+
+    fn get(&self, number: usize) -> &[u8] {
+        &self.0[number % self.0.len()]
+    }
+}
+
+fn request(token: &str) -> Vec<u8> {
     format!(
         "GET /api/v1/orders/12345 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) \
          Gecko/20100101 Firefox/128.0\r\naccept: application/json, text/plain, */*\r\naccept-language: en-US,en;q=0.5\r\n\
@@ -73,13 +99,15 @@ impl Contender {
     pub fn start(name: &str, bootstrap: Value, cores: Option<Cores>) -> Result<Self> {
         let envoy = start(bootstrap, cores).with_context(|| name.to_owned())?;
         let load = Load::connect(envoy.address())?;
-        Ok(Self { name: name.to_owned(), envoy, load })
+        Ok(Self { name: name.to_owned(), envoy, load, sent: 0 })
     }
 
     /// Sends some requests; microseconds of CPU time for each.
-    fn slice(&mut self, requests: usize, request: &[u8]) -> Result<f64> {
+    fn slice(&mut self, requests: usize, all: &Requests) -> Result<f64> {
         let before = self.envoy.usage().cpu;
-        self.load.repeat(requests, request).with_context(|| self.name.clone())?;
+        let first = self.sent;
+        self.sent += requests;
+        self.load.in_turn(requests, |number| all.get(first + number)).with_context(|| self.name.clone())?;
         let used = self.envoy.usage().cpu.saturating_sub(before);
         Ok(used.as_secs_f64() * 1e6 / requests as f64)
     }
@@ -89,15 +117,14 @@ impl Contender {
 ///
 /// # Errors
 /// If somebody does not answer 200.
-pub fn interleaved(mut contenders: Vec<Contender>, plan: Plan) -> Result<Vec<Measured>> {
-    let request = request();
+pub fn interleaved(mut contenders: Vec<Contender>, plan: Plan, requests: &Requests) -> Result<Vec<Measured>> {
     for contender in &mut contenders {
-        contender.slice(plan.warm_up, &request)?;
+        contender.slice(plan.warm_up, requests)?;
     }
     let mut micros = vec![Vec::with_capacity(plan.rounds); contenders.len()];
     for _ in 0..plan.rounds {
         for (contender, micros) in contenders.iter_mut().zip(&mut micros) {
-            micros.push(contender.slice(plan.requests, &request)?);
+            micros.push(contender.slice(plan.requests, requests)?);
         }
     }
     let measured = |(contender, micros): (Contender, Vec<f64>)| Measured {

@@ -49,6 +49,16 @@ impl Document {
         document
     }
 
+    /// The same with a section `jwt`, and what each route (by its number) asks of tokens.
+    pub fn with_tokens(&self, section: Value, auth: impl Fn(usize) -> Value) -> Self {
+        let mut document = self.clone();
+        document.0["jwt"] = section;
+        document.0["trust_headers"]["reserve"] = json!([]);
+        let routes = document.0["routes"].as_array_mut().into_iter().flatten();
+        routes.enumerate().for_each(|(number, route)| route["auth"] = auth(number));
+        document
+    }
+
     /// The bootstrap that the policy renders to, with all services at `upstream`.
     ///
     /// # Errors
