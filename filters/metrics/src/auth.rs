@@ -26,6 +26,8 @@ pub struct AuthCatalogue {
 /// What became of one request's token: a request to a route that looks for one, or whose answer makes one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuthObservation {
+    /// Whether the route looks for a token.
+    pub looked: bool,
     /// Index of the place where the token was; `None` if there was no token.
     pub source: Option<usize>,
     /// What the check said; `None` where no token was needed and none came.
@@ -83,9 +85,7 @@ impl AuthSeries {
     fn source(&self, seen: &AuthObservation) -> Slot {
         match seen.source {
             Some(source) => self.sources.get(source).copied().flatten(),
-            // A login route looks for no token.
-            None if seen.created.is_some() && seen.token.is_none() => None,
-            None => self.no_source,
+            None => self.no_source.filter(|_| seen.looked),
         }
     }
 

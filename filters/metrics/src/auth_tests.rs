@@ -126,6 +126,7 @@ fn what_a_policy_has_no_use_for_has_no_family() {
 fn a_good_token_moves_its_source_its_outcome_and_its_times() {
     let mut metrics = metrics(Some(auth()));
     metrics.observe_auth(&AuthObservation {
+        looked: true,
         source: Some(1),
         token: Some(TokenResult::Good),
         user: Some(true),
@@ -160,6 +161,7 @@ fn a_good_token_moves_its_source_its_outcome_and_its_times() {
 fn a_refusal_in_shadow_mode_is_no_failure() {
     let mut metrics = metrics(Some(auth()));
     let refused = AuthObservation {
+        looked: true,
         token: Some(TokenResult::Refused(1)),
         permission: Some(false),
         ..Default::default()
@@ -274,9 +276,10 @@ fn an_index_that_no_policy_has_moves_nothing() {
 }
 
 #[test]
-fn a_login_is_no_request_for_a_check_of_a_token() {
+fn a_route_that_looks_for_no_token_is_no_request_for_its_check() {
     let mut metrics = metrics(Some(auth()));
-    metrics.observe_auth(&AuthObservation { created: Some(true), ..Default::default() });
+    let seen = AuthObservation { created: Some(true), permission: Some(true), ..Default::default() };
+    metrics.observe_auth(&seen);
     let text = text(&mut metrics);
     assert_has(&text, "auth_jwt_creation_total{status=\"success\"} 1");
     assert_has(&text, "gateway_jwt_validation_requests_total{source=\"none\"} 0");

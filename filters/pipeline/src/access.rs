@@ -8,6 +8,8 @@ use std::rc::Rc;
 /// Who asks, and what was decided about it.
 #[derive(Debug, Default)]
 pub struct Access {
+    /// Whether a token was looked for.
+    pub(crate) looked: bool,
     /// Where the token stood: an index into the kinds of the policy's sources.
     pub(crate) source: Option<usize>,
     /// What came of the token; nothing where no token was looked at, or none was there and none is needed.

@@ -175,3 +175,15 @@ fn an_auth_service_is_asked_and_its_answer_decides() {
         assert_eq!(matches!(step, Step::Forward(_)), passes, "{step:?}");
     }
 }
+
+#[test]
+fn a_token_that_was_looked_for_in_vain_is_counted_and_one_that_was_not_looked_for_is_not() {
+    let routes = [route("/maybe", json!({"token": "optional"})), route("/open", json!({"token": "none"}))];
+    let mut desk = Desk::new(policy(json!({"providers": {"main": provider()}}), json!(routes)));
+    let mut seen = |path| {
+        let (facts, _) = desk.judge("GET", path, &[]);
+        desk.pipeline.auth_observation(&facts, 200).map(|seen| (seen.looked, seen.source, seen.token))
+    };
+    assert_eq!(seen("/maybe"), Some((true, None, None)));
+    assert_eq!(seen("/open"), None);
+}

@@ -20,6 +20,7 @@ impl Pipeline {
         let authn = match route.auth.as_ref().filter(|auth| auth.looks()).zip(worker.tokens.as_mut()) {
             None => Authn::Anonymous,
             Some((auth, tokens)) => {
+                facts.access.looked = true;
                 facts.access.mode = auth.mode();
                 facts.access.began = now.mono;
                 authenticate(facts, auth, tokens, now, proxy)

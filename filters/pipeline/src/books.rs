@@ -12,6 +12,7 @@ impl Pipeline {
     pub(crate) fn auth_observation(&self, facts: &Facts, status: u16) -> Option<AuthObservation> {
         let access = &facts.access;
         let seen = AuthObservation {
+            looked: access.looked,
             source: access.source,
             token: access.token.as_ref().map(token_result),
             user: access.identity.as_ref().map(|identity| identity.user().is_some()),
@@ -23,7 +24,7 @@ impl Pipeline {
             context_micros: access.context_micros,
             created: self.issues(facts).then_some((200..300).contains(&status)),
         };
-        (seen.token.is_some() || seen.permission.is_some() || seen.created.is_some()).then_some(seen)
+        (seen.looked || seen.permission.is_some() || seen.created.is_some()).then_some(seen)
     }
 
     /// Whether the answers of a request's route make tokens.

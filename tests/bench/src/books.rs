@@ -68,6 +68,7 @@ impl Books {
     pub fn observe_token_batch(&mut self) {
         for i in 0..u64::from(BATCH) {
             self.0.observe_auth(black_box(&AuthObservation {
+                looked: true,
                 source: Some(0),
                 token: Some(TokenResult::Good),
                 user: Some(true),
