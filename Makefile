@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-modules build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help run test test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
@@ -17,7 +17,7 @@ run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 	@$(TOOLS) envoy
 	@envoy/run.sh
 
-test: lint deny build tools-for-tests test-wasm test-native ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
+test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 
 tools-for-tests:
 	@$(TOOLS) envoy wasm-bindgen promtool
@@ -48,6 +48,16 @@ test-native: build bench-modules tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"
 	@cargo test --workspace --exclude portcullis-gateway
 
+SAMPLES := target/samples
+
+test-scenarios: build sample-modules tools-for-tests ## Every scenario on the harness and on Envoy, and what differs
+	@echo "== test: scenarios, on the harness and on Envoy"
+	@cargo run --quiet -p portcullis-harness-cli -- run tests/scenarios --both \
+		--module-dir $(dir $(WASM)) --module-dir $(SAMPLES)/wasm32-wasip1/release
+
+sample-modules:
+	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)
+
 bench-modules:
 	@echo "== build: the modules that the gateway is measured against"
 	@cargo build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
@@ -59,6 +69,7 @@ bench: build bench-modules ## CPU time per request against Envoy's native filter
 rendered: build ## Renders what is committed from the example policy: Envoy's configuration and the policy's schema
 	target/debug/portcullis schema > envoy/policy.schema.json
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
+	cargo run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json
 
 fmt: ## Formats the code
 	cargo fmt --all

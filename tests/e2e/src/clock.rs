@@ -15,6 +15,9 @@ static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libtimeshim.so"))
 struct Offsets {
     wall_ns: i64,
     monotonic_ns: i64,
+    /// What the clocks show as long as they stand still; 0 while they run.
+    wall_shown_ns: i64,
+    monotonic_shown_ns: i64,
 }
 
 pub(crate) struct Clock {
@@ -27,10 +30,22 @@ pub(crate) struct Clock {
 impl Clock {
     /// Writes the shim and its file into `folder`. The wall clock starts at `wall`, or at the system's time.
     pub(crate) fn create(folder: &Path, wall: Option<SystemTime>) -> io::Result<Self> {
+        let offsets = Offsets { wall_ns: wall.map_or(0, ahead_of_now), ..Offsets::default() };
+        Self::with(folder, offsets)
+    }
+
+    /// As [`Clock::create`], but the clocks stand still, and move only by travelling.
+    pub(crate) fn frozen(folder: &Path, wall: SystemTime) -> io::Result<Self> {
+        let since_1970 = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let monotonic = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+        let (wall_shown_ns, monotonic_shown_ns) = (nanos(since_1970), nanos(monotonic.into()));
+        Self::with(folder, Offsets { wall_shown_ns, monotonic_shown_ns, ..Offsets::default() })
+    }
+
+    fn with(folder: &Path, offsets: Offsets) -> io::Result<Self> {
         let (path, shim) = (folder.join("clock"), folder.join("libtimeshim.so"));
         fs::write(&shim, SHIM)?;
         let file = File::create(&path)?;
-        let offsets = Offsets { wall_ns: wall.map_or(0, ahead_of_now), monotonic_ns: 0 };
         write(&file, offsets)?;
         Ok(Self { file, path, shim, offsets: Mutex::new(offsets) })
     }
@@ -44,14 +59,22 @@ impl Clock {
     pub(crate) fn travel(&self, by: Duration) -> io::Result<()> {
         let ns = nanos(by);
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        offsets.wall_ns = offsets.wall_ns.saturating_add(ns);
-        offsets.monotonic_ns = offsets.monotonic_ns.saturating_add(ns);
+        let Offsets { wall_ns, monotonic_ns, wall_shown_ns, monotonic_shown_ns } = &mut *offsets;
+        let moved = match *monotonic_shown_ns {
+            0 => [wall_ns, monotonic_ns],
+            _ => [wall_shown_ns, monotonic_shown_ns],
+        };
+        moved.into_iter().for_each(|clock| *clock = clock.saturating_add(ns));
         write(&self.file, *offsets)
     }
 
     /// The wall clock as the process sees it.
     pub(crate) fn now(&self) -> SystemTime {
-        let wall_ns = self.offsets.lock().unwrap_or_else(PoisonError::into_inner).wall_ns;
+        let Offsets { wall_ns, wall_shown_ns, .. } =
+            *self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        if wall_shown_ns != 0 {
+            return SystemTime::UNIX_EPOCH + Duration::from_nanos(wall_shown_ns.unsigned_abs());
+        }
         let distance = Duration::from_nanos(wall_ns.unsigned_abs());
         if wall_ns < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance }
     }
@@ -69,10 +92,11 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Both offsets in one write, in the order of `struct offsets` in the shim.
+/// Everything in one write, in the order of `struct offsets` in the shim.
 fn write(file: &File, offsets: Offsets) -> io::Result<()> {
-    let [wall, monotonic] = [offsets.wall_ns, offsets.monotonic_ns].map(i64::to_ne_bytes);
-    file.write_all_at(&[wall, monotonic].concat(), 0)
+    let Offsets { wall_ns, monotonic_ns, wall_shown_ns, monotonic_shown_ns } = offsets;
+    let fields = [wall_ns, monotonic_ns, wall_shown_ns, monotonic_shown_ns].map(i64::to_ne_bytes);
+    file.write_all_at(&fields.concat(), 0)
 }
 
 #[cfg(test)]
@@ -111,6 +135,20 @@ mod tests {
         let clock = Clock::create(folder.path(), Some(start)).expect("it can be written");
         assert!(date_under(&clock).abs_diff(1_000_000_001) <= 2);
         assert!(seconds(clock.now()).abs_diff(1_000_000_001) <= 2);
+    }
+
+    #[test]
+    fn frozen_clocks_move_only_by_travelling() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let clock = Clock::frozen(folder.path(), start).expect("it can be written");
+        let mut date = Command::new("date");
+        clock.govern(date.arg("+%s.%N"));
+        let shown = |date: &mut Command| date.output().expect("date exists").stdout;
+        assert_eq!(shown(&mut date), b"1000000000.000000000\n");
+        clock.travel(Duration::from_millis(1500)).expect("it can be written");
+        assert_eq!(shown(&mut date), b"1000000001.500000000\n");
+        assert_eq!(clock.now(), start + Duration::from_millis(1500));
     }
 
     /// Runs itself under a clock: the child sleeps an hour in its event loop, and the parent lets that hour pass.

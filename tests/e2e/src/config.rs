@@ -20,6 +20,7 @@ pub struct EnvoyConfig {
     pub(crate) log_level: String,
     pub(crate) time_travel: bool,
     pub(crate) wall_clock: Option<SystemTime>,
+    pub(crate) frozen: bool,
     pub(crate) ready_within: Duration,
     pub(crate) free_ports: bool,
     pub(crate) arguments: Vec<OsString>,
@@ -59,6 +60,7 @@ impl EnvoyConfig {
             log_level: "info".into(),
             time_travel: true,
             wall_clock: None,
+            frozen: false,
             ready_within: Duration::from_secs(30),
             free_ports: true,
             arguments: Vec::new(),
@@ -94,6 +96,13 @@ impl EnvoyConfig {
     /// Lets Envoy's wall clock start at `time`, from where it runs on.
     pub fn wall_clock_at(mut self, time: SystemTime) -> Self {
         self.wall_clock = Some(time);
+        self
+    }
+
+    /// Lets Envoy's clocks stand still, the wall clock at `time`: they move only by [`crate::Envoy::travel`]. Timers then fire
+    /// within about 1 ms. (Files are flushed by a timer: an access log needs 10 ms of travel to be seen.)
+    pub fn frozen_at(mut self, time: SystemTime) -> Self {
+        (self.wall_clock, self.frozen) = (Some(time), true);
         self
     }
 

@@ -138,7 +138,11 @@ impl Connection {
         }
     }
 
-    fn read_body(&mut self, answer: &mut Answer) -> Result<(), ClientError> {
+    /// Reads the body of an answer whose head has been read; what came until a failure is in `answer`.
+    ///
+    /// # Errors
+    /// Why it is not complete.
+    pub fn read_body(&mut self, answer: &mut Answer) -> Result<(), ClientError> {
         if answer.headers.all("transfer-encoding").iter().any(|value| value.ends_with(b"chunked")) {
             return self.read_chunks(answer);
         }

@@ -58,8 +58,11 @@ impl Envoy {
     pub fn try_start(config: EnvoyConfig) -> Result<Self, EnvoyError> {
         let folder = tempfile::tempdir()?;
         let mut command = command_for(&config, &binary(), folder.path())?;
-        let clock =
-            config.time_travel.then(|| Clock::create(folder.path(), config.wall_clock)).transpose()?;
+        let clock = match config.wall_clock {
+            _ if !config.time_travel => None,
+            Some(time) if config.frozen => Some(Clock::frozen(folder.path(), time)?),
+            time => Some(Clock::create(folder.path(), time)?),
+        };
         clock.iter().for_each(|clock| clock.govern(&mut command));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();

@@ -23,9 +23,14 @@
 #define NS_PER_SECOND 1000000000LL
 #define MS_PER_LOOK 5 // how often a sleeping event loop looks whether the clocks have moved
 
+#define MS_PER_LOOK_FROZEN 1
+
 struct offsets { // the file; clock.rs writes it
   _Atomic int64_t wall_ns;
   _Atomic int64_t monotonic_ns;
+  // What the clocks show as long as they stand still; 0 while they run.
+  _Atomic int64_t wall_shown_ns;
+  _Atomic int64_t monotonic_shown_ns;
 };
 
 static _Atomic(struct offsets *) shared; // null: the clocks are the system's
@@ -61,7 +66,32 @@ static int64_t offset_of(clockid_t clock) {
   }
 }
 
+// What the clock shows if it stands still, else 0.
+static int64_t shown_by(clockid_t clock) {
+  struct offsets *offsets = atomic_load_explicit(&shared, memory_order_acquire);
+  if (offsets == NULL) return 0;
+  switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_TAI:
+      return atomic_load(&offsets->wall_shown_ns);
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_BOOTTIME:
+      return atomic_load(&offsets->monotonic_shown_ns);
+    default:
+      return 0;
+  }
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now) {
+  int64_t shown = shown_by(clock);
+  if (shown != 0) {
+    now->tv_sec = shown / NS_PER_SECOND;
+    now->tv_nsec = shown % NS_PER_SECOND;
+    return 0;
+  }
   if (syscall(SYS_clock_gettime, clock, now) != 0) return -1;
   int64_t offset = offset_of(clock);
   int64_t ns = now->tv_nsec + offset % NS_PER_SECOND;
@@ -90,12 +120,13 @@ static int sleep_in_epoll(int epoll, struct epoll_event *events, int room, int m
   return (int)syscall(SYS_epoll_pwait, epoll, events, room, ms, NULL, (size_t)(_NSIG / 8));
 }
 
-// The offset when this thread's loop last left epoll_wait: it has read its clock since, not before. Static storage, for
+// The position of the clocks when this thread's loop last left epoll_wait: it has read its clock since, not before. Static storage, for
 // the lazily allocated kind may not be touched here.
 static _Thread_local int64_t offset_seen __attribute__((tls_model("initial-exec")));
 
 static int clocks_moved(void) {
-  int64_t offset = offset_of(CLOCK_MONOTONIC);
+  int64_t shown = shown_by(CLOCK_MONOTONIC);
+  int64_t offset = shown != 0 ? shown : offset_of(CLOCK_MONOTONIC);
   int moved = offset != offset_seen;
   offset_seen = offset;
   return moved;
@@ -103,10 +134,12 @@ static int clocks_moved(void) {
 
 int epoll_wait(int epoll, struct epoll_event *events, int room, int timeout_ms) {
   for (;;) {
-    int look = clocks_moved() ? 0 : MS_PER_LOOK;
+    int frozen = shown_by(CLOCK_MONOTONIC) != 0;
+    int look = clocks_moved() ? 0 : frozen ? MS_PER_LOOK_FROZEN : MS_PER_LOOK;
     if (timeout_ms >= 0 && timeout_ms < look) look = timeout_ms;
     int ready = sleep_in_epoll(epoll, events, room, look);
     if (ready != 0 || look == 0) return ready;
-    if (timeout_ms > 0 && (timeout_ms -= look) == 0) return 0;
+    // While the clocks stand still no time-out comes any nearer.
+    if (!frozen && timeout_ms > 0 && (timeout_ms -= look) == 0) return 0;
   }
 }

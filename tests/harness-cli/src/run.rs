@@ -162,7 +162,7 @@ fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> Outco
 fn on_side(plan: &Plan, side: Side, modules: &backend::Modules) -> Ran {
     match side {
         Side::Harness => backend::harness(plan, modules),
-        Side::Envoy => Ran::Failed("not yet".into()),
+        Side::Envoy => backend::envoy(plan),
     }
 }
 

@@ -149,7 +149,7 @@ pub struct Builder {
     access_log: Option<String>,
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
-    facing_clients: bool,
+    facing_clients: Option<String>,
 }
 
 impl Default for Builder {
@@ -173,7 +173,7 @@ impl Default for Builder {
             access_log: None,
             profile: false,
             properties: Vec::new(),
-            facing_clients: false,
+            facing_clients: None,
         }
     }
 }
@@ -311,9 +311,9 @@ impl Builder {
     }
 
     /// Envoy's `use_remote_address`: the connection manager itself tells where a request came from (`x-forwarded-for`), and
-    /// what a client says of that is not believed.
-    pub fn facing_clients(mut self) -> Self {
-        self.facing_clients = true;
+    /// what a client says of that is not believed. As in Envoy, `own_address`, the machine's, stands for 127.0.0.1.
+    pub fn facing_clients(mut self, own_address: &str) -> Self {
+        self.facing_clients = Some(own_address.to_owned());
         self
     }
 

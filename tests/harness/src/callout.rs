@@ -175,7 +175,7 @@ pub(crate) const STAND_REFUSED: Stand = Stand {
     status: 503,
     body: REFUSED,
     flag: 0x20,
-    details: "upstream_reset_before_response_started{remote_connection_failure}",
+    details: "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
 };
 pub(crate) const STAND_TERMINATED: Stand = Stand {
     status: 503,

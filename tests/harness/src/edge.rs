@@ -7,15 +7,17 @@ const HOP_BY_HOP: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "
 
 /// Takes off what belongs to the connection, and adds what Envoy tells filters and upstreams of the client. An upgrade keeps
 /// its `connection`.
-pub(crate) fn receive(headers: &mut HeaderMap, peer: &str, facing_clients: bool) {
+pub(crate) fn receive(headers: &mut HeaderMap, peer: &str, own_address: Option<&str>) {
     let upgrades = headers.contains("upgrade");
     for name in HOP_BY_HOP.iter().filter(|name| !(upgrades && **name == "connection")) {
         headers.remove(name.as_bytes());
     }
-    if facing_clients {
+    if let Some(own_address) = own_address {
         let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
+        let address = if address == "127.0.0.1" { own_address } else { address };
         headers.add(b"x-forwarded-for", address.as_bytes());
         headers.remove(b"x-forwarded-proto");
+        headers.remove(b"x-request-id");
     }
     if !headers.contains("x-forwarded-proto") {
         headers.add(b"x-forwarded-proto", b"http");

@@ -59,7 +59,7 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
         .starting_at(plan.clock)
         .workers(plan.workers)
         .log_level(level(plan.log_level))
-        .facing_clients();
+        .facing_clients(&own_address());
     for plugin in &plan.plugins {
         builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
     }
@@ -76,6 +76,13 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
         builder = builder.access_log(format);
     }
     Ok(builder)
+}
+
+/// The address that Envoy takes for the machine's own: the first of IPv4 that is no loopback's.
+fn own_address() -> String {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let mut addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    addresses.find(|address| !address.is_loopback()).unwrap_or(std::net::Ipv4Addr::LOCALHOST).to_string()
 }
 
 fn described(plugin: &plan::Plugin, module: LoadedModule) -> portcullis_harness::Plugin {
@@ -121,17 +128,19 @@ fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
         Fate::Answer | Fate::ResetAfterBody => Reply::status(reply.status).delay(reply.delay),
     };
     let answer = reply.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
+    let breaks = reply.fate == Fate::ResetAfterBody;
+    let length = reply.body.announced(breaks).to_string();
     let answer = match reply.body {
         Body::None if [204, 304].contains(&reply.status) => answer,
-        Body::None => answer.header("content-length", "0"),
-        Body::Whole(body) => answer.body(body),
+        Body::None => answer.header("content-length", length),
+        Body::Whole(body) => answer.header("content-length", length).chunk(body),
         Body::Chunked(chunks, trailers) => {
             let answer = answer.header("transfer-encoding", "chunked");
             let answer = chunks.iter().fold(answer, |answer, chunk| answer.chunk(chunk));
             trailers.iter().fold(answer, |answer, (name, value)| answer.trailer(name, value))
         }
     };
-    if reply.fate == Fate::ResetAfterBody { answer.reset_after() } else { answer }
+    if breaks { answer.reset_after() } else { answer }
 }
 
 /// How much of everything there was before a step.

@@ -1,7 +1,9 @@
 //! The sides that scenarios run on.
 
+mod envoy;
 mod harness;
 
+pub use envoy::envoy;
 pub use harness::{Modules, harness};
 
 use crate::seen::Seen;

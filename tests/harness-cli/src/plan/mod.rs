@@ -131,6 +131,19 @@ pub enum Body {
     Chunked(Vec<Vec<u8>>, Fields),
 }
 
+impl Body {
+    /// The length that is told: one more than there is, if the body breaks off.
+    #[must_use]
+    pub fn announced(&self, breaks: bool) -> usize {
+        let length = match self {
+            Self::None => 0,
+            Self::Whole(body) => body.len(),
+            Self::Chunked(chunks, _) => chunks.iter().map(Vec::len).sum(),
+        };
+        length + usize::from(breaks)
+    }
+}
+
 /// Where modules are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Modules {

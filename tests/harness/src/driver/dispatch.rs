@@ -27,7 +27,7 @@ impl World {
     fn new_stream(&self, id: StreamId, worker: WorkerId, request: Request) -> Stream {
         let mut headers = request.headers;
         if !request.raw && !headers.is_empty() {
-            crate::edge::receive(&mut headers, &request.peer, self.options.facing_clients);
+            crate::edge::receive(&mut headers, &request.peer, self.options.facing_clients.as_deref());
             let request_id = self.process.rng.borrow_mut().uuid();
             if !headers.contains("x-request-id") {
                 headers.add(b"x-request-id", request_id.as_bytes());

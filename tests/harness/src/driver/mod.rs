@@ -37,8 +37,8 @@ pub(crate) struct Options {
     pub routes: Vec<Route>,
     pub access_log: Option<String>,
     pub local_address: String,
-    /// The connection manager tells where requests come from.
-    pub facing_clients: bool,
+    /// The connection manager tells where requests come from: with this address of the machine's own in place of 127.0.0.1.
+    pub facing_clients: Option<String>,
 }
 
 /// Where requests go; the first whose prefix fits.

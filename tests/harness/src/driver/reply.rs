@@ -83,12 +83,10 @@ impl World {
     fn render(&self, stream: &StreamRef, reply: LocalReply) -> (HeaderMap, Vec<u8>) {
         let stream = stream.borrow();
         let request = stream.request.headers.as_ref();
-        let is = |name: &str, wanted: &[u8]| {
-            request.and_then(|h| h.get(name)).is_some_and(|v| v.starts_with(wanted))
-        };
+        let value = |name: &str| request.and_then(|headers| headers.get(name)).unwrap_or_default();
         let mut headers = HeaderMap::from_pairs([(":status", reply.status.to_string())]);
         reply.headers.iter().for_each(|(name, value)| headers.add(name, value));
-        if is("content-type", b"application/grpc") {
+        if is_grpc(value("content-type")) {
             grpc_headers(&mut headers, &reply);
             return (headers, Vec::new());
         }
@@ -101,7 +99,7 @@ impl World {
         if !headers.contains("content-type") {
             headers.add(b"content-type", b"text/plain");
         }
-        let body = if is(":method", b"HEAD") { Vec::new() } else { reply.body };
+        let body = if value(":method") == b"HEAD" { Vec::new() } else { reply.body };
         (headers, body)
     }
 
@@ -120,6 +118,13 @@ impl World {
         };
         self.prepare_reply(stream, reply);
     }
+}
+
+/// `application/grpc`, alone or with a `+format`; other types that begin so are none of gRPC's.
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 fn grpc_headers(headers: &mut HeaderMap, reply: &LocalReply) {

@@ -190,7 +190,7 @@ impl World {
             }
             Part::Reset => {
                 stream.borrow_mut().info.details =
-                    Some("upstream_reset_after_response_started{connection_termination}".into());
+                    Some("upstream_reset_after_response_started{protocol_error}".into());
                 stream.borrow_mut().info.flags |= STAND_TERMINATED.flag;
                 self.reset(stream);
             }

@@ -1,0 +1,62 @@
+//! A stock Envoy: the same scenario, on what the harness imitates.
+//!
+//! Its clocks stand still and move only where the scenario says so, as the harness's do; so nothing depends on how fast the
+//! machine is. What is under way is waited for by its events (a worker's answer on a listener of its own, the number of
+//! requests that clusters have open), never by sleeping.
+
+mod bootstrap;
+mod client;
+mod logs;
+mod peer;
+mod running;
+
+use portcullis_e2e::{Envoy, EnvoyConfig, EnvoyError};
+use std::time::SystemTime;
+
+use super::Ran;
+use crate::plan::Plan;
+
+/// Runs a scenario on Envoy.
+pub fn envoy(plan: &Plan) -> Ran {
+    let peers = match peer::Peers::start(plan) {
+        Ok(peers) => peers,
+        Err(error) => return Ran::Failed(format!("no upstreams: {error}")),
+    };
+    let config = config(plan, &peers);
+    match Envoy::try_start(config) {
+        Ok(envoy) => running::steps(plan, envoy, &peers),
+        Err(EnvoyError::Ended { log, .. }) => refused(plan, &log),
+        Err(error) => Ran::Failed(error.to_string()),
+    }
+}
+
+fn config(plan: &Plan, peers: &peer::Peers) -> EnvoyConfig {
+    let reloads = plan.steps.iter().any(|step| matches!(step.action, crate::plan::Action::Reload { .. }));
+    let configurations: Vec<_> = plan.plugins.iter().map(|plugin| plugin.config.clone()).collect();
+    let listener = bootstrap::listener(plan, &configurations);
+    let (bootstrap, discovery) = bootstrap::bootstrap(plan, peers, &listener, reloads);
+    let config = EnvoyConfig::json(bootstrap)
+        .workers(u32::try_from(plan.workers).unwrap_or(1))
+        .frozen_at(SystemTime::UNIX_EPOCH + plan.clock)
+        .argument("--log-format")
+        .argument(logs::FORMAT)
+        .argument("--log-format-escaped")
+        // A plugin that is replaced ends at once, as on the harness.
+        .argument("--drain-time-s")
+        .argument("0")
+        .argument("--component-log-level")
+        .argument(format!("wasm:{}", logs::level(plan.log_level)));
+    let environment = plan.plugins.iter().flat_map(|plugin| &plugin.env);
+    let config = environment.fold(config, |config, (name, value)| config.env(name, value));
+    discovery.into_iter().fold(config, |config, text| config.file(bootstrap::DISCOVERY, &text))
+}
+
+/// Envoy has ended before it served: because a plugin refused its configuration, or for a reason of its own.
+fn refused(plan: &Plan, log: &str) -> Ran {
+    let is_refusal = ["Unable to create Wasm", "failed to configure", "Failed to configure", "plugin"];
+    let lines: Vec<_> = log.lines().map(|line| line.strip_prefix("stderr| ").unwrap_or(line)).collect();
+    if !is_refusal.iter().any(|text| log.contains(text)) {
+        return Ran::Failed(format!("Envoy did not start:\n{log}"));
+    }
+    Ran::Refused(lines.iter().filter_map(|line| logs::of_plugin(line, plan)).map(|log| log.text).collect())
+}

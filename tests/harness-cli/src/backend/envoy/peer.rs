@@ -1,0 +1,311 @@
+//! Upstreams: one scripted HTTP/1.1 service for each cluster, on a port of its own.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use portcullis_e2e::ReservedPort;
+
+use crate::plan::{Body, Fate, Fields, Plan, Reply, Script};
+use crate::seen::Call;
+
+/// How often a reply that is held back looks whether its time has come, or nobody waits for it any more.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// All upstreams of a scenario.
+pub struct Peers {
+    peers: BTreeMap<String, Peer>,
+    shared: Arc<Shared>,
+}
+
+/// What all connections know.
+#[derive(Default)]
+struct Shared {
+    /// Nanoseconds since the scenario's start.
+    now: AtomicU64,
+    /// Replies held back, by the instant at which they are due; `u64::MAX` for those that never come.
+    held: Mutex<Vec<u64>>,
+    over: AtomicBool,
+}
+
+struct Peer {
+    port: ReservedPort,
+    state: Arc<State>,
+    listening: Mutex<Option<Arc<AtomicBool>>>,
+}
+
+#[derive(Default)]
+struct State {
+    script: Mutex<Script>,
+    calls: Mutex<Vec<Call>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Peers {
+    /// Starts them.
+    pub fn start(plan: &Plan) -> io::Result<Self> {
+        let mut peers = Self { peers: BTreeMap::new(), shared: Arc::default() };
+        for (name, script) in &plan.upstreams {
+            let peer = Peer { port: ReservedPort::new(), state: Arc::default(), listening: Mutex::default() };
+            peers.peers.insert(name.clone(), peer);
+            peers.answer(name, script)?;
+        }
+        Ok(peers)
+    }
+
+    /// Where an upstream listens.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.peers.get(name).map_or_else(|| ([127, 0, 0, 1], 1).into(), |peer| peer.port.address())
+    }
+
+    /// Changes what an upstream answers.
+    pub fn answer(&self, name: &str, script: &Script) -> io::Result<()> {
+        let Some(peer) = self.peers.get(name) else { return Ok(()) };
+        *lock(&peer.state.script) = script.clone();
+        peer.listen(!script.is_refusing(), &self.shared)
+    }
+
+    /// How many requests each has seen.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        self.peers.iter().map(|(name, peer)| (name.clone(), lock(&peer.state.calls).len())).collect()
+    }
+
+    /// What each has seen beyond these; nothing of those that saw nothing.
+    pub fn since(&self, counts: &BTreeMap<String, usize>) -> BTreeMap<String, Vec<Call>> {
+        let calls = self.peers.iter().map(|(name, peer)| {
+            let seen = lock(&peer.state.calls);
+            (name.clone(), seen.iter().skip(counts.get(name).copied().unwrap_or(0)).cloned().collect())
+        });
+        calls.filter(|(_, calls): &(String, Vec<Call>)| !calls.is_empty()).collect()
+    }
+
+    /// Tells the time, since the start; replies that are due go out.
+    pub fn set_time(&self, now: Duration) {
+        self.shared.now.store(nanos(now), Ordering::SeqCst);
+    }
+
+    /// How many replies are held back, not due yet.
+    pub fn held(&self) -> usize {
+        let now = self.shared.now.load(Ordering::SeqCst);
+        lock(&self.shared.held).iter().filter(|due| **due > now).count()
+    }
+
+    /// When the next reply is due; `None` if none is held back, or none will ever come.
+    pub fn next_due(&self) -> Option<Duration> {
+        let due = lock(&self.shared.held).iter().min().copied().filter(|due| *due != u64::MAX);
+        due.map(Duration::from_nanos)
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.peers.values().for_each(|peer| {
+            let _ = peer.listen(false, &self.shared);
+        });
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Peer {
+    /// Listens from now on, or refuses connections from now on.
+    fn listen(&self, listen: bool, shared: &Arc<Shared>) -> io::Result<()> {
+        let mut listening = lock(&self.listening);
+        match (listening.take(), listen) {
+            (Some(on), true) => *listening = Some(on),
+            (Some(on), false) => {
+                on.store(false, Ordering::SeqCst);
+                // A last connection ends the accept that waits.
+                drop(TcpStream::connect(self.port.address()));
+            }
+            (None, false) => {}
+            (None, true) => {
+                let (on, listener) =
+                    (Arc::new(AtomicBool::new(true)), TcpListener::bind(self.port.address())?);
+                let (state, shared, alive) = (self.state.clone(), shared.clone(), on.clone());
+                std::thread::spawn(move || accept_all(&listener, &state, &shared, &alive));
+                *listening = Some(on);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn accept_all(listener: &TcpListener, state: &Arc<State>, shared: &Arc<Shared>, alive: &AtomicBool) {
+    for stream in listener.incoming() {
+        if !alive.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let (state, shared) = (state.clone(), shared.clone());
+        std::thread::spawn(move || {
+            // A connection that breaks is no news: the proxy tells the client.
+            let _ = serve(stream, &state, &shared);
+        });
+    }
+}
+
+/// Answers the requests of one connection.
+fn serve(stream: TcpStream, state: &State, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some(call) = read_request(&mut reader)? {
+        let reply = lock(&state.script).answer(&call.method, &call.path);
+        lock(&state.calls).push(call);
+        if !hold(&stream, &reply, shared) {
+            break;
+        }
+        write_reply(&stream, &reply)?;
+        if [Fate::Reset, Fate::ResetAfterBody].contains(&reply.fate) {
+            return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the reply is due; false if it never goes out.
+fn hold(stream: &TcpStream, reply: &Reply, shared: &Shared) -> bool {
+    if reply.fate != Fate::Never && reply.delay.is_zero() {
+        return true;
+    }
+    let now = shared.now.load(Ordering::SeqCst);
+    let due = if reply.fate == Fate::Never { u64::MAX } else { now.saturating_add(nanos(reply.delay)) };
+    lock(&shared.held).push(due);
+    let mut goes_out = false;
+    while !shared.over.load(Ordering::SeqCst) && !has_left(stream) {
+        goes_out = shared.now.load(Ordering::SeqCst) >= due && due != u64::MAX;
+        if goes_out {
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let mut held = lock(&shared.held);
+    if let Some(own) = held.iter().position(|other| *other == due) {
+        held.swap_remove(own);
+    }
+    goes_out
+}
+
+fn has_left(stream: &TcpStream) -> bool {
+    let _ = stream.set_nonblocking(true);
+    let peeked = stream.peek(&mut [0]);
+    let _ = stream.set_nonblocking(false);
+    match peeked {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+/// `None` if the connection has been closed between requests.
+fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
+    let Some(line) = read_line(reader)? else { return Ok(None) };
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let method = String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
+    let path = words.next().unwrap_or_default().to_vec();
+    let mut headers = read_fields(reader)?;
+    let value = |name: &str| crate::seen::values(&headers, name).first().map(|value| value.to_vec());
+    let chunked = value("transfer-encoding").is_some_and(|value| value.ends_with(b"chunked"));
+    let length = value("content-length").and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+    let authority = value("host").unwrap_or_default();
+    headers.retain(|(name, _)| name != "host");
+    let (mut body, mut trailers) = (Vec::new(), Fields::new());
+    if chunked {
+        trailers = read_chunks(reader, &mut body)?;
+    } else {
+        body.resize(length.unwrap_or(0), 0);
+        reader.read_exact(&mut body)?;
+    }
+    Ok(Some(Call { method, path, authority, headers, body, trailers }))
+}
+
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if reader.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    while line.last().is_some_and(|byte| b"\r\n".contains(byte)) {
+        line.pop();
+    }
+    Ok(Some(line))
+}
+
+fn read_fields(reader: &mut impl BufRead) -> io::Result<Fields> {
+    let mut fields = Fields::new();
+    while let Some(line) = read_line(reader)?.filter(|line| !line.is_empty()) {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+        fields.push((name, line.get(colon + 1..).unwrap_or_default().trim_ascii().to_vec()));
+    }
+    Ok(fields)
+}
+
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<Fields> {
+    loop {
+        let line = read_line(reader)?.unwrap_or_default();
+        let size = String::from_utf8_lossy(&line).into_owned();
+        let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16);
+        match size.map_err(io::Error::other)? {
+            0 => return read_fields(reader),
+            size => {
+                let start = body.len();
+                body.resize(start + size, 0);
+                reader.read_exact(&mut body[start..])?;
+                read_line(reader)?;
+            }
+        }
+    }
+}
+
+fn write_reply(mut stream: &TcpStream, reply: &Reply) -> io::Result<()> {
+    if reply.fate == Fate::Reset {
+        return Ok(());
+    }
+    let mut head = format!("HTTP/1.1 {} Scripted\r\n", reply.status).into_bytes();
+    for (name, value) in &reply.headers {
+        head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    let breaks = reply.fate == Fate::ResetAfterBody;
+    match &reply.body {
+        Body::None if [204, 304].contains(&reply.status) => {}
+        Body::Chunked(..) => head.extend(b"transfer-encoding: chunked\r\n"),
+        body => head.extend(format!("content-length: {}\r\n", body.announced(breaks)).bytes()),
+    }
+    head.extend(b"\r\n");
+    stream.write_all(&head)?;
+    match &reply.body {
+        Body::Whole(body) => stream.write_all(body)?,
+        Body::Chunked(chunks, trailers) => {
+            chunks.iter().try_for_each(|chunk| write_chunk(stream, chunk))?;
+            if !breaks {
+                let mut end = b"0\r\n".to_vec();
+                for (name, value) in trailers {
+                    end.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+                }
+                end.extend(b"\r\n");
+                stream.write_all(&end)?;
+            }
+        }
+        Body::None => {}
+    }
+    if breaks {
+        // A reset overtakes what has not been read.
+        std::thread::sleep(LOOK_EVERY * 3);
+    }
+    Ok(())
+}
+
+fn write_chunk(mut stream: &TcpStream, chunk: &[u8]) -> io::Result<()> {
+    stream.write_all(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())?;
+    // So that it arrives as a piece of its own; where the proxy cuts a body is up to the network otherwise.
+    std::thread::sleep(LOOK_EVERY * 3);
+    Ok(())
+}
