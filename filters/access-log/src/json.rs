@@ -56,30 +56,26 @@ impl Object {
     /// A field with a whole number.
     pub fn number(&mut self, name: &'static str, value: u64) {
         self.name(name);
-        self.digits(value, 1);
+        self.digits(value);
     }
 
     /// A field with a number of thousandths: 1234 is written as 1.234.
     pub fn thousandths(&mut self, name: &'static str, value: u64) {
         self.name(name);
-        self.digits(value / 1000, 1);
+        self.digits(value / 1000);
         self.out.push(b'.');
-        self.digits(value % 1000, 3);
+        let thousandths = value % 1000;
+        let zeros = match thousandths {
+            100.. => "",
+            10..=99 => "0",
+            _ => "00",
+        };
+        self.out.extend_from_slice(zeros.as_bytes());
+        self.digits(thousandths);
     }
 
-    fn digits(&mut self, value: u64, least: usize) {
-        let mut digits = [b'0'; 20];
-        let mut rest = value;
-        let mut used = 0_usize;
-        for digit in digits.iter_mut().rev() {
-            if rest == 0 && used >= least {
-                break;
-            }
-            *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
-            rest /= 10;
-            used = used.saturating_add(1);
-        }
-        self.out.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+    fn digits(&mut self, value: u64) {
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// A field with `true` or `false`.
