@@ -96,7 +96,7 @@ impl HttpContext for Http {
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
         let remove = self.pipeline().on_request_trailers(&trailers);
-        match apply(Map::RequestTrailers, &HeaderOps { remove, set: Vec::new() }) {
+        match apply(Map::RequestTrailers, &HeaderOps { remove, ..HeaderOps::default() }) {
             Action::Continue => self.unless_held(),
             stopped => stopped,
         }
@@ -160,7 +160,8 @@ fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
 fn apply(map: Map, ops: &HeaderOps) -> Action {
     let removed = ops.remove.iter().map(|name| host::remove_header(map, name));
     let set = ops.set.iter().map(|(name, value)| host::set_header(map, name.as_bytes(), value));
-    match (removed.chain(set).find(Result::is_err), map) {
+    let state = ops.state.iter().map(|(name, value)| host::set_property(name, value));
+    match (removed.chain(set).chain(state).find(Result::is_err), map) {
         (None, _) => Action::Continue,
         (Some(failed), Map::Request | Map::RequestTrailers) => {
             warn_if_failed(failed, "change a request's headers");

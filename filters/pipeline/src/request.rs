@@ -6,7 +6,7 @@ use crate::facts::{Answered, Facts, Page, Target};
 use crate::request_id::{self, RequestId};
 use crate::{Access, HeaderOps, Pipeline, Proxy, Worker};
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{DenyReason, Headers, Now, RequestHead};
+use portcullis_edge_core::{DenyReason, HeaderName, Headers, Now, RequestHead};
 use portcullis_jwt::{HttpCall, Identity, Strip, TokenError};
 use portcullis_route::{NormalPath, PathError, normalise};
 use portcullis_security_headers::preflight_method;
@@ -130,7 +130,7 @@ impl Pipeline {
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
-            set: Vec::new(),
+            ..HeaderOps::default()
         };
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
@@ -156,14 +156,21 @@ impl Pipeline {
     /// Tells the service who asks.
     fn introduce(&self, identity: &Identity, ops: &mut HeaderOps) {
         let Some(names) = self.policy.trust.identity() else { return };
+        let mut tell = |state: &'static str, name: &HeaderName, value: &[u8]| {
+            // Envoy matches the route again once a filter has changed a request's header; filter state costs a tenth of that.
+            match self.policy.proxy.sets_trust_headers {
+                true => ops.state.push((state, value.to_vec())),
+                false => ops.set(name.as_str(), value),
+            }
+        };
         if let Some(user) = identity.user() {
-            ops.set(names.user.as_str(), user.as_bytes());
+            tell("portcullis_user", &names.user, user.as_bytes());
         }
         let roles: Vec<&str> = identity.roles().collect();
         if !roles.is_empty() {
-            ops.set(names.role.as_str(), roles.join(",").as_bytes());
+            tell("portcullis_role", &names.role, roles.join(",").as_bytes());
         }
-        ops.set(names.authenticated.as_str(), b"true");
+        tell("portcullis_authenticated", &names.authenticated, b"true");
         let claims = self.jwt.iter().flat_map(|jwt| jwt.headers(identity));
         claims.for_each(|(name, value)| ops.set(name, value));
     }

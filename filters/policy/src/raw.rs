@@ -220,7 +220,8 @@ pub struct RawProxy {
     #[deserr(default)]
     #[schemars(default)]
     pub assigns_request_id: bool,
-    /// The proxy's routes set `trust_headers.set`.
+    /// The proxy's routes set `trust_headers.set`, and who asks: `user`, `role` and `authenticated` from the filter state
+    /// `wasm.portcullis_user`, `wasm.portcullis_role` and `wasm.portcullis_authenticated`.
     #[deserr(default)]
     #[schemars(default)]
     pub sets_trust_headers: bool,

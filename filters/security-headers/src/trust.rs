@@ -46,6 +46,14 @@ pub struct IdentityHeaders {
     pub authenticated: HeaderName,
 }
 
+impl IdentityHeaders {
+    /// User, role, authenticated.
+    #[must_use]
+    pub fn all(&self) -> [&HeaderName; 3] {
+        [&self.user, &self.role, &self.authenticated]
+    }
+}
+
 /// A header that a token's claim becomes, and where the policy says so.
 pub struct ClaimHeaderName<'p> {
     /// Its name.

@@ -16,9 +16,23 @@ fn escaped(value: &[u8]) -> String {
     String::from_utf8_lossy(value).replace('%', "%%")
 }
 
-/// What every service is told.
+/// What every service is told: the same on every request, and who asks, if the filter has said so.
 pub(super) fn trust(trust: &TrustHeaders) -> Vec<Value> {
-    trust.to_set().map(|(name, value)| option(name.as_str(), value, "OVERWRITE_IF_EXISTS_OR_ADD")).collect()
+    let fixed =
+        trust.to_set().map(|(name, value)| option(name.as_str(), value, "OVERWRITE_IF_EXISTS_OR_ADD"));
+    let identity = trust.identity().into_iter().flat_map(|names| {
+        let states = ["portcullis_user", "portcullis_role", "portcullis_authenticated"];
+        names.all().into_iter().zip(states).map(|(name, state)| from_state(name.as_str(), state))
+    });
+    fixed.chain(identity).collect()
+}
+
+/// A header with what the filter has put into the filter state; no header where it has put nothing there.
+fn from_state(name: &str, state: &str) -> Value {
+    json!({
+        "header": { "key": name, "value": format!("%FILTER_STATE(wasm.{state}:PLAIN)%") },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    })
 }
 
 /// Response header mutations for some rules. TLS-only rules are not among them: routes cannot tell how a client came.

@@ -17,8 +17,10 @@ pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
         "most_specific_header_mutations_wins": true,
     });
     if let (true, Some(fields)) = (options.offload, config.as_object_mut()) {
-        // Not the names that the filter itself writes: Envoy removes after all filters.
-        let reserved: Vec<_> = policy.trust.fixed().iter().map(|name| Value::from(name.as_str())).collect();
+        // Not the names that the filter itself writes: Envoy removes after all filters, and before it adds.
+        let identity = policy.trust.identity().into_iter().flat_map(|names| names.all());
+        let reserved = policy.trust.fixed().iter().chain(identity);
+        let reserved: Vec<_> = reserved.map(|name| Value::from(name.as_str())).collect();
         fields.insert("request_headers_to_remove".to_owned(), reserved.into());
         fields.insert("request_headers_to_add".to_owned(), headers::trust(&policy.trust).into());
         let contested = headers::contested(policy);
