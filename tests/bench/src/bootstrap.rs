@@ -65,9 +65,11 @@ impl Bootstrap {
         self.with_filter(native::header_mutation(&mutations))
     }
 
-    /// The same with a filter of Envoy's that checks tokens, and the line says whose they are.
+    /// The same with a filter of Envoy's that checks tokens, behind the one that removes what clients forged; the line says
+    /// whose they are.
     pub fn native_with(self, tokens: Value) -> Self {
-        let mut bootstrap = self.native().with_filter(tokens);
+        let mut bootstrap = self.native();
+        bootstrap.filters().insert(1, tokens);
         let log = bootstrap.manager().get_mut("access_log").and_then(|logs| logs.get_mut(0));
         if let Some(log) = log {
             log["typed_config"]["log_format"]["json_format"]["user"] = "%REQ(X-USER-ID)%".into();

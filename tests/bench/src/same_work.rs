@@ -2,6 +2,7 @@
 
 use crate::Arguments;
 use crate::contenders::{ALONE, BARE, Bench, EMPTY, GATEWAY, NATIVE};
+use crate::tokens::{self, Sight};
 use clap::Parser;
 use portcullis_e2e::{Answer, Envoy, EnvoyConfig, Request};
 use serde_json::Value;
@@ -94,5 +95,30 @@ fn the_floor_does_nothing_but_forward() {
         assert_eq!(answer.status, 200);
         assert!(upstream_saw.contains("x-source: forged\r\n"), "{upstream_saw}");
         assert!(answer.headers.get("x-frame-options").is_none(), "{:?}", answer.headers);
+    }
+}
+
+/// Both chains take a good token, tell the service whose it is, log the user, and refuse a request without one.
+#[test]
+fn the_chains_that_check_tokens_do_the_same() {
+    let bench = Bench::open(&Arguments::parse_from(["portcullis-bench"])).expect("the modules are built");
+    for alg in tokens::ALGORITHMS {
+        for (name, chain) in tokens::chains(&bench, alg, Sight::Repeated).expect("the example is right") {
+            if name == BARE {
+                continue;
+            }
+            let envoy = Envoy::start(EnvoyConfig::json(chain.into_value()).workers(1));
+            let request = Request::get("/api/v1/orders/12345").header("x-user-id", "forged");
+            assert_eq!(envoy.send(&request).status, 401, "{name}, {alg}");
+            let answer = envoy.send(&request.bearer(&tokens::token(alg, 7)));
+            assert_eq!(answer.status, 200, "{name}, {alg}: {answer:?}");
+            let seen = bench.upstream().last_head();
+            for header in ["x-user-id: alice\r\n", "x-user-role: customer\r\n"] {
+                assert!(seen.contains(header) && !seen.contains("forged"), "{name}, {alg}: {seen}");
+            }
+            let line =
+                envoy.stdout().wait_for_line(|line| line.contains("alice")).json().expect("it is JSON");
+            assert_eq!(line["user"], "alice", "{name}, {alg}: {line}");
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Sight {
 }
 
 /// The `number`th token.
-fn token(alg: &str, number: usize) -> String {
+pub fn token(alg: &str, number: usize) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     mint(
         alg,
