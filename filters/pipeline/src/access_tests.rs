@@ -139,6 +139,17 @@ fn shadow_passes_and_remembers_and_tells_the_service_nothing() {
 }
 
 #[test]
+fn a_token_is_taken_out_only_where_its_check_is_meant() {
+    for (mode, removed) in [("enforce", 1), ("shadow", 0)] {
+        let jwt = json!({"mode": mode, "providers": {"main": provider()},
+            "sources": [{"header": "Authorization", "strip": true}]});
+        let (_, step) = Desk::new(policy(jwt, json!([route("/a", json!({}))]))).get("/a", &alice());
+        let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
+        assert_eq!(ops.remove.len(), removed, "{mode}");
+    }
+}
+
+#[test]
 fn preflights_have_no_token() {
     let asks: &[(&str, &[u8])] =
         &[("origin", b"https://shop.example"), ("access-control-request-method", b"GET")];

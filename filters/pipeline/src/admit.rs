@@ -158,7 +158,8 @@ fn authenticate(
     let authn = tokens.authenticate(auth, found.as_ref(), now, proxy);
     if let Some(found) = &found {
         facts.access.source = tokens.jwt().source_kind(found);
-        facts.access.strip = tokens.jwt().strip(&facts.head, found);
+        let is_meant = auth.mode() == Mode::Enforce;
+        facts.access.strip = tokens.jwt().strip(&facts.head, found).filter(|_| is_meant);
     }
     authn
 }
