@@ -196,8 +196,8 @@ fn difference(plan: &Plan, harness: &Ran, envoy: &Ran) -> Option<Difference> {
             let texts = steps.map(|(index, (step, (harness, envoy)))| Difference {
                 step: index + 1,
                 title: step.title.clone(),
-                harness: harness.text(),
-                envoy: envoy.text(),
+                harness: harness.text(&plan.volatile),
+                envoy: envoy.text(&plan.volatile),
             });
             texts.into_iter().find(|difference| difference.harness != difference.envoy)
         }

@@ -89,18 +89,18 @@ pub fn metric_name(stat: &str) -> String {
 
 impl Seen {
     /// Everything as text, one fact a line, for people and for comparing; what differs from run to run is left out or
-    /// stands under a name of its own (see `normal`).
+    /// stands under a name of its own (see `normal`). Headers in `volatile` stand without their values.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, volatile: &[String]) -> String {
         let mut out = String::new();
         if let Some(answer) = &self.answer {
-            answer_text(&mut out, answer);
+            answer_text(&mut out, answer, volatile);
         }
         if let Some(refused) = self.refused {
             let _ = writeln!(out, "configuration: {}", if refused { "refused" } else { "taken" });
         }
         for (name, calls) in &self.upstreams {
-            calls.iter().for_each(|call| call_text(&mut out, name, call));
+            calls.iter().for_each(|call| call_text(&mut out, name, call, volatile));
         }
         for (name, by) in &self.metrics {
             let _ = writeln!(out, "metric {name}: {by:+}");
@@ -115,24 +115,30 @@ impl Seen {
     }
 }
 
-fn answer_text(out: &mut String, answer: &Answer) {
+fn answer_text(out: &mut String, answer: &Answer, volatile: &[String]) {
     let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let broken = if answer.broken { ", broken off" } else { "" };
     let _ = writeln!(out, "client: {status}{broken}");
-    message_text(out, "client", &answer.headers, &answer.body, &answer.trailers);
+    fields_text(out, "client", &answer.headers, volatile);
+    rest_text(out, "client", &answer.body, &answer.trailers);
 }
 
-fn call_text(out: &mut String, name: &str, call: &Call) {
+fn call_text(out: &mut String, name: &str, call: &Call, volatile: &[String]) {
     let path = crate::normal::text(&call.path.escape_ascii().to_string());
     let _ = writeln!(out, "{name}: {} {path}", call.method);
     let _ = writeln!(out, "{name}:   :authority: {}", call.authority.escape_ascii());
-    message_text(out, name, &call.headers, &call.body, &call.trailers);
+    fields_text(out, name, &call.headers, volatile);
+    rest_text(out, name, &call.body, &call.trailers);
 }
 
-fn message_text(out: &mut String, who: &str, headers: &Fields, body: &[u8], trailers: &Fields) {
+fn fields_text(out: &mut String, who: &str, headers: &Fields, volatile: &[String]) {
     for (name, value) in crate::normal::fields(headers) {
+        let value = if volatile.contains(&name) { "<volatile>" } else { &value };
         let _ = writeln!(out, "{who}:   {name}: {value}");
     }
+}
+
+fn rest_text(out: &mut String, who: &str, body: &[u8], trailers: &Fields) {
     if !body.is_empty() {
         let text = String::from_utf8_lossy(body);
         for line in crate::normal::text(&text).lines() {

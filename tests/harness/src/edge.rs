@@ -12,14 +12,18 @@ pub(crate) fn receive(headers: &mut HeaderMap, peer: &str, own_address: Option<&
     for name in HOP_BY_HOP.iter().filter(|name| !(upgrades && **name == "connection")) {
         headers.remove(name.as_bytes());
     }
+    let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
     if let Some(own_address) = own_address {
-        let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
-        let address = if address == "127.0.0.1" { own_address } else { address };
-        headers.add(b"x-forwarded-for", address.as_bytes());
+        let told = if address == "127.0.0.1" { own_address } else { address };
+        headers.add(b"x-forwarded-for", told.as_bytes());
         headers.remove(b"x-forwarded-proto");
         headers.remove(b"x-request-id");
+        headers.remove(b"x-envoy-internal");
     }
     if !headers.contains("x-forwarded-proto") {
         headers.add(b"x-forwarded-proto", b"http");
+    }
+    if own_address.is_some() {
+        headers.set(b"x-envoy-external-address", address.as_bytes());
     }
 }

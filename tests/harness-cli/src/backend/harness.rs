@@ -258,9 +258,22 @@ fn set(faults: &Faults, proxy: &mut Proxy) {
     });
 }
 
+/// The pseudo-headers in the order in which Envoy makes them of an HTTP/1.1 request.
+const HTTP1_ORDER: [&str; 4] = [":authority", ":path", ":method", ":scheme"];
+/// The order in which most HTTP/2 clients send them.
+const HTTP2_ORDER: [&str; 4] = [":method", ":scheme", ":authority", ":path"];
+
 fn sendable(request: &plan::Request) -> portcullis_harness::Request {
-    let sent = portcullis_harness::Request::new(&request.method, &request.path)
-        .header(":authority", &request.authority)
+    let pseudo = |sent: portcullis_harness::Request, name: &str| match name {
+        ":authority" => sent.header(name, &request.authority),
+        ":path" => sent.header(name, &request.path),
+        ":method" => sent.header(name, &request.method),
+        _ => sent.header(name, "http"),
+    };
+    let order = if request.http2 { HTTP2_ORDER } else { HTTP1_ORDER };
+    let sent = order
+        .into_iter()
+        .fold(portcullis_harness::Request::raw(), pseudo)
         .from(&format!("{}:50000", request.from));
     let sent = request.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
     let sent = match &request.body {

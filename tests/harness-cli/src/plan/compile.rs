@@ -35,6 +35,7 @@ pub fn compile(
         routes: routes(&scenario),
         upstreams: make.scripts(&scenario.upstreams),
         access_log: scenario.access_log,
+        volatile: scenario.volatile.iter().map(|name| name.to_ascii_lowercase()).collect(),
         refused: scenario.refused,
         steps: scenario.steps.into_iter().filter_map(|step| make.step(step)).collect(),
         tokens: minted.tokens.clone(),

@@ -45,6 +45,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// The format of the access log.
     pub access_log: Option<String>,
+    /// Headers that are not compared, in lower case.
+    pub volatile: Vec<String>,
     /// Log lines of a configuration that is refused; empty if it is not.
     pub refused: Vec<Pattern>,
     /// What happens.

@@ -8,6 +8,9 @@ use crate::stream::{Direction, LocalReply, Stream, StreamRef};
 use crate::vm::context::BodyView;
 use crate::{Received, Reply};
 
+/// `UPE`: to Envoy's HTTP/1 codec, an answer that breaks off is none.
+const UPSTREAM_PROTOCOL_ERROR: u64 = 0x80_0000;
+
 impl World {
     pub(super) fn sink_headers(&self, stream: &StreamRef, way: Direction, end: bool) {
         match way {
@@ -191,7 +194,7 @@ impl World {
             Part::Reset => {
                 stream.borrow_mut().info.details =
                     Some("upstream_reset_after_response_started{protocol_error}".into());
-                stream.borrow_mut().info.flags |= STAND_TERMINATED.flag;
+                stream.borrow_mut().info.flags |= UPSTREAM_PROTOCOL_ERROR;
                 self.reset(stream);
             }
         }

@@ -44,7 +44,7 @@ impl StreamInfo {
 
 /// The short names of response flags, as access logs print them.
 pub(crate) fn flag_names(flags: u64) -> String {
-    const NAMES: [(u64, &str); 12] = [
+    const NAMES: [(u64, &str); 13] = [
         (0x1, "LH"),
         (0x2, "UH"),
         (0x4, "UT"),
@@ -56,6 +56,7 @@ pub(crate) fn flag_names(flags: u64) -> String {
         (0x100, "NR"),
         (0x4000, "DC"),
         (0x10000, "SI"),
+        (0x80_0000, "UPE"),
         (0x0004_0000_0000, "NC"),
     ];
     let set: Vec<&str> = NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
