@@ -89,7 +89,8 @@ pub fn metric_name(stat: &str) -> String {
 
 impl Seen {
     /// Everything as text, one fact a line, for people and for comparing; what differs from run to run is left out or
-    /// stands under a name of its own (see `normal`). Headers in `volatile` stand without their values.
+    /// stands under a name of its own (see `normal`). Headers in `volatile` stand without their
+    /// values, metrics in it not at all.
     #[must_use]
     pub fn text(&self, volatile: &[String]) -> String {
         let mut out = String::new();
@@ -102,7 +103,8 @@ impl Seen {
         for (name, calls) in &self.upstreams {
             calls.iter().for_each(|call| call_text(&mut out, name, call, volatile));
         }
-        for (name, by) in &self.metrics {
+        let compared = |name: &str| !volatile.iter().any(|own| name.split('{').next() == Some(own.as_str()));
+        for (name, by) in self.metrics.iter().filter(|(name, _)| compared(name)) {
             let _ = writeln!(out, "metric {name}: {by:+}");
         }
         for log in &self.logs {

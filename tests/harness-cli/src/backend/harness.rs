@@ -159,6 +159,7 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn steps(mut self) -> Ran {
+        self.proxy.advance(plan::AFTERWARDS);
         let mut all = Vec::new();
         for (index, step) in self.plan.steps.iter().enumerate() {
             self.mark();
@@ -184,8 +185,10 @@ impl Running<'_> {
         match &step.action {
             Action::Request(request) => {
                 let outcome = self.proxy.send(sendable(request))?;
+                self.proxy.advance(plan::AFTERWARDS);
                 seen.answer = Some(answer(&outcome.client));
-                seen.access_log = outcome.access_log;
+                let lines = outcome.access_log.iter().flat_map(|text| text.lines());
+                seen.access_log = lines.map(str::to_owned).collect();
             }
             Action::Advance(by) => self.proxy.advance(*by),
             Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {

@@ -60,7 +60,7 @@ pub struct Scenario {
     /// A format string of Envoy's access log: one line for every request.
     #[deserr(default)]
     pub access_log: Option<String>,
-    /// Headers whose values differ from run to run (random numbers, ids); they are not compared between the sides.
+    /// Headers and metrics whose values differ from run to run (random numbers, ages); they are not compared between the sides.
     #[deserr(default)]
     #[schemars(default)]
     pub volatile: Vec<String>,

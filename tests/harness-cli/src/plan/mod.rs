@@ -19,6 +19,9 @@ pub use compile::config_file;
 pub use mint::Minted;
 pub use script::{Fate, Reply, Script};
 
+/// So much time passes behind the start and behind every answer, on both sides: whatever is to happen at once happens, and Envoy flushes its logs.
+pub const AFTERWARDS: Duration = Duration::from_millis(10);
+
 /// Header fields in order.
 pub type Fields = Vec<(String, Vec<u8>)>;
 
@@ -45,7 +48,7 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// The format of the access log.
     pub access_log: Option<String>,
-    /// Headers that are not compared, in lower case.
+    /// Headers and metrics that are not compared, in lower case.
     pub volatile: Vec<String>,
     /// Log lines of a configuration that is refused; empty if it is not.
     pub refused: Vec<Pattern>,

@@ -12,8 +12,8 @@ pub const DISCOVERY: &str = "listener.json";
 pub const MAIN: &str = "main";
 /// A listener that answers by itself: whoever gets its answer knows that the worker has looked at its clock since.
 pub const ECHO: &str = "echo";
-/// Stands before every line of the access log.
-pub const MARK: &str = "access|";
+/// Ends what a request leaves in the access log, which may be several lines.
+pub const END: &str = "-- end of request --";
 
 const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -73,13 +73,13 @@ pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
     let plugins = plan.plugins.iter().zip(configurations);
     let mut filters: Vec<_> = plugins.map(|(plugin, config)| filter(plugin, config)).collect();
     filters.push(router());
-    let format = plan.access_log.as_deref().unwrap_or_default();
+    let format = plan.access_log.as_ref().map(|format| format!("{format}\n")).unwrap_or_default();
     let mut manager = manager(MAIN, routes(plan), filters);
     manager["access_log"] = json!([{
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": { "text_format_source": { "inline_string": format!("{MARK}{format}\n") } },
+            "log_format": { "text_format_source": { "inline_string": format!("{format}{END}\n") } },
         },
     }]);
     listening(MAIN, manager)

@@ -10,7 +10,7 @@ use portcullis_e2e::{Connection, Envoy, Mark, PATIENCE, Request as Sent, wait_fo
 use super::peer::Peers;
 use super::{bootstrap, client, logs};
 use crate::backend::Ran;
-use crate::plan::{Action, Plan, Request, Step};
+use crate::plan::{AFTERWARDS, Action, Plan, Request, Step};
 use crate::seen::{Answer, Seen, metric_name};
 
 /// While everybody waits, time passes to multiples of this, counted from the start and from the request: whatever is due then
@@ -24,8 +24,6 @@ const GRIDS: [(Duration, Duration); 4] = [
     (Duration::from_secs(3600), Duration::from_secs(30)),
 ];
 const WIDEST_GRID: Duration = Duration::from_secs(600);
-/// Envoy flushes its access log so often.
-const FLUSH: Duration = Duration::from_millis(10);
 /// No request takes longer.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a client may be silent before we look whether anybody waits for time to pass.
@@ -37,6 +35,7 @@ pub fn steps(plan: &Plan, envoy: Envoy, peers: &Peers) -> Ran {
     let echo = RefCell::new(None);
     let running =
         &mut Running { plan, envoy, peers, echo, now: Duration::ZERO, due: Duration::ZERO, configurations };
+    running.afterwards();
     let mut all = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         match running.step(step) {
@@ -54,7 +53,7 @@ struct Running<'a> {
     echo: RefCell<Option<Connection>>,
     /// Envoy's clock since the start.
     now: Duration,
-    /// Where the clock would stand but for the flushes of the access log.
+    /// Where the clock would stand if no flush of the access log had been late.
     due: Duration,
     configurations: Vec<Vec<u8>>,
 }
@@ -132,22 +131,46 @@ impl Running<'_> {
         })
     }
 
-    /// Whether nothing will happen before time passes: Envoy has requests open, and each of them waits for a reply that is held
-    /// back. (One that Envoy has given up is held for a moment longer than it is open.)
+    /// Whether nothing will happen before time passes: Envoy has the client's request, and every request that it has open itself
+    /// waits for a reply that is held back. (One that Envoy has given up is held for a moment longer than it is open.)
     fn everybody_waits(&self) -> bool {
-        self.settle();
-        let held = self.peers.held();
-        held > 0 && held == self.open_requests()
+        let waits = || {
+            self.settle();
+            self.active_streams() > 0 && self.peers.held() == self.open_requests()
+        };
+        waits() && waits()
+    }
+
+    fn active_streams(&self) -> u64 {
+        let name = format!("http.{}.downstream_rq_active", bootstrap::MAIN);
+        self.envoy
+            .admin()
+            .get(&format!("/stats?filter=^{name}$"))
+            .text()
+            .trim()
+            .rsplit_once(": ")
+            .map_or(0, |(_, count)| count.parse().unwrap_or(0))
     }
 
     /// Everybody waits: time passes until the next reply is due, or to the next point of a grid.
     fn pass_time(&mut self, since: Duration) {
-        let ahead = |from: Duration| to_grid(self.now.saturating_sub(from), GRID);
+        let grid = self.grid(since);
+        let ahead = |from: Duration| to_grid(self.now.saturating_sub(from), grid);
         let wait = ahead(Duration::ZERO).min(ahead(since));
         let due = self.peers.next_due().map(|due| due.saturating_sub(self.now));
         let step = due.map_or(wait, |due| due.min(wait));
         self.due += step;
         self.travel(step);
+    }
+
+    /// Where no reply is held back, a plugin's own timer is waited for: those are short, as a rule.
+    fn grid(&self, since: Duration) -> Duration {
+        let waited = self.now.saturating_sub(since);
+        match self.peers.held() {
+            0 if waited < Duration::from_millis(20) => Duration::from_millis(1),
+            0 if waited < Duration::from_millis(500) => Duration::from_millis(20),
+            _ => GRID,
+        }
     }
 
     fn advance(&mut self, by: Duration) {
@@ -215,22 +238,28 @@ impl Running<'_> {
         stats.text().lines().filter_map(number).collect()
     }
 
+    /// In small pieces, for plugins that wait for something look often.
+    fn afterwards(&mut self) {
+        self.due += AFTERWARDS;
+        for _ in 0..5 {
+            self.travel(AFTERWARDS / 5);
+        }
+    }
+
     /// The lines of the access log, once the stream's is there.
     fn access_log(&mut self, mark: Mark) -> Result<Vec<String>, String> {
-        self.settle();
+        self.afterwards();
         for _ in 0..100 {
-            self.envoy.travel(FLUSH);
-            self.now += FLUSH;
-            self.peers.set_time(self.now);
-            let is_line = |line: &portcullis_e2e::Line| line.0.starts_with(bootstrap::MARK.as_bytes());
-            if self.envoy.stdout().try_wait_for_line(mark, FLUSH * 5, is_line).is_some() {
+            let is_end = |line: &portcullis_e2e::Line| line.0 == bootstrap::END.as_bytes();
+            if self.envoy.stdout().try_wait_for_line(mark, AFTERWARDS * 5, is_end).is_some() {
                 let lines = self.envoy.stdout().since(mark);
-                let own = lines
+                return Ok(lines
                     .iter()
-                    .filter_map(|line| line.text().strip_prefix(bootstrap::MARK).map(str::to_owned));
-                let shown = self.plan.access_log.is_some();
-                return Ok(own.filter(|_| shown).collect());
+                    .filter(|line| !is_end(line))
+                    .map(portcullis_e2e::Line::text)
+                    .collect());
             }
+            self.travel(AFTERWARDS);
         }
         Err("the access log has no line of it".to_owned())
     }
