@@ -44,11 +44,12 @@ test-wasm: tools-for-tests
 	@$(UNDER_NODE) --lib $(addprefix -p portcullis-,$(PURE))
 	@$(UNDER_NODE) -p portcullis-jwt --test tokens
 
-test-native: build bench-modules tools-for-tests
+test-native: build bench-modules sample-modules tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"
 	@cargo test --workspace --exclude portcullis-gateway
 
-SAMPLES := target/samples
+# Where the tests of the harness and of the probe look for the modules, too.
+SAMPLES := target/tmp/guests
 
 test-scenarios: build sample-modules tools-for-tests ## Every scenario on the harness and on Envoy, and what differs
 	@echo "== test: scenarios, on the harness and on Envoy"

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use crate::headers::Kind;
 use crate::message::Fate;
 use crate::{HeaderMap, Reply};
 
@@ -207,7 +208,7 @@ fn response(reply: &Reply) -> Response {
 }
 
 fn stand_in(stand: Stand) -> CallResult {
-    let headers = HeaderMap::from_pairs([
+    let headers = HeaderMap::of(Kind::Response).with([
         (":status", stand.status.to_string()),
         ("content-length", stand.body.len().to_string()),
         ("content-type", "text/plain".to_owned()),

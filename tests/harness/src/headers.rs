@@ -3,54 +3,143 @@
 //! Two of Envoy's habits are easily missed. Adding a second value under one of its "inline" names appends to the first
 //! (`a,b`) where any other name gets a second entry; and replacing moves the entry to the end.
 
-/// A header or trailer map.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderMap {
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
+/// What a map belongs to: it decides which names are inline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    Request,
+    Response,
+    RequestTrailers,
+    ResponseTrailers,
 }
 
-/// Names under which Envoy keeps exactly one entry, joining further values with `,`.
-const INLINE: &[&str] = &[
+/// A header or trailer map.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderMap {
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    kind: Kind,
+}
+
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for HeaderMap {}
+
+/// Names under which Envoy keeps exactly one entry, joining further values with `,`: as it lists them when it starts.
+const INLINE_OF_BOTH: &[&str] = &[
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-status",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-request-id",
+];
+const INLINE_OF_REQUESTS: &[&str] = &[
     ":authority",
     ":method",
     ":path",
     ":protocol",
     ":scheme",
-    ":status",
+    "accept",
+    "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "access-control-request-private-network",
+    "authentication",
     "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
+    "cdn-loop",
     "expect",
-    "grpc-message",
-    "grpc-status",
+    "grpc-accept-encoding",
     "grpc-timeout",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-status",
-    "server",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "origin",
+    "pragma",
+    "referer",
     "te",
-    "transfer-encoding",
-    "upgrade",
     "user-agent",
-    "via",
     "x-client-trace-id",
-    "x-envoy-attempt-count",
     "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
     "x-envoy-expected-rq-timeout-ms",
     "x-envoy-external-address",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
     "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-max-retries",
+    "x-envoy-original-host",
     "x-envoy-original-path",
+    "x-envoy-original-url",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
     "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-service-time",
+    "x-envoy-upstream-stream-duration-ms",
     "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-proto",
-    "x-request-id",
 ];
+const INLINE_OF_RESPONSES: &[&str] = &[
+    ":status",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "age",
+    "date",
+    "etag",
+    "expires",
+    "grpc-message",
+    "grpc-status",
+    "last-modified",
+    "location",
+    "server",
+    "vary",
+    "x-envoy-degraded",
+    "x-envoy-immediate-health-check-fail",
+    "x-envoy-ratelimited",
+    "x-envoy-upstream-canary",
+    "x-envoy-upstream-healthchecked-cluster",
+    "x-envoy-upstream-service-time",
+];
+const INLINE_OF_RESPONSE_TRAILERS: &[&str] = &["grpc-message", "grpc-status"];
+
+impl Kind {
+    fn is_inline(self, name: &[u8]) -> bool {
+        let lists: &[&[&str]] = match self {
+            Kind::Request => &[INLINE_OF_BOTH, INLINE_OF_REQUESTS],
+            Kind::Response => &[INLINE_OF_BOTH, INLINE_OF_RESPONSES],
+            Kind::RequestTrailers => &[],
+            Kind::ResponseTrailers => &[INLINE_OF_RESPONSE_TRAILERS],
+        };
+        lists.iter().any(|list| list.iter().any(|inline| inline.as_bytes() == name))
+    }
+}
 
 impl HeaderMap {
     /// An empty map.
@@ -58,22 +147,33 @@ impl HeaderMap {
         Self::default()
     }
 
+    /// An empty map of something else than a request's headers.
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self { entries: Vec::new(), kind }
+    }
+
     /// A map from pairs, added one by one.
     pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut map = Self::new();
-        pairs.into_iter().for_each(|(name, value)| map.add(name.as_ref(), value.as_ref()));
-        map
+        Self::new().with(pairs)
+    }
+
+    pub(crate) fn with<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        mut self,
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        pairs.into_iter().for_each(|(name, value)| self.add(name.as_ref(), value.as_ref()));
+        self
     }
 
     /// The first value under a name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let name = canonical(name.as_ref());
+        let name = self.canonical(name.as_ref());
         self.entries.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_slice())
     }
 
     /// Every value under a name, in order.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> Vec<&[u8]> {
-        let name = canonical(name.as_ref());
+        let name = self.canonical(name.as_ref());
         self.entries.iter().filter(|(n, _)| *n == name).map(|(_, value)| value.as_slice()).collect()
     }
 
@@ -95,8 +195,8 @@ impl HeaderMap {
 
     /// Adds a value: a new entry, or `,value` at the end of an inline one.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        let name = canonical(name);
-        if is_inline(&name)
+        let name = self.canonical(name);
+        if self.kind.is_inline(&name)
             && let Some((_, old)) = self.entries.iter_mut().find(|(n, _)| *n == name)
         {
             return append(old, value);
@@ -113,7 +213,7 @@ impl HeaderMap {
 
     /// Removes every value under a name.
     pub fn remove(&mut self, name: &[u8]) {
-        let name = canonical(name);
+        let name = self.canonical(name);
         self.entries.retain(|(n, _)| *n != name);
     }
 
@@ -142,23 +242,19 @@ impl HeaderMap {
         self.entries.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
+    /// Lower case, and in requests `host` as Envoy's lookup table has it.
+    fn canonical(&self, name: &[u8]) -> Vec<u8> {
+        let lower = name.to_ascii_lowercase();
+        if self.kind == Kind::Request && lower == b"host" { b":authority".to_vec() } else { lower }
+    }
+
     fn pseudo_len(&self) -> usize {
         self.entries.iter().take_while(|(name, _)| is_pseudo(name)).count()
     }
 }
 
-/// Lower case, and `host` as Envoy's lookup table has it.
-fn canonical(name: &[u8]) -> Vec<u8> {
-    let lower = name.to_ascii_lowercase();
-    if lower == b"host" { b":authority".to_vec() } else { lower }
-}
-
 fn is_pseudo(name: &[u8]) -> bool {
     name.first() == Some(&b':')
-}
-
-fn is_inline(name: &[u8]) -> bool {
-    INLINE.iter().any(|inline| inline.as_bytes() == name)
 }
 
 /// Envoy adds no delimiter to an empty value, and adds nothing for an empty addition.

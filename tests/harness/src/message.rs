@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::HeaderMap;
+use crate::headers::Kind;
 
 /// A request that a client sends through the proxy.
 #[derive(Clone, Debug)]
@@ -90,7 +91,9 @@ impl Request {
 
     /// Adds a trailer.
     pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.trailers.get_or_insert_default().add(name.as_ref(), value.as_ref());
+        self.trailers
+            .get_or_insert_with(|| HeaderMap::of(Kind::RequestTrailers))
+            .add(name.as_ref(), value.as_ref());
         self
     }
 
@@ -151,7 +154,7 @@ impl Reply {
     /// An answer with this status.
     pub fn status(status: u16) -> Self {
         Self {
-            headers: HeaderMap::from_pairs([(":status", status.to_string())]),
+            headers: HeaderMap::of(Kind::Response).with([(":status", status.to_string())]),
             chunks: Vec::new(),
             trailers: None,
             delay: Duration::ZERO,
@@ -217,7 +220,9 @@ impl Reply {
 
     /// Adds a trailer.
     pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.trailers.get_or_insert_default().add(name.as_ref(), value.as_ref());
+        self.trailers
+            .get_or_insert_with(|| HeaderMap::of(Kind::ResponseTrailers))
+            .add(name.as_ref(), value.as_ref());
         self
     }
 

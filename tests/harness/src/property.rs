@@ -50,10 +50,17 @@ pub(crate) fn segments(path: &[u8]) -> Vec<&[u8]> {
     segments
 }
 
+/// First segments that stand for objects: alone they have no serialized form.
+const OBJECTS: &[&[u8]] =
+    &[b"request", b"response", b"source", b"destination", b"connection", b"upstream", b"xds"];
+
 /// Finds a property of a stream.
 pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -> Result<Value, Status> {
     let (first, rest) = path.split_first().ok_or(Status::NotFound)?;
     let second = rest.first().copied().unwrap_or_default();
+    if rest.is_empty() && OBJECTS.contains(first) {
+        return Err(Status::SerializationFailure);
+    }
     let found = match *first {
         b"request" => request(stream, view, now, second),
         b"response" => response(stream, view, second),
@@ -101,7 +108,10 @@ fn request(stream: &Stream, view: View, now: u64, name: &[u8]) -> Option<Value> 
         b"total_size" => return Some(Value::Integer(total_size(headers, info.bytes_received))),
         _ => {}
     }
-    request_header(headers?, name)
+    match (headers, name) {
+        (None, b"headers") => Some(Value::Map(Vec::new())),
+        (headers, name) => request_header(headers?, name),
+    }
 }
 
 fn request_header(headers: &HeaderMap, name: &[u8]) -> Option<Value> {

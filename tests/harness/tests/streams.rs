@@ -23,7 +23,7 @@ fn log_comes_before_done_and_delete() -> Result {
     let order = [
         "context_create ctx=2 parent=1",
         "request_headers ctx=2 n=6 eos=1",
-        "response_headers ctx=2 n=2 eos=0",
+        "response_headers ctx=2 n=3 eos=0",
         "response_body ctx=2 n=5 eos=0",
         "response_body ctx=2 n=0 eos=1",
         "log ctx=2",
@@ -284,7 +284,9 @@ fn setting_all_pairs_replaces_everything() -> Result {
     let mut proxy = with_probe("response_headers setpairs 2").upstream("web", web).build()?;
     let out = proxy.send(Request::get("/"))?;
     let headers = out.client.headers.unwrap();
-    assert_eq!((headers.len(), headers.text("x-only").as_deref()), (1, Some("this")));
+    // Envoy adds `date` and `server` behind the filters.
+    let names: Vec<_> = headers.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    assert_eq!(names, ["x-only", "date", "server"]);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::HeaderMap;
+use crate::headers::Kind;
 use crate::stream::{Direction, Half, LocalReply, StreamRef};
 use crate::vm::context::BodyView;
 
@@ -84,7 +85,7 @@ impl World {
         let stream = stream.borrow();
         let request = stream.request.headers.as_ref();
         let value = |name: &str| request.and_then(|headers| headers.get(name)).unwrap_or_default();
-        let mut headers = HeaderMap::from_pairs([(":status", reply.status.to_string())]);
+        let mut headers = HeaderMap::of(Kind::Response).with([(":status", reply.status.to_string())]);
         reply.headers.iter().for_each(|(name, value)| headers.add(name, value));
         if is_grpc(value("content-type")) {
             grpc_headers(&mut headers, &reply);

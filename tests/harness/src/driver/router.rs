@@ -88,6 +88,10 @@ impl World {
 
     fn forward_headers(&self, stream: &StreamRef, cluster: &str) {
         let mut stream = stream.borrow_mut();
+        let timeout = self.options.route_timeout.as_millis().to_string();
+        if let Some(headers) = &mut stream.request.headers {
+            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
+        }
         let headers = stream.request.headers.clone().unwrap_or_default();
         let worker = stream.worker;
         stream.router.cluster = Some(cluster.to_owned());
@@ -200,8 +204,11 @@ impl World {
         }
     }
 
-    fn response_begins(&self, stream: &StreamRef, headers: crate::HeaderMap, end: bool) {
+    fn response_begins(&self, stream: &StreamRef, mut headers: crate::HeaderMap, end: bool) {
         let mut stream = stream.borrow_mut();
+        let started = stream.info.upstream_start_mono.unwrap_or_default();
+        let took = self.process.clock.get().mono.saturating_sub(started) / 1_000_000;
+        headers.set(b"x-envoy-upstream-service-time", took.to_string().as_bytes());
         stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
         stream.info.details = Some("via_upstream".into());
         stream.info.upstream_first_byte_mono = Some(self.process.clock.get().mono);
@@ -212,6 +219,9 @@ impl World {
     fn send_headers(&self, stream: &StreamRef, end: bool) {
         {
             let mut stream = stream.borrow_mut();
+            if let Some(headers) = &mut stream.response.headers {
+                self.add_own_headers(headers);
+            }
             let headers = stream.response.headers.clone().unwrap_or_default();
             stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
             stream.client.headers = Some(headers);
@@ -219,6 +229,17 @@ impl World {
         if end {
             self.complete(stream);
         }
+    }
+
+    /// What the connection manager does to every response.
+    fn add_own_headers(&self, headers: &mut crate::HeaderMap) {
+        ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]
+            .iter()
+            .for_each(|name| headers.remove(name.as_bytes()));
+        if !headers.contains("date") {
+            headers.add(b"date", http_date(self.process.clock.get().wall).as_bytes());
+        }
+        headers.set(b"server", b"envoy");
     }
 
     fn send_data(&self, stream: &StreamRef, bytes: Vec<u8>, end: bool) {
@@ -239,6 +260,15 @@ impl World {
         stream.borrow_mut().client.complete = true;
         self.finish(stream);
     }
+}
+
+/// `Tue, 24 Nov 2026 19:36:19 GMT`
+fn http_date(unix_nanos: u64) -> String {
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = time::OffsetDateTime::from_unix_timestamp((unix_nanos / 1_000_000_000) as i64);
+    date.ok().and_then(|date| date.format(FORMAT).ok()).unwrap_or_default()
 }
 
 /// Lays out what the upstream event will deliver.

@@ -51,7 +51,18 @@ pub(super) fn get_configuration(guest: &mut Guest, ptr: u32, len: u32) -> HostRe
     guest.give(&bytes, ptr, len)
 }
 
+/// Outside of `proxy_on_foreign_function` Envoy shows, as its arguments, whatever buffer the context found before.
 fn with_bytes<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8]) -> T) -> Result<T, Status> {
+    let last = data.context().and_then(|context| context.last_buffer);
+    let buffer = if buffer == BufferType::CallData { last.unwrap_or(buffer) } else { buffer };
+    let found = with_found(data, buffer, read)?;
+    if let Some(context) = data.context() {
+        context.last_buffer = Some(buffer);
+    }
+    Ok(found)
+}
+
+fn with_found<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8]) -> T) -> Result<T, Status> {
     match buffer {
         BufferType::RequestBody | BufferType::ResponseBody => Ok(with_body(data.context(), buffer, read)),
         BufferType::VmConfiguration => Ok(read(&data.settings.configuration)),

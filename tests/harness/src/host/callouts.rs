@@ -6,6 +6,7 @@ use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
 use crate::callout::{GrpcStep, settle, settle_grpc};
+use crate::headers::Kind;
 use crate::process::events::Event;
 use crate::vm::{GrpcStream, VmData};
 use crate::{HeaderMap, Received, Status, pairs, protobuf};
@@ -51,7 +52,7 @@ fn http_call(
         headers,
         chunks: if body.is_empty() { Vec::new() } else { vec![body.len()] },
         body,
-        trailers: (!trailers.is_empty()).then(|| HeaderMap::from_pairs(trailers)),
+        trailers: (!trailers.is_empty()).then(|| HeaderMap::of(Kind::RequestTrailers).with(trailers)),
         worker: guest.data().worker,
         timeout: None,
     };

@@ -3,6 +3,7 @@
 use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
+use crate::headers::Kind;
 use crate::pairs;
 use crate::vm::VmData;
 use crate::vm::context::{BodyView, Context};
@@ -141,11 +142,13 @@ fn with_write(data: &mut VmData, map: MapType, write: impl FnOnce(&mut HeaderMap
         MapType::ResponseHeaders if view.response_headers => stream.response.headers.as_mut(),
         MapType::RequestTrailers => {
             let may_add = view.request_body != BodyView::None && view.end_of_stream;
-            trailers(&mut view.request_trailers, may_add, &mut stream.request.trailers)
+            let kind = Kind::RequestTrailers;
+            trailers(&mut view.request_trailers, may_add, &mut stream.request.trailers, kind)
         }
         MapType::ResponseTrailers => {
             let may_add = view.response_body != BodyView::None && view.end_of_stream;
-            trailers(&mut view.response_trailers, may_add, &mut stream.response.trailers)
+            let kind = Kind::ResponseTrailers;
+            trailers(&mut view.response_trailers, may_add, &mut stream.response.trailers, kind)
         }
         _ => None,
     };
@@ -158,10 +161,11 @@ fn trailers<'a>(
     seen: &mut bool,
     may_add: bool,
     trailers: &'a mut Option<HeaderMap>,
+    kind: Kind,
 ) -> Option<&'a mut HeaderMap> {
     if !*seen && may_add {
         *seen = true;
-        trailers.get_or_insert_default();
+        trailers.get_or_insert_with(|| HeaderMap::of(kind));
     }
     trailers.as_mut().filter(|_| *seen)
 }

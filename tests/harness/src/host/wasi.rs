@@ -109,13 +109,13 @@ fn link_absent(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<()
         "path_create_directory" (fd: u32, path: u32, len: u32);
         "path_filestat_get" (fd: u32, flags: u32, path: u32, len: u32, out: u32);
         "path_filestat_set_times" (fd: u32, lookup: u32, path: u32, len: u32, atim: u64, mtim: u64, flags: u32);
-        "path_link" (fd: u32, flags: u32, path: u32, len: u32, to_fd: u32, to: u32, to_len: u32);
+        // Envoy declares this one and `path_symlink` with a parameter less than WASI: modules that import them fail there.
+        "path_link" (fd: u32, flags: u32, path: u32, len: u32, to_fd: u32, to: u32);
         "path_readlink" (fd: u32, path: u32, len: u32, buf: u32, buf_len: u32, out: u32);
         "path_remove_directory" (fd: u32, path: u32, len: u32);
         "path_rename" (fd: u32, path: u32, len: u32, to_fd: u32, to: u32, to_len: u32);
-        "path_symlink" (path: u32, len: u32, fd: u32, to: u32, to_len: u32);
+        "path_symlink" (path: u32, len: u32, fd: u32, to: u32);
         "path_unlink_file" (fd: u32, path: u32, len: u32);
-        "proc_raise" (signal: u32);
         "sock_accept" (fd: u32, flags: u32, out: u32);
         "sock_recv" (fd: u32, iovs: u32, count: u32, flags: u32, len: u32, out_flags: u32);
         "sock_send" (fd: u32, iovs: u32, count: u32, flags: u32, out: u32);

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::HeaderMap;
 use crate::callout::Response;
 use crate::stream::StreamRef;
+use crate::{BufferType, HeaderMap};
 
 /// A plugin of the chain as its VM sees it.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub(crate) struct Context {
     pub view: View,
     pub root: RootState,
     pub status: (u32, String),
+    /// The buffer that was asked for last.
+    pub last_buffer: Option<BufferType>,
     /// The stream has been failed because the VM has.
     pub failed: bool,
 }
@@ -81,6 +83,7 @@ impl Context {
             view: View::default(),
             root: RootState::default(),
             status: (0, String::new()),
+            last_buffer: None,
             failed: false,
         }
     }

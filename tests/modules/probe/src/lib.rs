@@ -1,11 +1,13 @@
 //! A raw-ABI probe: the plugin configuration is a script of host calls, and every call logs what it got.
 //!
 //! Each line of the script is `<phase> <operation> <arguments>`; a phase is a callback's name without `on_`. Whenever the
-//! callback runs, it logs its arguments, then runs its lines in order. `return N` sets what the callback returns.
+//! callback runs, it logs its arguments, then runs its lines in order. `return N` sets what the callback returns. The
+//! phase `*` stands for every one.
 
 mod abi;
 mod ops;
 mod script;
+mod wasi;
 
 use std::cell::RefCell;
 
@@ -93,6 +95,12 @@ callbacks! {
     proxy_on_response_headers(ctx, n, eos) -> 0;
     proxy_on_response_body(ctx, n, eos) -> 0;
     proxy_on_response_trailers(ctx, n) -> 0;
+    proxy_on_request_metadata(ctx, n) -> 0;
+    proxy_on_response_metadata(ctx, n) -> 0;
+    proxy_validate_configuration(ctx, n) -> 1;
+    proxy_on_new_connection(ctx) -> 0;
+    proxy_on_downstream_data(ctx, n, eos) -> 0;
+    proxy_on_upstream_data(ctx, n, eos) -> 0;
     proxy_on_done(ctx) -> 1;
 }
 
@@ -104,6 +112,9 @@ notices! {
     proxy_on_grpc_receive(ctx, token, n);
     proxy_on_grpc_receive_trailing_metadata(ctx, token, n);
     proxy_on_grpc_close(ctx, token, code);
+    proxy_on_foreign_function(ctx, function, n);
+    proxy_on_downstream_connection_close(ctx, peer);
+    proxy_on_upstream_connection_close(ctx, peer);
     proxy_on_log(ctx);
     proxy_on_delete(ctx);
 }

@@ -113,6 +113,37 @@ fn operation(state: &mut State, name: &str, words: &mut Words) -> String {
                 let path = path(words.text());
                 show(fetch(|ptr, n| proxy_get_property(path.as_ptr(), path.len(), ptr, n)))
             }
+            "shape" => {
+                let path = path(words.text());
+                let (status, bytes) = fetch(|ptr, n| proxy_get_property(path.as_ptr(), path.len(), ptr, n));
+                format!("{status} {} bytes", bytes.len())
+            }
+            "hexprop" => {
+                let path = path(words.text());
+                let (status, bytes) = fetch(|ptr, n| proxy_get_property(path.as_ptr(), path.len(), ptr, n));
+                format!("{status} {}", hex(&bytes))
+            }
+            // Envoy gives the entries in whatever order its hash table has.
+            "mapprop" => {
+                let path = path(words.text());
+                let (status, bytes) = fetch(|ptr, n| proxy_get_property(path.as_ptr(), path.len(), ptr, n));
+                let mut entries: Vec<String> = parse(&bytes)
+                    .map(|pairs| pairs.into_iter().map(|(name, value)| format!("{name}={value:?}")).collect())
+                    .unwrap_or_else(|| vec!["nothing".into()]);
+                entries.sort();
+                format!("{status} {}", entries.join(" "))
+            }
+            "now" => {
+                let mut time = 0;
+                let status = proxy_get_current_time_nanoseconds(&mut time);
+                format!("{status} {}", if time > 1_600_000_000_000_000_000 { "after 2020" } else { "before" })
+            }
+            "env" => {
+                let mut all: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+                all.sort();
+                all.join(" ")
+            }
+            "wasi" => crate::wasi::run(words.text()),
             "rawprop" => {
                 let path = words.text();
                 show(fetch(|ptr, n| proxy_get_property(path.as_ptr(), path.len(), ptr, n)))
@@ -155,11 +186,19 @@ fn operation(state: &mut State, name: &str, words: &mut Words) -> String {
             },
             "recurse" => recurse(words.number()).to_string(),
             "grow" => grow(words.number()),
-            "get" | "add" | "set" | "remove" | "pairs" | "setpairs" | "size" => map(name, words),
+            "get" | "add" | "set" | "remove" | "pairs" | "dump" | "setpairs" | "setblob" | "size" => map(name, words),
             "body" | "setbody" | "bufstatus" => buffer(name, words),
             "share" | "shared" | "register" | "resolve" | "enqueue" | "dequeue" => shared(state, name, words),
             "define" | "increment" | "record" | "metric" => metric(state, name, words),
             "call" | "grpc" | "stream" | "send" | "cancel" | "closegrpc" => callout(state, name, words),
+            "rawcall" => raw_call(state, words),
+            "foreignhex" => {
+                let (name, args) = (words.text(), unhex(words.text()));
+                let (status, bytes) = fetch(|ptr, n| {
+                    proxy_call_foreign_function(name.as_ptr(), name.len(), args.as_ptr(), args.len(), ptr, n)
+                });
+                format!("{status} {}", hex(&bytes))
+            }
             "foreign" => {
                 let (name, args) = (words.text(), words.rest());
                 show(fetch(|ptr, n| {
@@ -210,6 +249,14 @@ unsafe fn map(name: &str, words: &mut Words) -> String {
                 let blob = pairs(&[("x-only", "this")]);
                 proxy_set_header_map_pairs(map, blob.as_ptr(), blob.len()).to_string()
             }
+            "setblob" => {
+                let blob = unhex(words.text());
+                proxy_set_header_map_pairs(map, blob.as_ptr(), blob.len()).to_string()
+            }
+            "dump" => {
+                let (status, blob) = fetch(|ptr, n| proxy_get_header_map_pairs(map, ptr, n));
+                format!("{status} {}", entries(&blob))
+            }
             "size" => {
                 let mut size = 0;
                 let status = proxy_get_header_map_size(map, &mut size);
@@ -225,17 +272,65 @@ unsafe fn map(name: &str, words: &mut Words) -> String {
 
 /// The names of a serialized map.
 fn names(blob: &[u8]) -> String {
+    let Some(pairs) = parse(blob) else { return "nothing".into() };
+    let names: Vec<String> = pairs.into_iter().map(|(name, _)| name).collect();
+    names.join(" ")
+}
+
+/// Names and values of a serialized map.
+fn entries(blob: &[u8]) -> String {
+    let Some(pairs) = parse(blob) else { return "nothing".into() };
+    let entries: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    entries.join(" ")
+}
+
+fn parse(blob: &[u8]) -> Option<Vec<(String, String)>> {
     let word =
         |at: usize| blob.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-    let Some(count) = word(0) else { return "nothing".into() };
+    let count = word(0)?;
     let mut at = 4 + count * 8;
-    let mut names = Vec::new();
+    let mut pairs = Vec::new();
     for i in 0..count {
-        let (Some(name), Some(value)) = (word(4 + i * 8), word(8 + i * 8)) else { break };
-        names.push(String::from_utf8_lossy(&blob[at..at + name]).into_owned());
+        let (name, value) = (word(4 + i * 8)?, word(8 + i * 8)?);
+        let text = |from: usize, len: usize| {
+            blob.get(from..from + len).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        pairs.push((text(at, name)?, text(at + name + 1, value)?));
         at += name + value + 2;
     }
-    names.join(" ")
+    Some(pairs)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// `rawcall <cluster> <ms> <name=value>...`: an HTTP call with exactly these headers.
+unsafe fn raw_call(state: &mut State, words: &mut Words) -> String {
+    let (cluster, ms, rest) = (words.text(), words.number(), words.rest());
+    let list: Vec<(&str, &str)> = rest.split(' ').filter_map(|pair| pair.split_once('=')).collect();
+    let headers = pairs(&list);
+    let none = std::ptr::null();
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            none,
+            0,
+            none,
+            0,
+            ms,
+            &mut state.token,
+        )
+    };
+    format!("{status} token={}", state.token)
 }
 
 unsafe fn buffer(name: &str, words: &mut Words) -> String {
