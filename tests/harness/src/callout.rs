@@ -17,6 +17,11 @@ const TERMINATED: &str =
 /// What Envoy answers in place of an upstream that takes too long.
 const TIMED_OUT: &str = "upstream request timeout";
 
+/// What Envoy says of a gRPC stream that its peer resets.
+const RESET: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote reset";
+const VIA_UPSTREAM: &str = "via_upstream";
+const REFUSED_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+
 /// What an upstream received.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
@@ -204,7 +209,9 @@ pub(crate) fn settle(reply: &Reply, timeout: Duration) -> Option<(Duration, Call
 }
 
 fn response(reply: &Reply) -> Response {
-    Response { headers: reply.headers.clone(), body: reply.body_bytes(), trailers: reply.trailers.clone() }
+    let mut headers = reply.headers.clone();
+    headers.set(b"x-envoy-upstream-service-time", reply.delay.as_millis().to_string().as_bytes());
+    Response { headers, body: reply.body_bytes(), trailers: reply.trailers.clone() }
 }
 
 fn stand_in(stand: Stand) -> CallResult {
@@ -230,8 +237,10 @@ pub(crate) fn settle_grpc(
         Fate::Never => return None,
         Fate::Answer if stream => stream_steps(reply),
         Fate::Answer => unary_steps(reply),
-        Fate::Refuse => vec![close(14, REFUSED)],
-        Fate::ResetBeforeHeaders => vec![close(14, TERMINATED)],
+        Fate::Refuse => failed(stream, REFUSED, REFUSED_DETAILS),
+        Fate::ResetBeforeHeaders => {
+            failed(stream, RESET, "upstream_reset_before_response_started{remote_reset}")
+        }
         Fate::ResetAfterBody => vec![close(13, "")],
     };
     Some((reply.delay, steps))
@@ -239,6 +248,28 @@ pub(crate) fn settle_grpc(
 
 fn close(code: u32, message: &str) -> GrpcStep {
     GrpcStep::Close { code, message: message.to_owned() }
+}
+
+/// What `get_status` says when a callout closes: the peer's words, and Envoy's details of the stream.
+fn with_details(message: &str, details: &str) -> String {
+    if message.is_empty() { details.to_owned() } else { format!("{message}{{{details}}}") }
+}
+
+/// A stream that breaks before its headers is told as a response of trailers alone.
+fn failed(stream: bool, text: &str, details: &str) -> Vec<GrpcStep> {
+    let mut steps = Vec::new();
+    if stream {
+        let trailers = [
+            (":status", "200"),
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            ("grpc-message", text),
+        ];
+        steps.push(GrpcStep::Initial(HeaderMap::of(Kind::Response)));
+        steps.push(GrpcStep::Trailing(HeaderMap::of(Kind::Response).with(trailers)));
+    }
+    steps.push(close(14, &with_details(text, details)));
+    steps
 }
 
 /// The `grpc-status` of a reply; Envoy reports a missing one as 2 (unknown).
@@ -249,20 +280,32 @@ fn grpc_status(reply: &Reply) -> (u32, String) {
     (code, find("grpc-message").unwrap_or_default())
 }
 
+/// Of several messages a unary call gives the last.
 fn unary_steps(reply: &Reply) -> Vec<GrpcStep> {
-    match (grpc_status(reply), reply.chunks.first()) {
+    match (grpc_status(reply), reply.chunks.last()) {
         ((0, _), Some(message)) => vec![GrpcStep::Message(message.clone())],
         ((0, _), None) => vec![close(13, "")],
-        ((code, message), _) => vec![close(code, &message)],
+        ((code, message), _) => vec![close(code, &with_details(&message, VIA_UPSTREAM))],
     }
 }
 
+/// An answer without messages has trailers only: they hold its headers too.
 fn stream_steps(reply: &Reply) -> Vec<GrpcStep> {
     let (code, message) = grpc_status(reply);
-    let mut steps = vec![GrpcStep::Initial(reply.headers.clone())];
-    steps.extend(reply.chunks.iter().cloned().map(GrpcStep::Message));
-    steps.extend(reply.trailers.clone().map(GrpcStep::Trailing));
-    steps.push(close(code, &message));
+    let took = reply.delay.as_millis().to_string();
+    let mut headers = reply.headers.clone();
+    let mut steps = Vec::new();
+    if reply.chunks.is_empty() {
+        reply.trailers.iter().flat_map(|t| t.iter()).for_each(|(name, value)| headers.add(name, value));
+        headers.set(b"x-envoy-upstream-service-time", took.as_bytes());
+        steps.extend([GrpcStep::Initial(HeaderMap::of(Kind::Response)), GrpcStep::Trailing(headers)]);
+    } else {
+        headers.set(b"x-envoy-upstream-service-time", took.as_bytes());
+        steps.push(GrpcStep::Initial(headers));
+        steps.extend(reply.chunks.iter().cloned().map(GrpcStep::Message));
+        steps.extend(reply.trailers.clone().map(GrpcStep::Trailing));
+    }
+    steps.push(close(code, &with_details(&message, VIA_UPSTREAM)));
     steps
 }
 

@@ -12,6 +12,14 @@ pub(crate) fn receive(headers: &mut HeaderMap, peer: &str, own_address: Option<&
     for name in HOP_BY_HOP.iter().filter(|name| !(upgrades && **name == "connection")) {
         headers.remove(name.as_bytes());
     }
+    if headers.contains("te") {
+        let trailers =
+            headers.text("te").is_some_and(|te| te.split(',').any(|coding| coding.trim() == "trailers"));
+        match trailers {
+            true => headers.change(b"te", b"trailers"),
+            false => headers.remove(b"te"),
+        }
+    }
     let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
     if let Some(own_address) = own_address {
         let told = if address == "127.0.0.1" { own_address } else { address };

@@ -248,6 +248,18 @@ impl HeaderMap {
         if self.kind == Kind::Request && lower == b"host" { b":authority".to_vec() } else { lower }
     }
 
+    /// Gives the only entry of a name another value, where it stands.
+    pub(crate) fn change(&mut self, name: &[u8], value: &[u8]) {
+        self.entries.iter_mut().filter(|(n, _)| n == name).for_each(|(_, old)| *old = value.to_vec());
+    }
+
+    /// Puts pseudo-headers into the order in which a protocol's clients send them.
+    pub(crate) fn pseudo_in_order(&mut self, order: &[&str]) {
+        let place =
+            |name: &[u8]| order.iter().position(|wanted| wanted.as_bytes() == name).unwrap_or(order.len());
+        self.entries.sort_by_key(|(name, _)| place(name));
+    }
+
     fn pseudo_len(&self) -> usize {
         self.entries.iter().take_while(|(name, _)| is_pseudo(name)).count()
     }

@@ -113,6 +113,7 @@ impl Request {
     pub fn http2(mut self) -> Self {
         self.ends_with_data = true;
         self.protocol = "HTTP/2";
+        self.headers.pseudo_in_order(&[":method", ":scheme", ":authority", ":path"]);
         self
     }
 
@@ -236,6 +237,11 @@ impl Reply {
     pub fn http2(mut self) -> Self {
         self.ends_with_data = true;
         self
+    }
+
+    /// What is left of an answer to HEAD.
+    pub(crate) fn without_body(self) -> Self {
+        Self { chunks: Vec::new(), trailers: None, ..self }
     }
 
     pub(crate) fn body_bytes(&self) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Properties: what `proxy_get_property` finds under a path, and how values are serialized.
 
+use crate::driver::reply::grpc_code;
 use crate::stream::Stream;
 use crate::stream::info::StreamInfo;
 use crate::vm::context::View;
@@ -34,7 +35,8 @@ impl Value {
     fn child(self, name: &[u8]) -> Option<Value> {
         match self {
             Value::Map(pairs) => {
-                pairs.into_iter().find(|(n, _)| n == name).map(|(_, value)| Value::Bytes(value))
+                let name = name.to_ascii_lowercase();
+                pairs.into_iter().find(|(n, _)| *n == name).map(|(_, value)| Value::Bytes(value))
             }
             _ => None,
         }
@@ -51,8 +53,16 @@ pub(crate) fn segments(path: &[u8]) -> Vec<&[u8]> {
 }
 
 /// First segments that stand for objects: alone they have no serialized form.
-const OBJECTS: &[&[u8]] =
-    &[b"request", b"response", b"source", b"destination", b"connection", b"upstream", b"xds"];
+const OBJECTS: &[&[u8]] = &[
+    b"request",
+    b"response",
+    b"source",
+    b"destination",
+    b"connection",
+    b"upstream",
+    b"xds",
+    b"filter_state",
+];
 
 /// Finds a property of a stream.
 pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -> Result<Value, Status> {
@@ -68,15 +78,45 @@ pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -
         b"destination" => address(&stream.info.local, second),
         b"connection" => connection(&stream.info, second),
         b"connection_id" if rest.is_empty() => return Ok(Value::Integer(stream.info.connection_id as i64)),
-        b"upstream" => upstream(&stream.info, second),
+        b"upstream" => upstream(stream, second),
+        b"upstream_filter_state" if rest.is_empty() && stream.info.upstream_address.is_some() => {
+            return Err(Status::SerializationFailure);
+        }
+        b"metadata" => return metadata(rest),
         b"xds" => xds(&stream.info, second),
         b"filter_state" => filter_state(&stream.info, second),
         own => return own_state(&stream.info, own, rest),
+    };
+    let found = match (found, *first, second, rest) {
+        (None, b"upstream", b"locality", [_, ..]) if stream.info.upstream_address.is_some() => {
+            return locality(rest);
+        }
+        (None, b"xds", b"upstream_host_metadata", [_]) if stream.info.upstream_address.is_some() => {
+            return Err(Status::SerializationFailure);
+        }
+        (found, ..) => found,
     };
     rest.iter()
         .skip(1)
         .try_fold(found.ok_or(Status::NotFound)?, |value, name| value.child(name))
         .ok_or(Status::NotFound)
+}
+
+/// Dynamic metadata, which filters cannot write: a message without content.
+fn metadata(rest: &[&[u8]]) -> Result<Value, Status> {
+    match rest {
+        [] => Ok(Value::Bytes(Vec::new())),
+        [b"filter_metadata"] => Ok(Value::Map(Vec::new())),
+        _ => Err(Status::NotFound),
+    }
+}
+
+/// An upstream host without a locality has an empty one.
+fn locality(rest: &[&[u8]]) -> Result<Value, Status> {
+    match rest {
+        [_] | [_, b"region" | b"zone" | b"sub_zone"] => Ok(Value::Bytes(Vec::new())),
+        _ => Err(Status::NotFound),
+    }
 }
 
 /// What `set_property` has written can be read back under its bare name.
@@ -169,16 +209,19 @@ fn response(stream: &Stream, view: View, name: &[u8]) -> Option<Value> {
         b"flags" => Some(Value::Integer(info.flags as i64)),
         b"size" => Some(Value::Integer(info.bytes_sent as i64)),
         b"total_size" => Some(Value::Integer(total_size(headers, info.bytes_sent))),
+        // It is told when the upstream is done.
+        b"backend_latency" if !stream.response.complete => None,
         b"backend_latency" => {
             let latency = info.upstream_first_byte_mono?.checked_sub(info.upstream_start_mono?)?;
             Some(Value::Integer(latency as i64))
         }
         b"grpc_status" => {
             let find = |map: Option<&HeaderMap>| map?.text("grpc-status")?.parse().ok();
-            find(trailers).or_else(|| find(headers)).map(Value::Integer)
+            let of_code = || info.response_code.map(|code| grpc_code(code).into());
+            find(trailers).or_else(|| find(headers)).or_else(of_code).map(Value::Integer)
         }
-        b"headers" => headers.map(map_value),
-        b"trailers" => trailers.map(map_value),
+        b"headers" => Some(headers.map_or(Value::Map(Vec::new()), map_value)),
+        b"trailers" => Some(trailers.map_or(Value::Map(Vec::new()), map_value)),
         _ => None,
     }
 }
@@ -195,19 +238,31 @@ fn connection(info: &StreamInfo, name: &[u8]) -> Option<Value> {
     match name {
         b"id" => Some(Value::Integer(info.connection_id as i64)),
         b"mtls" => Some(Value::Bool(false)),
+        b"requested_server_name" => Some(Value::text("")),
         _ => None,
     }
 }
 
-fn upstream(info: &StreamInfo, name: &[u8]) -> Option<Value> {
-    address(info.upstream_address.as_deref()?, name)
+fn upstream(stream: &Stream, name: &[u8]) -> Option<Value> {
+    let host = stream.info.upstream_address.as_deref();
+    match name {
+        b"request_attempt_count" => Some(Value::Integer(host.is_some().into())),
+        b"transport_failure_reason" => host.map(|_| Value::text("")),
+        b"cx_pool_ready_duration" => host.map(|_| Value::Integer(0)),
+        b"local_address" => host.map(|_| Value::text("127.0.0.1:50001")),
+        name => address(host?, name),
+    }
 }
 
 fn xds(info: &StreamInfo, name: &[u8]) -> Option<Value> {
     match name {
         b"cluster_name" => info.cluster.as_deref().map(Value::text),
+        b"cluster_metadata" => info.cluster.as_deref().map(|_| Value::text("")),
         b"route_name" => Some(Value::text(&info.route_name)),
         b"listener_direction" => Some(Value::Integer(0)),
+        b"route_metadata" | b"virtual_host_metadata" | b"listener_metadata" | b"filter_chain_name" => {
+            Some(Value::text(""))
+        }
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ pub struct Case {
     pub scripts: Vec<String>,
     pub vm_configuration: &'static str,
     pub allow_stop_iteration: bool,
+    pub alone: bool,
     pub steps: Vec<Step>,
 }
 
@@ -40,6 +41,7 @@ impl Case {
             scripts: vec![script.into()],
             vm_configuration: "",
             allow_stop_iteration: false,
+            alone: false,
             steps: Vec::new(),
         }
     }
@@ -60,6 +62,12 @@ impl Case {
         self
     }
 
+    /// In an Envoy of its own: what it counts is counted by the process.
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     pub fn send(mut self, ask: Ask) -> Self {
         self.steps.push(Step::Send(ask));
         self
@@ -77,7 +85,7 @@ impl Case {
 
     /// Whether it needs an Envoy of its own: its time is nobody else's.
     pub fn wants_its_own(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step, Step::Send(_)))
+        self.alone || self.steps.iter().any(|step| !matches!(step, Step::Send(_)))
     }
 }
 

@@ -38,6 +38,8 @@ impl EnvoySide {
         });
         let config = EnvoyConfig::json(bootstrap).workers(1).log_level("info");
         let envoy = Envoy::try_start(config).map_err(|error| error.to_string())?;
+        // Once the connection to the upstream is there, it does not matter any more which case comes first.
+        Request::get("/").send(envoy.listener(FENCE));
         let (stderr, stdout) = (envoy.stderr().clone(), envoy.stdout().clone());
         let first = stderr.wait_for_line(|line| thread(&line.text()).is_some()).text();
         let main_thread = thread(&first).unwrap_or_default().to_owned();
@@ -49,17 +51,23 @@ impl EnvoySide {
         let mut outside = Vec::new();
         for step in &case.steps {
             match step {
+                Step::Send(_) if self.has_crashed() => {}
                 Step::Send(ask) => {
                     outside.extend(self.send(case, ask));
                     outside.extend(self.access_log(case, &outside));
                 }
-                Step::Travel(by) => self.envoy().travel(*by),
+                Step::Travel(by) => self.travel(case, *by),
                 Step::ShutDown => {
                     let expected = expected.main.len() + expected.worker.len();
                     self.wait_for_lines(case, expected.saturating_sub(4));
                     self.envoy.take().expect("it runs").shut_down();
                 }
             }
+        }
+        if self.envoy.is_some() && self.has_crashed() {
+            outside.push("Envoy has crashed".into());
+            self.envoy = None;
+            return Printed { outside, ..self.lines(case) };
         }
         self.wait_for_lines(case, expected.main.len() + expected.worker.len());
         if self.envoy.is_some() {
@@ -70,6 +78,25 @@ impl EnvoySide {
 
     fn envoy(&self) -> &Envoy {
         self.envoy.as_ref().expect("it runs")
+    }
+
+    /// Both threads tick before anything else happens.
+    fn travel(&self, case: &Case, by: Duration) {
+        let before = self.lines(case);
+        self.envoy().travel(by);
+        wait_for(GRACE, || {
+            let now = self.lines(case);
+            (now.main.len() > before.main.len() && now.worker.len() > before.worker.len()).then_some(())
+        });
+    }
+
+    /// Whether it can go on with another case.
+    pub fn runs(&self) -> bool {
+        self.envoy.is_some()
+    }
+
+    fn has_crashed(&self) -> bool {
+        self.envoy.as_ref().is_some_and(|envoy| std::net::TcpStream::connect(envoy.listener(FENCE)).is_err())
     }
 
     fn lines(&self, case: &Case) -> Printed {
@@ -135,7 +162,7 @@ impl EnvoySide {
     fn access_log(&self, case: &Case, before: &[String]) -> Option<String> {
         let prefix = format!("{} ", case.name);
         let seen = before.iter().filter(|line| line.starts_with("access log: ")).count();
-        let line = wait_for(PATIENCE, || {
+        let line = wait_for(GRACE, || {
             let all = self.stdout.all();
             let mut own = all.iter().filter_map(|line| line.text().strip_prefix(&prefix).map(str::to_owned));
             own.nth(seen)

@@ -23,7 +23,9 @@ pub fn run(case: &Case, module: &LoadedModule) -> Printed {
         }
     }
     for line in proxy.logs().iter() {
-        let text = normal(&format!("{}| {}", short(&line.plugin), line.message));
+        // What a guest writes to stderr may have several lines; only the first has Envoy's prefix.
+        let first = line.message.lines().next().unwrap_or_default();
+        let text = normal(&format!("{}| {first}", short(&line.plugin)));
         if line.worker == 0 { printed.worker.push(text) } else { printed.main.push(text) }
     }
     printed
@@ -47,6 +49,7 @@ fn build(case: &Case, module: &LoadedModule) -> Result<Proxy, portcullis_harness
         builder = builder.plugin(plugin);
     }
     builder
+        .property(["xds", "node", "id"], "probe-node")
         .direct_response("/direct", 200, "direct")
         .upstream("web", Upstream::answer_with(|request| reply(&answer(&path(request)))))
         .peer("grpc", Upstream::answer_with(grpc::harness_reply))

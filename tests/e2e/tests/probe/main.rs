@@ -78,13 +78,17 @@ fn compare_all(cases: &[&Case], module: &LoadedModule, peers: Peers, known: &Kno
 }
 
 fn compare_group(group: &[&Case], module: &LoadedModule, peers: Peers, known: &Known) -> Vec<Verdict> {
-    let mut envoy = EnvoySide::start(group, peers).unwrap_or_else(|error| panic!("{error}"));
-    let mut one = |case: &&Case| {
+    let start = |cases: &[&Case]| EnvoySide::start(cases, peers).unwrap_or_else(|error| panic!("{error}"));
+    let mut envoy = start(group);
+    let mut one = |(number, case): (usize, &&Case)| {
+        if !envoy.runs() {
+            envoy = start(&group[number..]);
+        }
         let harness = harness_side::run(case, module);
         let envoy = envoy.run(case, &harness);
         judge(case, &harness, &envoy, known)
     };
-    group.iter().map(&mut one).collect()
+    group.iter().enumerate().map(&mut one).collect()
 }
 
 fn judge(case: &Case, harness: &Printed, envoy: &Printed, known: &Known) -> Verdict {

@@ -106,15 +106,16 @@ impl World {
         }
     }
 
-    /// The client's next part arrives.
+    /// The next of the parts that have arrived, unless the stream is over.
+    pub(super) fn next_part(&self, stream: &StreamRef, way: Direction) -> Option<Part> {
+        let mut stream = stream.borrow_mut();
+        if stream.finished { None } else { stream.half(way).to_come.pop_front() }
+    }
+
+    /// Whatever the client has sent arrives at once.
     fn client_event(&self, stream: &StreamRef) {
-        let Some(part) = stream.borrow_mut().request.to_come.pop_front() else { return };
-        let more = !stream.borrow().request.to_come.is_empty();
-        self.request_part(stream, part);
-        let stream = stream.borrow();
-        if more && !stream.finished {
-            let now = self.process.clock.get().mono;
-            self.process.events.borrow_mut().push(now, stream.worker, Event::Client { stream: stream.id });
+        while let Some(part) = self.next_part(stream, Direction::Request) {
+            self.request_part(stream, part);
         }
     }
 
@@ -167,6 +168,7 @@ impl World {
         stream.filters = filters;
         stream.request.headers = Some(headers);
         stream.request.complete = end;
+        stream.info.cluster = self.cluster_of(stream.request.headers.as_ref());
         (stream.info.start_wall, stream.info.start_mono) = (clock.wall, clock.mono);
         stream.last_activity = clock.mono;
         let idle = self.process.after(self.options.idle_timeout);

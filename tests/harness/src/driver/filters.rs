@@ -77,7 +77,8 @@ impl World {
             1 if self.chain[slot.plugin].allow_stop_iteration => HeadersStatus::StopIteration,
             1 | 4 => HeadersStatus::StopAllWatermark,
             3 => HeadersStatus::StopAllBuffer,
-            _ => HeadersStatus::Continue,
+            0 | 2 => HeadersStatus::Continue,
+            _ => HeadersStatus::StopAllWatermark,
         }
     }
 
@@ -105,8 +106,8 @@ impl World {
             Answer::Failed { open: false } | Answer::Result { stopped: true, .. } => DataStatus::StopNoBuffer,
             Answer::Result { number: 1, .. } => DataStatus::StopAndBuffer,
             Answer::Result { number: 2, .. } => DataStatus::StopAndWatermark,
-            Answer::Result { number: 3, .. } => DataStatus::StopNoBuffer,
-            Answer::Result { .. } => DataStatus::Continue,
+            Answer::Result { number: 0, .. } => DataStatus::Continue,
+            Answer::Result { .. } => DataStatus::StopNoBuffer,
         };
         self.with_view(vm, slot.context, |view| close_body(view, way, status));
         status

@@ -10,7 +10,7 @@ mod filters;
 mod finish;
 mod flow;
 mod lifecycle;
-mod reply;
+pub(crate) mod reply;
 mod router;
 
 use std::cell::{Cell, RefCell};
@@ -146,6 +146,8 @@ impl World {
 
     fn act_one(&self, vm: VmId, action: Action) {
         match action {
+            // A reply that is on its way ends the request.
+            Action::Continue { stream, .. } if stream.borrow().prepared.is_some() => {}
             Action::Continue { stream, context, which } => self.continue_stream(&stream, vm, context, which),
             Action::Close { stream } => self.ask_reset(&stream),
             Action::Reply { stream, reply } => self.prepare_reply(&stream, reply),

@@ -55,6 +55,9 @@ impl World {
             let mut stream = stream.borrow_mut();
             stream.info.details.get_or_insert_with(|| reply.details.clone());
             stream.request.aborted = true;
+            if stream.client.headers.is_none() {
+                stream.info.response_code = Some(reply.status);
+            }
             (stream.response.headers.is_some(), stream.client.headers.is_some())
         };
         if sent {
@@ -140,7 +143,7 @@ fn grpc_headers(headers: &mut HeaderMap, reply: &LocalReply) {
 }
 
 /// The gRPC code that stands for an HTTP status.
-fn grpc_code(status: u32) -> u32 {
+pub(crate) fn grpc_code(status: u32) -> u32 {
     match status {
         400 => 13,
         401 => 16,

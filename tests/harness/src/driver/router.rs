@@ -44,9 +44,25 @@ impl World {
                 self.request_sent(stream);
             }
             Direction::Response => {
-                stream.borrow_mut().client.trailers = trailers;
+                self.send_trailers(stream, trailers);
                 self.complete(stream);
             }
+        }
+    }
+
+    /// HTTP/1 has no place for trailers behind a body of a given length.
+    fn send_trailers(&self, stream: &StreamRef, trailers: Option<crate::HeaderMap>) {
+        let mut stream = stream.borrow_mut();
+        let chunked = stream.client.headers.as_ref().is_none_or(|h| !h.contains("content-length"));
+        stream.client.trailers = trailers.filter(|_| chunked || stream.info.protocol != "HTTP/1.1");
+    }
+
+    /// The cluster that requests with these headers go to.
+    pub(super) fn cluster_of(&self, headers: Option<&crate::HeaderMap>) -> Option<String> {
+        let path = headers?.get(":path")?;
+        match &self.options.routes.iter().find(|route| path.starts_with(&route.prefix))?.target {
+            Target::Cluster(name) => Some(name.clone()),
+            Target::Direct { .. } => None,
         }
     }
 
@@ -55,7 +71,12 @@ impl World {
         let path = stream.borrow().request.headers.as_ref().and_then(|h| h.get(":path").map(<[u8]>::to_vec));
         let path = path.unwrap_or_default();
         let route = self.options.routes.iter().find(|route| path.starts_with(&route.prefix));
-        match route.map(|route| &route.target) {
+        let target = route.filter(|_| is_complete(stream)).map(|route| &route.target);
+        stream.borrow_mut().info.cluster = match target {
+            Some(Target::Cluster(name)) => Some(name.clone()),
+            _ => None,
+        };
+        match target {
             None => self.answer(stream, 404, b"", "route_not_found", 0x100),
             Some(Target::Direct { status, body }) => self.answer(stream, *status, body, "direct_response", 0),
             Some(Target::Cluster(name)) if !self.process.clusters.borrow().contains(name) => {
@@ -96,7 +117,7 @@ impl World {
         let worker = stream.worker;
         stream.router.cluster = Some(cluster.to_owned());
         stream.router.started = true;
-        stream.info.cluster = Some(cluster.to_owned());
+        stream.info.upstream_address = Some("127.0.0.1:8000".into());
         stream.info.upstream_start_mono = Some(self.process.clock.get().mono);
         stream.router.request = Some(Received { headers, worker, ..Received::default() });
     }
@@ -136,26 +157,19 @@ impl World {
         if reply.fate != Fate::Never {
             let time = self.process.after(reply.delay);
             events.push(time, stream.worker, Event::Upstream { stream: stream.id });
-            script(&mut stream, reply);
+            let head = stream.request.headers.as_ref().is_some_and(|h| h.get(":method") == Some(b"HEAD"));
+            script(&mut stream, if head { reply.without_body() } else { reply });
         }
     }
 
     /// The upstream's next part arrives.
     pub(super) fn upstream_event(&self, stream: &StreamRef) {
-        let (stand, part) = {
-            let mut stream = stream.borrow_mut();
-            (stream.router.stand_in.take(), stream.response.to_come.pop_front())
-        };
+        let stand = stream.borrow_mut().router.stand_in.take();
         if let Some(stand) = stand {
             return self.stand_in(stream, stand);
         }
-        let Some(part) = part else { return };
-        let more = !stream.borrow().response.to_come.is_empty();
-        self.response_part(stream, part);
-        let stream = stream.borrow();
-        if more && !stream.finished {
-            let now = self.process.clock.get().mono;
-            self.process.events.borrow_mut().push(now, stream.worker, Event::Upstream { stream: stream.id });
+        while let Some(part) = self.next_part(stream, Direction::Response) {
+            self.response_part(stream, part);
         }
     }
 
@@ -212,11 +226,15 @@ impl World {
         stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
         stream.info.details = Some("via_upstream".into());
         stream.info.upstream_first_byte_mono = Some(self.process.clock.get().mono);
-        stream.info.upstream_address = Some("127.0.0.1:8000".into());
         (stream.response.headers, stream.response.complete) = (Some(headers), end);
     }
 
     fn send_headers(&self, stream: &StreamRef, end: bool) {
+        let complete =
+            stream.borrow().response.headers.as_ref().is_some_and(|headers| headers.contains(":status"));
+        if !complete {
+            return self.refuse_response(stream);
+        }
         {
             let mut stream = stream.borrow_mut();
             if let Some(headers) = &mut stream.response.headers {
@@ -224,11 +242,18 @@ impl World {
             }
             let headers = stream.response.headers.clone().unwrap_or_default();
             stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
-            stream.client.headers = Some(headers);
+            stream.client.headers = Some(if end { with_length(headers, &stream) } else { headers });
         }
         if end {
             self.complete(stream);
         }
+    }
+
+    /// A filter has taken away what no response can do without.
+    fn refuse_response(&self, stream: &StreamRef) {
+        let body = b"missing required header: :status";
+        let details = "filter_removed_required_response_headers{missing_required_header:_:status}";
+        self.answer(stream, 502, body, details, 0);
     }
 
     /// What the connection manager does to every response.
@@ -260,6 +285,27 @@ impl World {
         stream.borrow_mut().client.complete = true;
         self.finish(stream);
     }
+}
+
+/// Without path or host there is no route.
+fn is_complete(stream: &StreamRef) -> bool {
+    let stream = stream.borrow();
+    stream
+        .request
+        .headers
+        .as_ref()
+        .is_some_and(|headers| headers.contains(":path") && headers.contains(":authority"))
+}
+
+/// HTTP/1 says of an empty body that it is empty, where there could be one.
+fn with_length(mut headers: crate::HeaderMap, stream: &Stream) -> crate::HeaderMap {
+    let status = headers.text(":status").unwrap_or_default();
+    let bodiless = status.starts_with('1') || status == "204" || status == "304";
+    let head = stream.request.headers.as_ref().is_some_and(|h| h.get(":method") == Some(b"HEAD"));
+    if stream.info.protocol == "HTTP/1.1" && !bodiless && !head && !headers.contains("content-length") {
+        headers.add(b"content-length", b"0");
+    }
+    headers
 }
 
 /// `Tue, 24 Nov 2026 19:36:19 GMT`

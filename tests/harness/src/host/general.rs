@@ -96,7 +96,8 @@ pub(crate) fn schedule_tick(data: &VmData, root: u32) {
 }
 
 fn effective_context(guest: &mut Guest, context: u32) -> HostResult {
-    if !guest.data().contexts.contains_key(&context) {
+    // 0 is the VM itself; it means "whoever was called".
+    if context != 0 && !guest.data().contexts.contains_key(&context) {
         return Err(Status::BadArgument.into());
     }
     guest.data_mut().effective = context;

@@ -33,6 +33,9 @@ fn find(data: &mut VmData, path: &[u8]) -> Result<Vec<u8>, Status> {
         return Ok(value.serialize());
     }
     let context = data.context().ok_or(Status::NotFound)?;
+    if context.stream.is_none() && segments == [b"xds"] {
+        return Err(Status::SerializationFailure);
+    }
     let of_stream = match &context.stream {
         Some(stream) => of_stream(&stream.borrow(), context.view, now, &segments),
         None => Err(Status::NotFound),

@@ -12,6 +12,7 @@ use crate::vm::VmData;
 #[repr(u32)]
 enum Errno {
     BadFd = 8,
+    Exists = 20,
     Fault = 21,
     Invalid = 28,
     NoEntry = 44,
@@ -43,12 +44,12 @@ macro_rules! define {
     };
 }
 
-/// Functions that exist so that modules load, and do nothing.
+/// Functions that exist so that modules load, and do nothing but give the error number that Envoy's give.
 macro_rules! absent {
-    ($linker:ident, $module:ident, $($name:literal ($($arg:ident: $ty:ty),*);)*) => {
+    ($linker:ident, $module:ident, $($errno:ident $name:literal ($($arg:ident: $ty:ty),*);)*) => {
         $($linker.func_wrap($module, $name, |caller: Caller<'_, VmData>, $($arg: $ty),*| {
             let _ = ($($arg,)*);
-            enter(caller, $name, |_| Err(Errno::NoSystem))
+            enter(caller, $name, |_| Err(Errno::$errno))
         })?;)*
     };
 }
@@ -70,7 +71,12 @@ fn link_present(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<(
         "clock_time_get" => clock, (id: u32, precision: u64, out: u32);
         "fd_write" => fd_write, (fd: u32, iovs: u32, count: u32, out: u32);
         "fd_fdstat_get" => fdstat, (fd: u32, out: u32);
-        "fd_fdstat_set_flags" => |_: &mut Guest, fd, _| std_fd(fd).map(|_| ()), (fd: u32, flags: u32);
+        "fd_fdstat_set_flags" => |_: &mut Guest, _, _| Err(Errno::NoSystem), (fd: u32, flags: u32);
+        "fd_fdstat_set_rights" => |_: &mut Guest, _, _, _| Ok(()), (fd: u32, base: u64, inherit: u64);
+        "fd_advise" => |_: &mut Guest, _, _, _, _| Ok(()), (fd: u32, offset: u64, len: u64, advice: u32);
+        "fd_sync" => |_: &mut Guest, _| Ok(()), (fd: u32);
+        "fd_tell" => |_: &mut Guest, _, _| Ok(()), (fd: u32, out: u32);
+        "clock_res_get" => clock_res, (id: u32, out: u32);
         "fd_close" => |_: &mut Guest, _| Ok(()), (fd: u32);
         "fd_seek" => |_: &mut Guest, _, _, _, _| Ok(()), (fd: u32, offset: i64, whence: u32, out: u32);
         "fd_prestat_get" => |_: &mut Guest, _, _| Err(Errno::BadFd), (fd: u32, out: u32);
@@ -91,35 +97,30 @@ fn link_present(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<(
 
 fn link_absent(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<()> {
     absent! { linker, module,
-        "clock_res_get" (id: u32, out: u32);
-        "fd_advise" (fd: u32, offset: u64, len: u64, advice: u32);
-        "fd_allocate" (fd: u32, offset: u64, len: u64);
-        "fd_datasync" (fd: u32);
-        "fd_fdstat_set_rights" (fd: u32, base: u64, inherit: u64);
-        "fd_filestat_get" (fd: u32, out: u32);
-        "fd_filestat_set_size" (fd: u32, size: u64);
-        "fd_filestat_set_times" (fd: u32, atim: u64, mtim: u64, flags: u32);
-        "fd_pread" (fd: u32, iovs: u32, count: u32, offset: u64, out: u32);
-        "fd_pwrite" (fd: u32, iovs: u32, count: u32, offset: u64, out: u32);
-        "fd_read" (fd: u32, iovs: u32, count: u32, out: u32);
-        "fd_readdir" (fd: u32, buf: u32, len: u32, cookie: u64, out: u32);
-        "fd_renumber" (fd: u32, to: u32);
-        "fd_sync" (fd: u32);
-        "fd_tell" (fd: u32, out: u32);
-        "path_create_directory" (fd: u32, path: u32, len: u32);
-        "path_filestat_get" (fd: u32, flags: u32, path: u32, len: u32, out: u32);
-        "path_filestat_set_times" (fd: u32, lookup: u32, path: u32, len: u32, atim: u64, mtim: u64, flags: u32);
+        BadFd "fd_allocate" (fd: u32, offset: u64, len: u64);
+        BadFd "fd_datasync" (fd: u32);
+        BadFd "fd_filestat_get" (fd: u32, out: u32);
+        BadFd "fd_filestat_set_size" (fd: u32, size: u64);
+        BadFd "fd_filestat_set_times" (fd: u32, atim: u64, mtim: u64, flags: u32);
+        NoSystem "fd_pread" (fd: u32, iovs: u32, count: u32, offset: u64, out: u32);
+        BadFd "fd_pwrite" (fd: u32, iovs: u32, count: u32, offset: u64, out: u32);
+        NoSystem "fd_read" (fd: u32, iovs: u32, count: u32, out: u32);
+        Exists "fd_readdir" (fd: u32, buf: u32, len: u32, cookie: u64, out: u32);
+        BadFd "fd_renumber" (fd: u32, to: u32);
+        NotSupported "path_create_directory" (fd: u32, path: u32, len: u32);
+        NotSupported "path_filestat_get" (fd: u32, flags: u32, path: u32, len: u32, out: u32);
+        NotSupported "path_filestat_set_times" (fd: u32, lookup: u32, path: u32, len: u32, atim: u64, mtim: u64, flags: u32);
         // Envoy declares this one and `path_symlink` with a parameter less than WASI: modules that import them fail there.
-        "path_link" (fd: u32, flags: u32, path: u32, len: u32, to_fd: u32, to: u32);
-        "path_readlink" (fd: u32, path: u32, len: u32, buf: u32, buf_len: u32, out: u32);
-        "path_remove_directory" (fd: u32, path: u32, len: u32);
-        "path_rename" (fd: u32, path: u32, len: u32, to_fd: u32, to: u32, to_len: u32);
-        "path_symlink" (path: u32, len: u32, fd: u32, to: u32);
-        "path_unlink_file" (fd: u32, path: u32, len: u32);
-        "sock_accept" (fd: u32, flags: u32, out: u32);
-        "sock_recv" (fd: u32, iovs: u32, count: u32, flags: u32, len: u32, out_flags: u32);
-        "sock_send" (fd: u32, iovs: u32, count: u32, flags: u32, out: u32);
-        "sock_shutdown" (fd: u32, how: u32);
+        NotSupported "path_link" (fd: u32, flags: u32, path: u32, len: u32, to_fd: u32, to: u32);
+        NotSupported "path_readlink" (fd: u32, path: u32, len: u32, buf: u32, buf_len: u32, out: u32);
+        NotSupported "path_remove_directory" (fd: u32, path: u32, len: u32);
+        NotSupported "path_rename" (fd: u32, path: u32, len: u32, to_fd: u32, to: u32, to_len: u32);
+        NotSupported "path_symlink" (path: u32, len: u32, fd: u32, to: u32);
+        NotSupported "path_unlink_file" (fd: u32, path: u32, len: u32);
+        NotSupported "sock_accept" (fd: u32, flags: u32, out: u32);
+        NotSupported "sock_recv" (fd: u32, iovs: u32, count: u32, flags: u32, len: u32, out_flags: u32);
+        NotSupported "sock_send" (fd: u32, iovs: u32, count: u32, flags: u32, out: u32);
+        NotSupported "sock_shutdown" (fd: u32, how: u32);
     }
     Ok(())
 }
@@ -159,6 +160,14 @@ fn clock(guest: &mut Guest, id: u32, _precision: u64, out: u32) -> WasiResult {
         _ => return Err(Errno::NotSupported),
     };
     guest.write_u64(out, time).map_err(|_| Errno::Fault)
+}
+
+/// A nanosecond, whatever the clock.
+fn clock_res(guest: &mut Guest, id: u32, out: u32) -> WasiResult {
+    if id > 1 {
+        return Err(Errno::NotSupported);
+    }
+    guest.write_u64(out, 1).map_err(|_| Errno::Fault)
 }
 
 fn random(guest: &mut Guest, buf: u32, len: u32) -> WasiResult {

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub queue: u32,
     pub metrics: [u32; 3],
     pub token: u32,
+    /// What `once` has run last, and for which stream.
+    pub once: (u32, String),
 }
 
 /// Logs the callback's arguments, runs its lines, and gives what it shall return.

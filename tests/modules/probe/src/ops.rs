@@ -143,6 +143,16 @@ fn operation(state: &mut State, name: &str, words: &mut Words) -> String {
                 all.sort();
                 all.join(" ")
             }
+            // The rest of the line, unless it has run for this stream.
+            "once" => {
+                let line = words.rest();
+                if state.once == (state.stream, line.clone()) {
+                    return "done already".into();
+                }
+                state.once = (state.stream, line.clone());
+                let mut words = Words(line.split_whitespace());
+                operation(state, words.text(), &mut words)
+            }
             "wasi" => crate::wasi::run(words.text()),
             "rawprop" => {
                 let path = words.text();

@@ -14,13 +14,11 @@ pub fn cases() -> Vec<Case> {
             .send(Ask::get("/")),
         Case::new("reply_and_continue", &format!("request_headers reply 200 _ _\nrequest_headers continue 0\n{AFTER}"))
             .send(Ask::get("/")),
-        Case::new("reply_with_an_odd_status", "request_headers reply 99 body details").send(Ask::get("/")),
-        Case::new("reply_with_status_1000", "request_headers reply 1000 body details").send(Ask::get("/")),
         Case::new("reply_204", &format!("request_headers reply 204 _ none\n{AFTER}")).send(Ask::get("/")),
         Case::new("reply_to_head", &format!("request_headers reply 403 body none\n{AFTER}")).send(Ask::new("HEAD", "/")),
         Case::new("reply_to_grpc", &format!("request_headers reply 403 body_text denied\n{AFTER}"))
             .send(Ask::post("/", "x").header("content-type", "application/grpc").header("te", "trailers").http2()),
-        Case::new("effective_context", EFFECTIVE).travel(0).send(Ask::get("/")),
+        Case::new("effective_context", EFFECTIVE).alone().send(Ask::get("/")),
         Case::new("ticks", TICKS).travel(600).travel(600).send(Ask::get("/")).travel(600),
         Case::new("shutdown", "done return 1\n* prop plugin_name").send(Ask::get("/")).shut_down(),
         Case::new("two_plugins", TWO).then(TWO).send(full()).send(Ask::get("/direct")),
@@ -35,17 +33,14 @@ pub fn cases() -> Vec<Case> {
     ];
     for phase in ["configure", "vm_start", "log", "done", "delete"].iter().chain(&STREAM_PHASES) {
         let reply = format!("{phase} reply 418 teapot short\n{AFTER}");
-        cases.push(Case::new(named("reply", phase), &reply).send(full()).send(Ask::post("/", "abc")));
-        let going_on = [
-            "continue 0",
-            "continue 1",
-            "continue 2",
-            "continue 3",
-            "continue 4",
-            "get 0 :path",
-            "get 2 :status",
-            "done",
-        ];
+        // A reply at a stream's end makes Envoy crash: there is nothing to compare. So does going on with a response that
+        // has not begun, and going on with one that is not paused leaves garbage on the connection.
+        if !["log", "done", "delete"].contains(phase) {
+            cases.push(Case::new(named("reply", phase), &reply).send(full()).send(Ask::post("/", "abc")));
+        }
+        let going_on = ["continue 2", "continue 3", "continue 4", "get 0 :path", "get 2 :status", "done"];
+        let request = phase.contains("request").then_some("continue 0");
+        let going_on = request.into_iter().chain(going_on).chain(request);
         cases.push(
             Case::new(named("continue", phase), &during(phase, going_on))
                 .send(full())
@@ -53,27 +48,45 @@ pub fn cases() -> Vec<Case> {
         );
     }
     for phase in STREAM_PHASES {
-        cases.push(Case::new(named("close", phase), &during(phase, ["close 0", "close 4"])).send(full()));
-        cases.push(
-            Case::new(named("close_response", phase), &during(phase, ["close 1", "close 2", "close 3"]))
-                .send(full()),
-        );
-        for action in [1, 2, 3, 4] {
-            let name = named(&format!("action_{action}"), phase);
-            let resume = format!(
-                "{phase} call web 1000 /ok\n{phase} return {action}\nhttp_call_response effective stream\n\
-                 http_call_response body 0 0 100\nhttp_call_response get 0 :path\nhttp_call_response get 2 :status\n\
-                 http_call_response continue 0\nhttp_call_response continue 1\nhttp_call_response get 0 :path\n"
-            );
-            cases.push(Case::new(name, &resume).send(full()).send(Ask::post("/", "abc")));
+        cases.extend([1, 2, 3, 4].into_iter().filter_map(|action| paused(phase, action)));
+        // Closing in the last phase of all makes Envoy crash.
+        if phase != "response_trailers" {
+            let close = |name, operations: &[&str]| {
+                Case::new(named(name, phase), &during(phase, operations)).send(full())
+            };
+            cases.push(close("close", &["close 0", "close 4"]));
+            cases.push(close("close_response", &["close 1", "close 2", "close 3"]));
         }
     }
     cases.push(
-        Case::new("stop_iteration_allowed", "request_headers call web 1000 /ok\nrequest_headers return 1\nhttp_call_response effective stream\nhttp_call_response continue 0")
+        Case::new("stop_iteration_allowed", "request_headers call web 1000 /ok\nrequest_headers return 1\nrequest_body return 1\nrequest_trailers return 1\nhttp_call_response effective stream\nhttp_call_response continue 0")
             .allow_stop_iteration()
             .send(full()),
     );
     cases
+}
+
+/// A phase that answers with an action until a callout lets the stream go on.
+fn paused(phase: &str, action: u32) -> Option<Case> {
+    // Headers know no action 2 that stops them; what is not paused must not be let go on.
+    if phase.ends_with("_headers") && action == 2 {
+        return None;
+    }
+    let own = u32::from(phase.contains("response"));
+    // Envoy crashes when a body is read later that was paused without being buffered.
+    let read = if phase == "request_body" && action > 1 { "" } else { "http_call_response body 0 0 100\n" };
+    let script = format!(
+        "{phase} once call web 1000 /ok\n{phase} return {action}\nhttp_call_response effective stream\n\
+         {read}http_call_response get 0 :path\nhttp_call_response get 2 :status\n\
+         http_call_response continue {own}\nhttp_call_response get 0 :path\nresponse_headers remove 2 content-length\n"
+    );
+    let case = Case::new(named(&format!("action_{action}"), phase), &script);
+    // Trailers that pass let a body go on that was kept back.
+    Some(if phase.ends_with("_body") {
+        case.send(Ask::post("/", "abc"))
+    } else {
+        case.send(full()).send(Ask::post("/", "abc"))
+    })
 }
 
 const AFTER: &str = "response_headers dump 2

@@ -81,7 +81,7 @@ fn hand_over(guest: &mut Guest, bytes: &[u8], ptr: u32, len: u32) -> HostResult 
 fn is_known(name: &str) -> bool {
     let known =
         ["verify_signature", "sign", "compress", "uncompress", "set_envoy_filter_state", "clear_route_cache"];
-    known.contains(&name) || name == "declare_property"
+    known.contains(&name) || name == "declare_property" || name.starts_with("expr_")
 }
 
 fn dispatch(guest: &mut Guest, name: &str, args: &[u8]) -> HostResult<Vec<u8>> {
@@ -93,8 +93,23 @@ fn dispatch(guest: &mut Guest, name: &str, args: &[u8]) -> HostResult<Vec<u8>> {
         "set_envoy_filter_state" => set_filter_state(guest, args),
         "clear_route_cache" => clear_route_cache(guest).map(|()| Vec::new()),
         "declare_property" => declare_property(guest, args),
+        "expr_create" => expr_create(guest),
+        "expr_evaluate" => token(args).and(Err(Status::NotFound.into())),
+        "expr_delete" => token(args).map(|()| Vec::new()),
         _ => Err(Status::NotFound.into()),
     }
+}
+
+/// CEL expressions are not evaluated here: as if the expression were wrong, and a line says why.
+fn expr_create(guest: &mut Guest) -> HostResult<Vec<u8>> {
+    let message = b"expr_create: the harness evaluates no CEL expressions, Envoy does";
+    super::general::write_log(guest, crate::LogLevel::Warn, message);
+    Err(Status::BadArgument.into())
+}
+
+/// Expressions are known by a number of four bytes.
+fn token(args: &[u8]) -> HostResult {
+    if args.len() == 4 { Ok(()) } else { Err(Status::BadArgument.into()) }
 }
 
 fn compress(data: &[u8]) -> Result<Vec<u8>, Status> {
@@ -127,11 +142,12 @@ fn declare_property(guest: &mut Guest, args: &[u8]) -> HostResult<Vec<u8>> {
     let fields = protobuf::fields(args).ok_or(Status::BadArgument)?;
     let name = String::from_utf8_lossy(protobuf::bytes(&fields, 1)).into_owned();
     let data = guest.data_mut();
-    let slot = (data.root_id(), name.clone());
+    // Only what a root declares counts for its streams.
+    let slot = (data.context_id(), name.clone());
     if !data.declared.insert(slot) {
         return Err(Status::BadArgument.into());
     }
-    if protobuf::integer(&fields, 2) != 0 {
+    if protobuf::integer(&fields, 2) != 0 && data.context_id() == data.root_id() {
         data.process.read_only_properties.borrow_mut().insert(name);
     }
     Ok(Vec::new())
