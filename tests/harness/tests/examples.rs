@@ -150,7 +150,7 @@ fn the_grpc_filter_hands_on_the_word_or_the_error() -> Result {
         with_guest("grpc_callout").upstream("web", Upstream::respond(200)).peer("words", words).build()?;
     let mut seen = |header: &str| proxy.send(Request::get("/")).unwrap().upstream.unwrap().header(header);
     assert_eq!(seen("x-word").as_deref(), Some("aardvark"));
-    assert_eq!(seen("x-word-error").as_deref(), Some("7 not for you"));
+    assert_eq!(seen("x-word-error").as_deref(), Some("7 not for you{via_upstream}"));
     assert!(seen("x-word-error").unwrap().starts_with("14 "));
     let asked = &proxy.received("words")[0];
     assert_eq!(asked.header(":path").as_deref(), Some("/words.Dictionary/Next"));

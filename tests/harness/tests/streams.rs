@@ -279,14 +279,16 @@ fn the_header_getter_gives_the_first_value_and_the_property_all() -> Result {
 }
 
 #[test]
-fn setting_all_pairs_replaces_everything() -> Result {
+fn setting_all_pairs_replaces_everything_and_without_a_status_the_client_gets_a_502() -> Result {
     let web = Upstream::respond(200).header("x-old", "1");
-    let mut proxy = with_probe("response_headers setpairs 2").upstream("web", web).build()?;
+    let script = "response_headers setpairs 2\nresponse_headers pairs 2";
+    let mut proxy = with_probe(script).upstream("web", web).build()?;
     let out = proxy.send(Request::get("/"))?;
-    let headers = out.client.headers.unwrap();
-    // Envoy adds `date` and `server` behind the filters.
-    let names: Vec<_> = headers.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
-    assert_eq!(names, ["x-only", "date", "server"]);
+    assert_eq!(results(&out.logs, "response_headers pairs 2"), ["0 x-only"]);
+    assert_eq!(
+        (out.client.status(), out.client.text().as_str()),
+        (Some(502), "missing required header: :status")
+    );
     Ok(())
 }
 
@@ -396,7 +398,7 @@ fn a_grpc_stream_shows_every_step_and_ends_once() -> Result {
     let out = proxy.send(Request::get("/"))?;
     let steps: Vec<_> = callbacks(&out.logs).into_iter().filter(|line| line.starts_with("grpc")).collect();
     let expected = [
-        "grpc_receive_initial_metadata ctx=1 token=6 n=2",
+        "grpc_receive_initial_metadata ctx=1 token=6 n=3",
         "grpc_receive ctx=1 token=6 n=2",
         "grpc_receive ctx=1 token=6 n=2",
         "grpc_receive_trailing_metadata ctx=1 token=6 n=1",

@@ -78,7 +78,7 @@ fn paused(phase: &str, action: u32) -> Option<Case> {
     let script = format!(
         "{phase} once call web 1000 /ok\n{phase} return {action}\nhttp_call_response effective stream\n\
          {read}http_call_response get 0 :path\nhttp_call_response get 2 :status\n\
-         http_call_response continue {own}\nhttp_call_response get 0 :path\nresponse_headers remove 2 content-length\n"
+         http_call_response continue {own}\nhttp_call_response get 0 :path\nresponse_headers remove 2 content-length\nrequest_headers remove 0 content-length\n"
     );
     let case = Case::new(named(&format!("action_{action}"), phase), &script);
     // Trailers that pass let a body go on that was kept back.
