@@ -50,6 +50,8 @@ test-native: build bench-modules sample-modules tools-for-tests
 
 # Where the tests of the harness and of the probe look for the modules, too.
 SAMPLES := target/tmp/guests
+# Go of this checkout, if the machine has none that is new enough.
+GO      = $(or $(wildcard $(CURDIR)/.tools/go/bin/go),go)
 
 test-scenarios: build sample-modules tools-for-tests ## Every scenario on the harness and on Envoy, and what differs
 	@echo "== test: scenarios, on the harness and on Envoy"
@@ -58,6 +60,9 @@ test-scenarios: build sample-modules tools-for-tests ## Every scenario on the ha
 
 sample-modules:
 	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)
+	@$(TOOLS) go
+	@cd tests/modules/go-greeter && GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildmode=c-shared \
+		-o $(CURDIR)/$(SAMPLES)/wasm32-wasip1/release/go_greeter.wasm .
 
 bench-modules:
 	@echo "== build: the modules that the gateway is measured against"

