@@ -7,6 +7,8 @@ readonly RUN=.run
 readonly GATEWAY=http://127.0.0.1:8080
 readonly -A PORTS=([8080]=gateway [9901]="Envoy's admin interface" [8000]=user [8001]=inventory [8002]=order [8003]=auth
   [8004]=insights [8005]="demo control")
+# One secret for whoever issues tokens and for the gateway that checks them; this one is for demonstration only.
+export JWT_SECRET=${JWT_SECRET:-portcullis-demo-secret-for-local-use-only}
 PIDS=()
 
 say() { printf '\n== %s\n' "$*"; }
