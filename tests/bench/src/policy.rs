@@ -3,23 +3,11 @@
 use anyhow::{Context, Result, anyhow};
 use portcullis_cli::render::{self, Options};
 use portcullis_cli::source::Source;
+use portcullis_e2e::without_tokens;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-
-/// What is compared here has no tokens on either side.
-fn without_tokens(mut policy: Value) -> Value {
-    let routes = policy["routes"].as_array_mut().into_iter().flatten();
-    for route in routes.filter_map(Value::as_object_mut) {
-        route.remove("auth");
-        route.remove("authz");
-    }
-    if let Some(sections) = policy.as_object_mut() {
-        sections.remove("jwt");
-    }
-    policy
-}
 
 /// A policy document.
 #[derive(Clone)]
@@ -33,6 +21,7 @@ impl Document {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let source = Source::parse(text).map_err(|error| anyhow!("{}: {}", path.display(), error.message))?;
+        // What is compared here has no tokens on either side.
         Ok(Self(without_tokens(source.value)))
     }
 

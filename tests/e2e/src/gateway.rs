@@ -58,6 +58,27 @@ pub fn example_policy() -> Value {
     Source::parse(text).unwrap_or_else(|error| panic!("{}: {}", path.display(), error.message)).value
 }
 
+/// The same policy without tokens, for whoever tests something else: every route is open, and the identity headers are reserved.
+#[must_use]
+pub fn without_tokens(mut policy: Value) -> Value {
+    let routes = policy["routes"].as_array_mut().into_iter().flatten();
+    for route in routes.filter_map(Value::as_object_mut) {
+        route.remove("auth");
+        route.remove("authz");
+    }
+    let trust = policy["trust_headers"].as_object_mut().into_iter();
+    for trust in trust {
+        let names: Vec<_> = ["user", "role", "authenticated"].iter().filter_map(|key| trust.remove(*key)).collect();
+        if let Some(reserve) = trust.entry("reserve").or_insert_with(|| json!([])).as_array_mut() {
+            reserve.extend(names);
+        }
+    }
+    if let Some(sections) = policy.as_object_mut() {
+        sections.remove("jwt");
+    }
+    policy
+}
+
 /// How to set a gateway up; see [`Gateway::setup`].
 pub struct Setup {
     policy: Value,
@@ -167,7 +188,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The example's gateway as rendered, with 2 workers.
+    /// The example's gateway as rendered, with 2 workers, and without tokens.
     #[track_caller]
     pub fn start() -> Self {
         Self::setup().start()
@@ -185,8 +206,13 @@ impl Gateway {
         Self::setup().policy(change).start()
     }
 
-    /// The example's gateway, to be changed before it starts.
+    /// The example's gateway without tokens, to be changed before it starts.
     pub fn setup() -> Setup {
+        Self::shipped().policy(|policy| *policy = without_tokens(policy.take()))
+    }
+
+    /// The example's gateway just as it ships, tokens and all.
+    pub fn shipped() -> Setup {
         let variables = BTreeMap::from([("JWT_SECRET".to_owned(), demo::DEMO_JWT_SECRET.to_owned())]);
         let services = BTreeMap::new();
         Setup { policy: example_policy(), services, offload: true, variables, edit: Vec::new() }

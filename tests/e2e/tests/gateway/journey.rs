@@ -1,6 +1,6 @@
 //! What a newcomer does first, as `make run` shows it.
 
-use crate::common::{assert_dressed, both_ways};
+use crate::common::{assert_dressed, assert_error, both_ways, both_ways_of};
 use portcullis_demo_services::Service;
 use portcullis_e2e::{Gateway, Request};
 use serde_json::{Value, json};
@@ -34,7 +34,8 @@ fn register_and_log_in(gateway: &Gateway) -> String {
 
 #[test]
 fn a_newcomer_registers_logs_in_trades_and_lists_her_orders() {
-    both_ways(|gateway| {
+    both_ways_of(Gateway::shipped, |gateway| {
+        assert_error(&gateway.get("/api/v1/orders"), 401, "AUTH_001");
         let token = register_and_log_in(gateway);
         assert_eq!(get(gateway, &token, "/orders")["data"], json!([]));
         post(gateway, &token, "/balance/deposit", &json!({"amount": 100_000}), 201);
@@ -49,6 +50,10 @@ fn a_newcomer_registers_logs_in_trades_and_lists_her_orders() {
         assert!(get(gateway, &token, "/portfolio")["assets"].is_array());
         assert!(get(gateway, &token, "/insights/portfolio")["data"]["summary"].is_string());
         assert_eq!(get(gateway, &token, "/auth/profile")["username"], "ada_lovelace");
+        let asked = gateway.captured(Service::User, "/auth/profile").pop().expect("it was asked");
+        let values = |name| asked.values(name).collect::<Vec<_>>();
+        assert_eq!(values("x-user-id"), ["ada_lovelace"]);
+        assert_eq!(values("x-user-role"), ["customer"]);
     });
 }
 
