@@ -68,7 +68,8 @@ pub fn without_tokens(mut policy: Value) -> Value {
     }
     let trust = policy["trust_headers"].as_object_mut().into_iter();
     for trust in trust {
-        let names: Vec<_> = ["user", "role", "authenticated"].iter().filter_map(|key| trust.remove(*key)).collect();
+        let names: Vec<_> =
+            ["user", "role", "authenticated"].iter().filter_map(|key| trust.remove(*key)).collect();
         if let Some(reserve) = trust.entry("reserve").or_insert_with(|| json!([])).as_array_mut() {
             reserve.extend(names);
         }

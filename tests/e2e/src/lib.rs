@@ -47,9 +47,7 @@ pub use config::EnvoyConfig;
 pub use connection::Connection;
 pub use envoy::{Ended, Envoy};
 #[cfg(feature = "gateway")]
-pub use gateway::{
-    Gateway, PLUGIN_POLICY, Setup, demo_services, example_policy, module, without_tokens,
-};
+pub use gateway::{Gateway, PLUGIN_POLICY, Setup, demo_services, example_policy, module, without_tokens};
 pub use h2_connection::{H2Connection, Pending};
 pub use key_server::{KeyAnswer, KeyServer};
 pub use lines::{Line, Lines, Mark};
