@@ -6,6 +6,7 @@
 mod answers;
 mod cache;
 mod claims;
+mod gauges;
 mod introspection;
 mod keys;
 mod lab;
