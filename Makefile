@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help run test fuzz test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
@@ -71,6 +71,9 @@ bench-modules:
 bench: build bench-modules ## CPU time per request against Envoy's native filters
 	@$(TOOLS) envoy
 	@cargo run --release -p portcullis-bench -- --out docs/bench.md
+
+fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
+	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 rendered: build ## Renders what is committed from the example policy: Envoy's configuration and the policy's schema
 	target/debug/portcullis schema > envoy/policy.schema.json

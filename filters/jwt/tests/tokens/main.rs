@@ -15,6 +15,8 @@ mod matrix;
 #[cfg(not(target_arch = "wasm32"))]
 mod mutations;
 mod policy;
+#[cfg(not(target_arch = "wasm32"))]
+mod random;
 mod remote;
 mod routes;
 mod sources;
