@@ -3,14 +3,14 @@
 use portcullis_demo_services::DemoServices;
 use portcullis_e2e::{
     Envoy, EnvoyConfig, EnvoyError, Gateway, PLUGIN_POLICY, Request, demo_services, eventually,
-    example_policy, validate,
+    example_policy, validate, without_tokens,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Six mistakes, in six places.
 fn mistaken_policy() -> Value {
-    let mut policy = example_policy();
+    let mut policy = without_tokens(example_policy());
     policy["routes"][6]["service"] = "ordr".into();
     policy["routes"][0]["methods"] = json!(["post"]);
     policy["client_ip"]["ipv6_prefix"] = 8.into();
@@ -112,7 +112,7 @@ fn a_bad_update_leaves_the_old_policy_serving_and_a_good_one_takes_over_with_its
     gateway.envoy.travel(Duration::from_secs(2));
     assert_eq!(gateway.settled("inventory_requests_total", &[], before), before);
 
-    let mut policy = example_policy();
+    let mut policy = without_tokens(example_policy());
     policy["routes"].as_array_mut().expect("routes").push(json!({
         "path": "/catalogue", "methods": ["GET"], "service": "inventory", "upstream_path": "/inventory/assets",
     }));
