@@ -7,6 +7,21 @@ use wasmtime::ExternType;
 use crate::vm::exports::show;
 use crate::{AbiVersion, LoadError, LoadedModule, engine, loader};
 
+/// Callbacks that Envoy may call and the harness never does: those of TCP filters, of HTTP/2 metadata, and Envoy's own.
+const NEVER_CALLED: [&str; 11] = [
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_upstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_connection_close",
+    "proxy_on_request_metadata",
+    "proxy_on_response_metadata",
+    "proxy_on_foreign_function",
+    "proxy_validate_configuration",
+    "envoy_on_resolve_dns",
+    "envoy_on_stats_update",
+];
+
 /// A module, described.
 #[derive(Debug)]
 pub struct Inspection {
@@ -20,6 +35,8 @@ pub struct Inspection {
     pub imports: Vec<(String, String)>,
     /// Name and type of each export.
     pub exports: Vec<(String, String)>,
+    /// Callbacks that it exports and the harness never calls.
+    pub never_called: Vec<String>,
     /// Sections in their order: name and bytes.
     pub sections: Vec<(String, usize)>,
 }
@@ -40,8 +57,14 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
             .map(|i| (format!("{}.{}", i.module(), i.name()), type_name(&i.ty())))
             .collect(),
         exports: module.exports().map(|e| (e.name().to_owned(), type_name(&e.ty()))).collect(),
+        never_called: never_called(&module),
         sections: sections(bytes),
     })
+}
+
+fn never_called(module: &wasmtime::Module) -> Vec<String> {
+    let names = module.exports().map(|export| export.name().to_owned());
+    names.filter(|name| NEVER_CALLED.contains(&name.as_str())).collect()
 }
 
 fn type_name(ty: &ExternType) -> String {
@@ -121,6 +144,9 @@ impl fmt::Display for Inspection {
         }
         list(f, "imports", &self.imports)?;
         list(f, "exports", &self.exports)?;
+        if !self.never_called.is_empty() {
+            writeln!(f, "never called by the harness: {}", self.never_called.join(", "))?;
+        }
         writeln!(f, "sections ({})", self.sections.len())?;
         self.sections.iter().try_for_each(|(name, size)| writeln!(f, "  {name:<44} {size:>10}"))
     }

@@ -249,3 +249,42 @@ fn an_inspection_names_what_is_wrong_and_what_is_there() {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
 }
+
+#[test]
+fn callbacks_that_the_harness_never_calls_are_named() {
+    let tcp = r#"(func (export "proxy_on_new_connection") (param i32) (result i32) i32.const 0)"#;
+    let text = inspect(&module(tcp)).unwrap().to_string();
+    assert!(text.contains("never called by the harness: proxy_on_new_connection"), "{text}");
+}
+
+#[test]
+fn a_module_with_some_bytes_changed_is_an_error_or_runs_and_never_a_panic() {
+    let text = r#"(import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
+        (import "env" "proxy_send_local_response"
+            (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            i32.const 0 i32.const 8 i32.const 12 call $pairs drop
+            i32.const 403 i32.const 0 i32.const 0 i32.const 64 i32.const 9 i32.const 0 i32.const 0 i32.const -1
+            call $reply drop i32.const 1)"#;
+    let whole = module(text);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut loaded = 0;
+    for _ in 0..400 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(3) {
+            let at = 8 + random(bytes.len() - 8);
+            bytes[at] = random(256) as u8;
+        }
+        if let Ok(mut proxy) = build(&bytes) {
+            loaded += 1;
+            let _ = proxy.send(Request::get("/"));
+        }
+    }
+    assert!(loaded > 10, "only {loaded} of the changed modules ran: nothing was tested");
+}
