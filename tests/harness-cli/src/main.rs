@@ -26,6 +26,8 @@ enum Command {
     },
     /// Shows where a microsecond goes: host calls, fuel and allocations of each callback.
     Profile(commands::profile::Arguments),
+    /// Serves a module in front of a real upstream, on a local port.
+    Serve(commands::serve::Arguments),
     /// Writes the JSON Schema of scenario files, for editors.
     Schema,
 }
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Inspect { module } => commands::inspect::inspect(module),
         Command::Profile(arguments) => commands::profile::profile(arguments),
+        Command::Serve(arguments) => commands::serve::serve(arguments),
         Command::Schema => {
             let schema = portcullis_harness_cli::model::json_schema();
             commands::show(&format!("{schema:#}\n"));

@@ -3,6 +3,7 @@
 pub mod inspect;
 pub mod profile;
 pub mod run;
+pub mod serve;
 
 use std::process::ExitCode;
 

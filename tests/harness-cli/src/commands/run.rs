@@ -3,7 +3,9 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use notify::{RecursiveMode, Watcher as _};
 use portcullis_harness_cli::model::Side;
 use portcullis_harness_cli::run::{Options, Outcome, Report, run as run_all};
 use portcullis_harness_cli::{files, plan, report};
@@ -40,6 +42,9 @@ pub struct Arguments {
     /// Print the Test Anything Protocol instead.
     #[arg(long)]
     tap: bool,
+    /// Run again whenever a scenario, a module or a configuration beside them changes; Ctrl-C ends it.
+    #[arg(long)]
+    watch: bool,
     /// Tell of what passed, too.
     #[arg(long, short)]
     verbose: bool,
@@ -47,9 +52,33 @@ pub struct Arguments {
 
 /// Exit status 0 if all is as expected, 1 if not, 2 if something could not be read.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    match once(arguments) {
+    let done = if arguments.watch { watch(arguments) } else { once(arguments) };
+    match done {
         Ok(code) => code,
         Err(error) => unusable(&error),
+    }
+}
+
+/// Changes that come together are one.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Runs at once and after each change, for ever.
+fn watch(arguments: &Arguments) -> std::io::Result<ExitCode> {
+    let (report, changes) = std::sync::mpsc::channel();
+    let mut watcher = notify::recommended_watcher(report).map_err(std::io::Error::other)?;
+    for path in arguments.paths.iter().chain(&arguments.module_dir).chain(&arguments.module) {
+        watcher.watch(path, RecursiveMode::Recursive).map_err(std::io::Error::other)?;
+    }
+    loop {
+        if let Err(error) = once(arguments) {
+            eprintln!("error: {error}");
+        }
+        let is_change =
+            |event: &notify::Result<notify::Event>| event.as_ref().is_ok_and(|event| !event.kind.is_access());
+        if !changes.iter().any(|event| is_change(&event)) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        while changes.recv_timeout(TOGETHER).is_ok() {}
     }
 }
 

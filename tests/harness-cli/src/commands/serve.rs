@@ -1,0 +1,190 @@
+//! `serve`: a module in front of a real upstream, on a local port, for curl.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use portcullis_e2e::{Connection, Request as Sent};
+use portcullis_harness::{Outcome, Plugin, Proxy, Received, Reply, Request, Upstream};
+use tokio::sync::oneshot;
+
+use super::{show, unusable};
+
+/// What to serve.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The module.
+    module: PathBuf,
+    /// Where requests go that the module lets pass: `127.0.0.1:8000`, HTTP/1.1.
+    #[arg(long)]
+    upstream: SocketAddr,
+    /// File with its plugin configuration; YAML (`.yaml`, `.yml`) is turned into JSON.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Its root id.
+    #[arg(long, default_value = "")]
+    root_id: String,
+    /// A cluster for its callouts: `name=127.0.0.1:8001`.
+    #[arg(long, value_parser = peer)]
+    peer: Vec<(String, SocketAddr)>,
+    /// Listen here; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+fn peer(text: &str) -> Result<(String, SocketAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("`name=address:port`")?;
+    Ok((name.to_owned(), address.parse().map_err(|error| format!("{address}: {error}"))?))
+}
+
+/// A request on its way to the proxy's thread, and where its answer is waited for.
+struct Job {
+    request: Request,
+    answer: oneshot::Sender<Result<Outcome, String>>,
+}
+
+/// Serves until it is interrupted; exit status 2 if it cannot.
+pub fn serve(arguments: Arguments) -> ExitCode {
+    let (jobs, queue) = mpsc::channel();
+    let listen = arguments.listen;
+    let (ready, is_ready) = mpsc::channel();
+    std::thread::spawn(move || work(&arguments, &queue, &ready));
+    match is_ready.recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return unusable(&error),
+        Err(error) => return unusable(&error),
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return unusable(&error),
+    };
+    match runtime.block_on(listen_on(listen, jobs)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => unusable(&error),
+    }
+}
+
+/// The proxy lives on one thread: it handles one request after another, its clock following the wall's.
+fn work(arguments: &Arguments, queue: &mpsc::Receiver<Job>, ready: &mpsc::Sender<Result<(), String>>) {
+    let mut proxy = match build(arguments) {
+        Ok(proxy) => proxy,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let _ = ready.send(Ok(()));
+    let mut last = Instant::now();
+    let mut told = tell_logs(&proxy, 0);
+    while let Ok(job) = queue.recv() {
+        proxy.advance(last.elapsed());
+        last = Instant::now();
+        let outcome = proxy.send(job.request).map_err(|error| error.to_string());
+        told = tell_logs(&proxy, told);
+        let _ = job.answer.send(outcome);
+    }
+}
+
+fn build(arguments: &Arguments) -> Result<Proxy, String> {
+    let config = match &arguments.config {
+        Some(path) => portcullis_harness_cli::plan::config_file(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?,
+        None => Vec::new(),
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let plugin = Plugin::file(&arguments.module).root_id(&arguments.root_id).config(config);
+    let builder = Proxy::builder().starting_at(now).plugin(plugin);
+    let builder = builder.upstream("upstream", forward_to(arguments.upstream));
+    let peers = arguments.peer.iter();
+    let builder = peers.fold(builder, |builder, (name, address)| builder.peer(name, forward_to(*address)));
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn tell_logs(proxy: &Proxy, from: usize) -> usize {
+    let logs = proxy.logs();
+    logs.iter().skip(from).for_each(|line| eprintln!("{:?} {}: {}", line.level, line.plugin, line.message));
+    logs.len()
+}
+
+fn forward_to(address: SocketAddr) -> Upstream {
+    Upstream::answer_with(move |received| {
+        let answer = Connection::try_open(None, address).and_then(|mut to| to.try_send(&sent(received)));
+        let Ok(answer) = answer else { return Reply::refuse() };
+        let mut reply = Reply::status(answer.status);
+        for (name, value) in answer.headers.0.iter().filter(|(name, _)| name != "transfer-encoding") {
+            reply = reply.header(name, value);
+        }
+        if answer.body.is_empty() { reply } else { reply.chunk(&answer.body) }
+    })
+}
+
+fn sent(received: &Received) -> Sent {
+    let pseudo = |name: &str| received.headers.get(name).unwrap_or_default().to_vec();
+    let method = String::from_utf8_lossy(&pseudo(":method")).into_owned();
+    let sent = Sent::new(&method, pseudo(":path")).host(pseudo(":authority"));
+    let regular = received.headers.iter().filter(|(name, _)| name.first() != Some(&b':'));
+    let sent = regular
+        .filter(|(name, _)| *name != b"content-length")
+        .fold(sent, |sent, (name, value)| sent.header(name, value));
+    sent.body(&received.body)
+}
+
+async fn listen_on(address: SocketAddr, jobs: mpsc::Sender<Job>) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    show(&format!("listening on http://{}\n", listener.local_addr()?));
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let jobs = jobs.clone();
+        let service = service_fn(move |request| answer(request, peer, jobs.clone()));
+        tokio::spawn(async move {
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            // A client that breaks its connection is the client's business.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+        });
+    }
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    jobs: mpsc::Sender<Job>,
+) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::new(head.method.as_str(), path).from(&peer.to_string());
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != "content-length") {
+        let name = if name == "host" { ":authority" } else { name.as_str() };
+        request = request.header(name, value.as_bytes());
+    }
+    if !body.is_empty() {
+        request = request.body(&body);
+    }
+    let (answer, answered) = oneshot::channel();
+    let _ = jobs.send(Job { request, answer });
+    let outcome = answered.await.unwrap_or_else(|_| Err("the proxy has ended".to_owned()));
+    Ok(outcome.map_or_else(|error| failed(&error), |outcome| response(&outcome)))
+}
+
+fn failed(error: &str) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::from(format!("{error}\n"))));
+    *response.status_mut() = hyper::StatusCode::BAD_GATEWAY;
+    response
+}
+
+fn response(outcome: &Outcome) -> hyper::Response<Full<Bytes>> {
+    let client = &outcome.client;
+    let Some(status) = client.status() else { return failed("the stream ended without an answer") };
+    let mut response = hyper::Response::builder().status(status);
+    let framing: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+    let headers = client.headers.iter().flat_map(|headers| headers.iter());
+    for (name, value) in headers.filter(|(name, _)| name.first() != Some(&b':') && !framing.contains(name)) {
+        response = response.header(name, value);
+    }
+    let body = Full::new(Bytes::from(client.body.clone()));
+    response.body(body).unwrap_or_else(|error| failed(&error.to_string()))
+}

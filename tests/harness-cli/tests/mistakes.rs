@@ -1,0 +1,53 @@
+//! Mistakes in a scenario: all of them at once, each with its place and the name that was meant.
+
+use portcullis_harness_cli::plan::{Modules, load};
+
+const MISTAKEN: &str = r#"name: x
+plugins: [{ module: nowhere.wasm, nme: y, config_file: nowhere.yaml }]
+upstreams: { web: [{ body: "${token.alic}" }], other: [{ fails: refusd }] }
+tokens: { alice: { key: k, claims: { exp: { in: soon } } } }
+steps:
+  - request: GET /
+    expect: { status: "~(", upstreams: { wbe: 1 }, staus: 200 }
+  - advance: fast
+    expect: { headers: {} }
+  - request: "/"
+  - reload: { plugin: 3, config: {} }
+  - faults: {}
+"#;
+
+/// Where each mistake stands, a part of what is told of it.
+const TOLD: [(&str, &str); 17] = [
+    ("1:1", "2 upstreams and no routes"),
+    ("2:21", "plugins[0].module: found `nowhere.wasm`"),
+    ("2:35", "did you mean `name`?"),
+    ("2:56", "plugins[0].config_file: found `nowhere.yaml`"),
+    ("3:28", "found `alic`, expected a name from `tokens`: alice; did you mean `alice`?"),
+    ("3:65", "did you mean `refused`?"),
+    ("4:25", "tokens.alice.key: found `k`"),
+    ("4:43", "found `soon`, expected a duration"),
+    ("7:23", "found `~(`, expected a regular expression (unclosed group)"),
+    ("7:47", "found `wbe`, expected a name from `upstreams`: web, other; did you mean `web`?"),
+    ("7:52", "did you mean `status`?"),
+    ("8:14", "found `fast`, expected a duration"),
+    ("9:24", "`headers` without a request"),
+    ("10:14", "expected a method and a path"),
+    ("11:24", "expected a plugin's place, below 1"),
+    ("12:13", "expected `only: harness`"),
+    ("3:", "upstreams.web[0].body"),
+];
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place_and_the_nearest_name() {
+    let folder = std::env::temp_dir().join(format!("mistakes-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("mistaken.yaml");
+    std::fs::write(&file, MISTAKEN).expect("a file");
+    let told = load(&file, &Modules::default(), false).expect_err("it is full of mistakes").short;
+    std::fs::remove_dir_all(&folder).expect("it was there");
+    for (place, part) in TOLD {
+        let at = format!("mistaken.yaml:{place}");
+        let is_told = told.lines().any(|line| line.contains(&at) && line.contains(part));
+        assert!(is_told, "no {at} with {part:?} in\n{told}");
+    }
+}
