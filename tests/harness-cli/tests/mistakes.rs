@@ -32,7 +32,7 @@ const TOLD: [(&str, &str); 17] = [
     ("8:14", "found `fast`, expected a duration"),
     ("9:24", "`headers` without a request"),
     ("10:14", "expected a method and a path"),
-    ("11:24", "expected a plugin's place, below 1"),
+    ("11:23", "expected a plugin's place, below 1"),
     ("12:13", "expected `only: harness`"),
     ("3:", "upstreams.web[0].body"),
 ];

@@ -145,6 +145,7 @@ pub struct Builder {
     buffer_limit: usize,
     route_timeout: Duration,
     idle_timeout: Duration,
+    passes_server_header: bool,
     log_level: LogLevel,
     access_log: Option<String>,
     profile: bool,
@@ -169,6 +170,7 @@ impl Default for Builder {
             buffer_limit: BUFFER_LIMIT,
             route_timeout: ROUTE_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
+            passes_server_header: false,
             log_level: LogLevel::Trace,
             access_log: None,
             profile: false,
@@ -292,6 +294,13 @@ impl Builder {
         self
     }
 
+    /// Leaves the header `server` to the upstream (Envoy's `server_header_transformation: PASS_THROUGH`) instead of writing
+    /// `envoy` over it.
+    pub fn pass_server_header_through(mut self) -> Self {
+        self.passes_server_header = true;
+        self
+    }
+
     /// How long nothing may happen on a stream. 5 min unless set.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
@@ -364,6 +373,7 @@ impl Builder {
             buffer_limit: self.buffer_limit,
             route_timeout: self.route_timeout,
             idle_timeout: self.idle_timeout,
+            passes_server_header: self.passes_server_header,
             routes: self.routes,
             access_log: self.access_log,
             local_address: "127.0.0.1:8080".into(),

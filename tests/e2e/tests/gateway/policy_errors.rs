@@ -138,7 +138,7 @@ fn assert_bad_update_changes_nothing(gateway: &Gateway) {
 #[test]
 fn envoy_takes_the_committed_configuration_of_the_example() {
     let config = EnvoyConfig::yaml_file(portcullis_e2e::workspace().join("envoy/envoy.yaml"));
-    let validation =
-        validate(&config.replace("portcullis.wasm", &portcullis_e2e::module().to_string_lossy()));
+    let config = config.replace("portcullis.wasm", &portcullis_e2e::module().to_string_lossy());
+    let validation = validate(&config.env("JWT_SECRET", "a secret that is at least 32 bytes long"));
     assert!(validation.is_ok(), "{}", validation.output);
 }

@@ -59,7 +59,8 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
         .starting_at(plan.clock)
         .workers(plan.workers)
         .log_level(level(plan.log_level))
-        .facing_clients(&own_address());
+        .facing_clients(&own_address())
+        .pass_server_header_through();
     for plugin in &plan.plugins {
         builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
     }

@@ -34,6 +34,7 @@ pub(crate) struct Options {
     pub buffer_limit: usize,
     pub route_timeout: Duration,
     pub idle_timeout: Duration,
+    pub passes_server_header: bool,
     pub routes: Vec<Route>,
     pub access_log: Option<String>,
     pub local_address: String,

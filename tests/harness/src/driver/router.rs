@@ -264,7 +264,9 @@ impl World {
         if !headers.contains("date") {
             headers.add(b"date", http_date(self.process.clock.get().wall).as_bytes());
         }
-        headers.set(b"server", b"envoy");
+        if !self.options.passes_server_header {
+            headers.set(b"server", b"envoy");
+        }
     }
 
     fn send_data(&self, stream: &StreamRef, bytes: Vec<u8>, end: bool) {
