@@ -11,11 +11,13 @@ pub fn cases() -> Vec<Case> {
         Case::new("http_call_with_trailers", &http("/trailers")).send(Ask::get("/direct")),
         Case::new("http_call_204", &http("/empty")).send(Ask::get("/direct")),
         Case::new("http_call_broken", &http("/broken")).send(Ask::get("/direct")),
-        Case::new("http_call_refused", &format!("request_headers call refused 1000 /ok body\n{HTTP}")).send(Ask::get("/direct")),
-        Case::new("http_call_timeout", &format!("request_headers call web 50 /never body\n{HTTP}")).send(Ask::get("/direct")),
-        Case::new("http_call_arguments", &during("request_headers", ARGUMENTS)).send(Ask::get("/direct")),
-        Case::new("http_calls_of_two", &format!("request_headers call web 1000 /ok\nresponse_headers call web 1000 /missing\nlog call web 1000 /empty\n{HTTP}"))
+        Case::new("http_call_refused", &format!("request_headers call refused 1000 /ok body\n{HTTP}"))
             .send(Ask::get("/direct")),
+        Case::new("http_call_timeout", &format!("request_headers call web 50 /never body\n{HTTP}"))
+            .send(Ask::get("/direct")),
+        Case::new("http_call_arguments", &during("request_headers", ARGUMENTS)).send(Ask::get("/direct")),
+        one_call("http_call_from_response", "response_headers call web 1000 /missing"),
+        one_call("http_call_from_log", "log call web 1000 /empty"),
         raw("http_call_by_host", "web 0 :method=GET :path=/ok host=peer"),
         raw("http_call_with_odd_path", "web 1000 :method=BREW :path=no-slash :authority=peer"),
         raw("http_call_with_scheme", "web 1000 :method=GET :path=/ok :authority=peer :scheme=https x=y"),
@@ -24,21 +26,39 @@ pub fn cases() -> Vec<Case> {
         Case::new("grpc_call_two", &grpc("two")).send(Ask::get("/direct")),
         Case::new("grpc_call_none", &grpc("none")).send(Ask::get("/direct")),
         Case::new("grpc_call_reset", &grpc("reset")).send(Ask::get("/direct")),
-        Case::new("grpc_call_refused", &format!("request_headers grpc refused 1000 x\n{GRPC}")).send(Ask::get("/direct")),
+        Case::new("grpc_call_refused", &format!("request_headers grpc refused 1000 x\n{GRPC}"))
+            .send(Ask::get("/direct")),
         Case::new("grpc_arguments", &during("request_headers", GRPC_ARGUMENTS)).send(Ask::get("/direct")),
-        Case::new("grpc_cancelled", &format!("request_headers grpc grpc 1000 ping\nrequest_headers cancel\nrequest_headers cancel\n{GRPC}")).send(Ask::get("/direct")),
-        Case::new("grpc_closed", &format!("request_headers grpc grpc 1000 ping\nrequest_headers closegrpc\n{GRPC}")).send(Ask::get("/direct")),
+        Case::new(
+            "grpc_cancelled",
+            &format!(
+                "request_headers grpc grpc 1000 ping\nrequest_headers cancel\nrequest_headers cancel\n{GRPC}"
+            ),
+        )
+        .send(Ask::get("/direct")),
+        Case::new(
+            "grpc_closed",
+            &format!("request_headers grpc grpc 1000 ping\nrequest_headers closegrpc\n{GRPC}"),
+        )
+        .send(Ask::get("/direct")),
         Case::new("grpc_stream", &stream("send 0 ping", "send 1 more")).send(Ask::get("/direct")),
         Case::new("grpc_stream_closed", &stream("send 1 two", "closegrpc")).send(Ask::get("/direct")),
         Case::new("grpc_stream_failed", &stream("send 1 fail", "send 1 again")).send(Ask::get("/direct")),
         Case::new("grpc_stream_reset", &stream("send 1 reset", "status")).send(Ask::get("/direct")),
         Case::new("grpc_stream_cancelled", &stream("send 0 ping", "cancel")).send(Ask::get("/direct")),
-        Case::new("callout_calls_anywhere", &everywhere(["cancel", "closegrpc", "send 0 x", "get 4 :status", "get 6 :status"]))
-            .send(Ask::get("/direct")),
+        Case::new(
+            "callout_calls_anywhere",
+            &everywhere(["cancel", "closegrpc", "send 0 x", "get 4 :status", "get 6 :status"]),
+        )
+        .send(Ask::get("/direct")),
     ]
 }
 
 /// One call a case, for answers come in any order.
+fn one_call(name: &'static str, call: &str) -> Case {
+    Case::new(name, &format!("{call}\n{HTTP}")).send(Ask::get("/direct"))
+}
+
 fn raw(name: &'static str, call: &str) -> Case {
     Case::new(name, &format!("request_headers rawcall {call}\n{HTTP}")).send(Ask::get("/direct"))
 }
