@@ -56,7 +56,7 @@ impl Access {
 }
 
 /// The bearer of a token, as rules see it.
-pub(crate) struct Bearer<'i>(pub &'i Identity);
+pub struct Bearer<'i>(pub &'i Identity);
 
 impl Subject for Bearer<'_> {
     fn has_role(&self, role: &str) -> bool {

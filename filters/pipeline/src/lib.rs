@@ -18,7 +18,7 @@ mod response;
 mod stream;
 mod worker;
 
-pub use access::Access;
+pub use access::{Access, Bearer};
 pub use body::LocalReply;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};

@@ -5,12 +5,12 @@
 
 mod text;
 
-use portcullis_authz::{Judged, Scalar, Subject};
+use portcullis_authz::Judged;
 use portcullis_edge_core::Wall;
 use portcullis_jwt::{
     Checked, Explanation, Identity, Jwt, Keys, NoHost, RawNeed, Refusal, RouteAuth, TokenError,
-    Value as Claim,
 };
+use portcullis_pipeline::Bearer;
 use portcullis_policy::{Policy, Route};
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -217,29 +217,5 @@ fn need(auth: &RouteAuth) -> &'static str {
         RawNeed::Optional => "optional",
         RawNeed::Required => "required",
         RawNeed::Refused => "refused",
-    }
-}
-
-/// The bearer, as rules ask about one.
-struct Bearer<'i>(&'i Identity);
-
-impl Subject for Bearer<'_> {
-    fn has_role(&self, role: &str) -> bool {
-        self.0.has_role(role)
-    }
-
-    fn has_scope(&self, scope: &str) -> bool {
-        self.0.has_scope(scope)
-    }
-
-    fn any_claim(&self, path: &[String], test: &mut dyn FnMut(Scalar<'_>) -> bool) -> bool {
-        self.0.any_claim(path, |claim| match claim {
-            Claim::Text(text) => test(Scalar::Text(text)),
-            Claim::UInt(n) => test(Scalar::UInt(n)),
-            Claim::Int(n) => test(Scalar::Int(n)),
-            Claim::Float(n) => test(Scalar::Float(n)),
-            Claim::Bool(b) => test(Scalar::Bool(b)),
-            Claim::Null | Claim::List | Claim::Object => false,
-        })
     }
 }
