@@ -10,7 +10,7 @@ use std::time::Duration;
 
 fn opaque(more: Value) -> Value {
     let mut settings = json!({"url": "http://auth.example/introspect", "cluster": "as", "client_id": "gateway",
-        "client_secret": "a secret of ours", "timeout": "1s", "retries": 1, "cache": "30s"});
+        "client_secret": "a secret of ours", "timeout": "60s", "retries": 1, "cache": "30s"});
     settings.as_object_mut().expect("settings").extend(more.as_object().expect("settings").clone());
     json!({"providers": {"as": {"introspection": settings}}})
 }

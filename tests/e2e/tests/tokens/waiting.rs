@@ -83,7 +83,7 @@ fn a_thousand_wait_for_a_fetch_that_fails_and_all_are_refused() {
 fn a_thousand_wait_for_a_fetch_that_times_out_and_all_are_refused() {
     let (server, gateway) = hanging();
     let (_connections, pending) = crowd(&gateway);
-    gateway.envoy.travel(Duration::from_secs(4));
+    gateway.envoy.travel(Duration::from_secs(66));
     assert_eq!(statuses(pending), [503]);
     assert_eq!(server.fetches(), 1);
     assert_recovers(&server, &gateway);
