@@ -4,7 +4,9 @@ use crate::host::{self, HostError, MetricKind};
 use core::cell::RefCell;
 use portcullis_metrics::{Change, GatewayMetrics, Stat, StatId, StatKind, exposition};
 use proxy_wasm::types::LogLevel;
-use std::collections::{BTreeSet, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
 /// Where the workers tell each other of series that were born after the start: keys, one a line. Shared data never forgets,
 /// so it is one value and as bounded as the registry.
@@ -15,7 +17,7 @@ const TRIES: usize = 8;
 
 thread_local! {
     /// Ids by name, for the life of the VM: a policy that is loaded again finds the ids of the one before.
-    static IDS: RefCell<HashMap<String, u32>> = RefCell::new(HashMap::new());
+    static IDS: RefCell<FxHashMap<String, u32>> = RefCell::default();
 }
 
 /// Metrics and the host's ids for their stats.
@@ -36,8 +38,9 @@ impl Stats {
     }
 
     fn define_new(&mut self) {
-        let new = self.metrics.registry().stats_from(self.ids.len());
-        let ids: Vec<_> = new.map(|(_, stat)| id(&stat)).collect();
+        let registry = self.metrics.registry();
+        make_room(registry.stat_count().saturating_sub(self.ids.len()));
+        let ids: Vec<_> = registry.stats_from(self.ids.len()).map(|(_, stat)| id(stat)).collect();
         if ids.contains(&None) {
             host::log(LogLevel::Error, "portcullis: the host refused to define a metric; it will be missing");
         }
@@ -111,18 +114,20 @@ impl Stats {
     }
 }
 
-fn id(stat: &Stat) -> Option<u32> {
-    IDS.with(|ids| {
-        let mut ids = ids.try_borrow_mut().ok()?;
-        if let Some(id) = ids.get(&stat.name) {
-            return Some(*id);
+fn make_room(new: usize) {
+    IDS.with(|ids| ids.try_borrow_mut().into_iter().for_each(|mut ids| ids.reserve(new)));
+}
+
+fn id(stat: Stat) -> Option<u32> {
+    IDS.with(|ids| match ids.try_borrow_mut().ok()?.entry(stat.name) {
+        Entry::Occupied(known) => Some(*known.get()),
+        Entry::Vacant(new) => {
+            let kind = match stat.kind {
+                StatKind::Counter => MetricKind::Counter,
+                StatKind::Gauge => MetricKind::Gauge,
+            };
+            let id = host::define_metric(kind, new.key()).ok()?;
+            Some(*new.insert(id))
         }
-        let kind = match stat.kind {
-            StatKind::Counter => MetricKind::Counter,
-            StatKind::Gauge => MetricKind::Gauge,
-        };
-        let id = host::define_metric(kind, &stat.name).ok()?;
-        ids.insert(stat.name.clone(), id);
-        Some(id)
     })
 }

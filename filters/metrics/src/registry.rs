@@ -2,7 +2,9 @@
 
 use crate::stat::{self, Stat, StatId};
 use crate::{Family, Kind};
-use std::collections::HashMap;
+use core::hash::{Hash as _, Hasher as _};
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
 
 /// A family in its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +23,12 @@ pub(crate) struct Series {
 /// All families and series. Series are added and never removed; their number has a limit.
 pub struct Registry {
     families: Vec<Family>,
+    /// By family: what each bucket's stat is named by (see [`stat::le_tags`]).
+    le_tags: Vec<Vec<String>>,
     series: Vec<Series>,
-    by_key: HashMap<String, SeriesId>,
+    /// The series, to be found by family and values. Thousands are made at every start, so there is no key of their own and no
+    /// hash that withstands an enemy: what clients send never comes here but as a status.
+    places: HashTable<SeriesId>,
     stats: usize,
     max_series: usize,
 }
@@ -30,11 +36,25 @@ pub struct Registry {
 /// Separates the parts of a key; policies cannot contain it.
 const SEPARATOR: char = '\u{1f}';
 
+fn place<S: AsRef<str>>(family: FamilyId, values: &[S]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write_usize(family.0);
+    values.iter().for_each(|value| value.as_ref().hash(&mut hasher));
+    hasher.finish()
+}
+
 impl Registry {
     /// An empty registry that takes up to `max_series` series.
     #[must_use]
     pub fn new(max_series: usize) -> Self {
-        Self { families: Vec::new(), series: Vec::new(), by_key: HashMap::new(), stats: 0, max_series }
+        Self {
+            families: Vec::new(),
+            le_tags: Vec::new(),
+            series: Vec::new(),
+            places: HashTable::new(),
+            stats: 0,
+            max_series,
+        }
     }
 
     /// Takes no more than `max_series` from here on.
@@ -44,6 +64,7 @@ impl Registry {
 
     /// Adds a family.
     pub fn family(&mut self, family: Family) -> FamilyId {
+        self.le_tags.push(stat::le_tags(family.kind));
         self.families.push(family);
         FamilyId(self.families.len().saturating_sub(1))
     }
@@ -56,20 +77,29 @@ impl Registry {
         if self.series.len() >= self.max_series {
             return None;
         }
-        let key = self.key(family, values)?;
         let width = stat::width(self.families.get(family.0)?.kind);
         let id = SeriesId(self.series.len());
-        let values = values.iter().map(ToString::to_string).collect();
-        self.series.push(Series { family, values, first_stat: self.stats });
+        let first_stat = self.stats;
         self.stats = self.stats.checked_add(width)?;
-        self.by_key.insert(key, id);
+        self.series.push(Series {
+            family,
+            values: values.iter().map(ToString::to_string).collect(),
+            first_stat,
+        });
+        let series = &self.series;
+        let place = |id: &SeriesId| series.get(id.0).map_or(0, |s| place(s.family, &s.values));
+        self.places.insert_unique(self::place(family, values), id, place);
         Some(id)
     }
 
     /// The series with these label values, if there is one.
     #[must_use]
     pub fn known(&self, family: FamilyId, values: &[&str]) -> Option<SeriesId> {
-        self.by_key.get(&self.key(family, values)?).copied()
+        let is_it = |id: &SeriesId| {
+            let series = self.series.get(id.0).filter(|series| series.family == family);
+            series.is_some_and(|series| series.values.iter().map(String::as_str).eq(values.iter().copied()))
+        };
+        self.places.find(place(family, values), is_it).copied()
     }
 
     fn key(&self, family: FamilyId, values: &[&str]) -> Option<String> {
@@ -128,7 +158,8 @@ impl Registry {
     pub fn stats_from(&self, first: usize) -> impl Iterator<Item = (StatId, Stat)> + '_ {
         self.series.iter().filter(move |s| s.first_stat >= first).flat_map(|series| {
             let family = self.families.get(series.family.0);
-            family.into_iter().flat_map(|f| stat::stats_of(f, &series.values, series.first_stat))
+            let le_tags = self.le_tags.get(series.family.0).map(Vec::as_slice).unwrap_or_default();
+            family.into_iter().flat_map(|f| stat::stats_of(f, le_tags, &series.values, series.first_stat))
         })
     }
 

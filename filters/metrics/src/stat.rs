@@ -1,7 +1,6 @@
 //! The plain counters and gauges that a series is kept in.
 
 use crate::{Family, Kind};
-use core::fmt::Write as _;
 
 /// A stat's place among all stats of its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,26 +45,39 @@ pub(crate) fn seconds(micros: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-pub(crate) fn stats_of(family: &Family, values: &[String], first: usize) -> Vec<(StatId, Stat)> {
+/// What the stats of a histogram's buckets are named by: `le` in the tag convention. The same for every series of a family.
+pub(crate) fn le_tags(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::Counter | Kind::Gauge => Vec::new(),
+        Kind::Histogram(bounds) => (0..=bounds.len()).map(|b| format!("le=.={};.;", le(bounds, b))).collect(),
+    }
+}
+
+/// The stats of a series. Thousands of names are made at every start: each is put together in one piece.
+pub(crate) fn stats_of(
+    family: &Family,
+    le_tags: &[String],
+    values: &[String],
+    first: usize,
+) -> Vec<(StatId, Stat)> {
     let tags = tags(family.labels, values);
     let names = match family.kind {
-        Kind::Counter | Kind::Gauge => vec![format!("{tags}{}", family.name)],
-        Kind::Histogram(bounds) => histogram_names(&family.name, &tags, bounds),
+        Kind::Counter | Kind::Gauge => vec![[tags.as_str(), &family.name].concat()],
+        Kind::Histogram(_) => histogram_names(&family.name, &tags, le_tags),
     };
     let kind = if family.kind == Kind::Gauge { StatKind::Gauge } else { StatKind::Counter };
     (first..).zip(names).map(|(id, name)| (StatId(id), Stat { name, kind })).collect()
 }
 
-fn histogram_names(name: &str, tags: &str, bounds: &[u64]) -> Vec<String> {
+fn histogram_names(name: &str, tags: &str, le_tags: &[String]) -> Vec<String> {
     let base = name.strip_suffix("_seconds").unwrap_or(name);
-    let buckets = (0..=bounds.len()).map(|b| format!("le=.={};.;{tags}{name}_bucket", le(bounds, b)));
-    buckets.chain([format!("{tags}{name}_count"), format!("{tags}{base}_microseconds_sum")]).collect()
+    let buckets = le_tags.iter().map(|le| [le, tags, name, "_bucket"].concat());
+    buckets.chain([[tags, name, "_count"].concat(), [tags, base, "_microseconds_sum"].concat()]).collect()
 }
 
 fn tags(labels: &[&str], values: &[String]) -> String {
     labels.iter().zip(values).fold(String::new(), |mut out, (label, value)| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{label}=.={value};.;");
+        [label, "=.=", value, ";.;"].into_iter().for_each(|part| out.push_str(part));
         out
     })
 }
@@ -90,8 +102,10 @@ mod tests {
             kind: Kind::Histogram(&[5_000]),
             labels: &["endpoint"],
         };
-        let names: Vec<_> =
-            stats_of(&family, &["/a/{id}".into()], 7).into_iter().map(|(id, s)| (id.0, s.name)).collect();
+        let names: Vec<_> = stats_of(&family, &le_tags(family.kind), &["/a/{id}".into()], 7)
+            .into_iter()
+            .map(|(id, s)| (id.0, s.name))
+            .collect();
         assert_eq!(
             names,
             [
@@ -108,7 +122,10 @@ mod tests {
     fn only_a_gauge_is_kept_in_a_gauge() {
         let kinds = [Kind::Counter, Kind::Gauge, Kind::Histogram(&[])].map(|kind| {
             let family = Family { name: "x".into(), help: String::new(), kind, labels: &[] };
-            stats_of(&family, &[], 0).into_iter().map(|(_, stat)| stat.kind).collect::<Vec<_>>()
+            stats_of(&family, &le_tags(kind), &[], 0)
+                .into_iter()
+                .map(|(_, stat)| stat.kind)
+                .collect::<Vec<_>>()
         });
         assert_eq!(kinds[0], [StatKind::Counter]);
         assert_eq!(kinds[1], [StatKind::Gauge]);
