@@ -151,6 +151,7 @@ pub struct Builder {
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
     facing_clients: Option<String>,
+    snapshots: bool,
 }
 
 impl Default for Builder {
@@ -176,6 +177,7 @@ impl Default for Builder {
             profile: false,
             properties: Vec::new(),
             facing_clients: None,
+            snapshots: true,
         }
     }
 }
@@ -249,6 +251,12 @@ impl Builder {
     /// Leaves out the VMs that Envoy runs beside the workers (base, canary, main thread): a quicker start.
     pub fn only_worker_vms(mut self) -> Self {
         self.all_vms = false;
+        self
+    }
+
+    /// Starts every VM, even where one that started equally could be brought back (see `Proxy::brought_back`).
+    pub fn without_snapshots(mut self) -> Self {
+        self.snapshots = false;
         self
     }
 
@@ -378,6 +386,8 @@ impl Builder {
             access_log: self.access_log,
             local_address: "127.0.0.1:8080".into(),
             facing_clients: self.facing_clients,
+            // A profile wants to see the start.
+            snapshots: self.snapshots && !self.profile,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use wasmtime::ExternType;
 
+use crate::snapshot::module::{Opened, is_added};
 use crate::vm::exports::show;
 use crate::{AbiVersion, LoadError, LoadedModule, engine, loader};
 
@@ -47,7 +48,8 @@ pub struct Inspection {
 /// `NotAModule` or `Invalid`; anything else stands in the description.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
     loader::check_magic(bytes)?;
-    let module = engine::compile(bytes)?;
+    let module = engine::compile(Opened::new(bytes).bytes())?;
+    let exports = module.exports().filter(|export| !is_added(export.name()));
     Ok(Inspection {
         size: bytes.len(),
         abi: loader::abi_version(&module),
@@ -56,7 +58,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
             .imports()
             .map(|i| (format!("{}.{}", i.module(), i.name()), type_name(&i.ty())))
             .collect(),
-        exports: module.exports().map(|e| (e.name().to_owned(), type_name(&e.ty()))).collect(),
+        exports: exports.map(|e| (e.name().to_owned(), type_name(&e.ty()))).collect(),
         never_called: never_called(&module),
         sections: sections(bytes),
     })

@@ -37,6 +37,7 @@ mod profile_text;
 mod property;
 mod protobuf;
 mod proxy;
+mod snapshot;
 mod stream;
 mod vm;
 

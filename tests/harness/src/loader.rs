@@ -4,11 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use wasmtime::{ExternType, InstancePre, Linker, Module, Store};
 
 use crate::engine;
 use crate::host;
+use crate::snapshot::Snapshots;
+use crate::snapshot::module::Opened;
 use crate::vm::{VmData, exports, idle_data};
 use crate::{AbiVersion, LoadError};
 
@@ -23,6 +26,8 @@ pub struct LoadedModule {
     pub(crate) initial_memory: u64,
     /// Tells one module from another.
     pub(crate) key: u64,
+    pub(crate) opened: Arc<Opened>,
+    pub(crate) snapshots: Arc<Snapshots>,
 }
 
 impl LoadedModule {
@@ -43,13 +48,15 @@ impl LoadedModule {
     /// Every `LoadError` but `Unreadable`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
         check_magic(bytes)?;
-        let module = engine::compile(bytes)?;
+        let opened = Arc::new(Opened::new(bytes));
+        let module = engine::compile(opened.bytes())?;
         let abi = abi_version(&module)?;
         let linker = linker(abi);
         check_imports(&module, &linker, abi)?;
         check_exports(&module, abi)?;
         let pre = linker.pre(&module)?;
-        Ok(Self { pre, abi, initial_memory: initial_memory(&module), key: fingerprint(bytes) })
+        let (initial_memory, key) = (initial_memory(&module), fingerprint(bytes));
+        Ok(Self { pre, abi, initial_memory, key, opened, snapshots: Arc::default() })
     }
 
     /// The ABI version that the module declares.

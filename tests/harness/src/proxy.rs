@@ -199,6 +199,12 @@ impl Proxy {
         Duration::from_nanos(self.world.process.clock.get().wall)
     }
 
+    /// How many VMs were not started, but brought back from a snapshot of an equal start: of the same loaded module with the same
+    /// configuration, which read the same clock and random bytes, if it read any, and did nothing that depends on more.
+    pub fn brought_back(&self) -> usize {
+        self.world.brought_back.get()
+    }
+
     /// Bytes of memory of each VM that lives.
     pub fn memory(&self) -> Vec<u64> {
         self.world.vms().iter().map(|vm| vm.borrow().memory_size()).collect()

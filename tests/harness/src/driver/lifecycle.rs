@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Instance, Plugin, World};
 use crate::process::events::WorkerId;
+use crate::snapshot::{Advice, Key, Moment, Recording, Snapshot};
 use crate::vm::context::{Context, PluginInfo};
 use crate::vm::{Vm, VmData, VmId};
 use crate::{Error, Failure, FailurePolicy};
@@ -25,7 +26,7 @@ impl World {
         let plugin = &self.chain[index];
         let workers = self.options.workers;
         if self.options.all_vms && !self.chain[..index].iter().any(|other| same_vm(other, plugin)) {
-            self.discard(self.new_vm(plugin, workers + 2, true)?);
+            self.discard(self.new_vm(plugin, workers + 2, true, None)?);
         }
         self.try_out(plugin)?;
         let main = self.options.all_vms.then_some(workers);
@@ -37,18 +38,16 @@ impl World {
         if !self.options.all_vms {
             return Ok(());
         }
-        let vm = self.new_vm(plugin, self.options.workers + 1, true)?;
-        let result = self.start_root(plugin, vm);
+        let (vm, _) = self.new_root(plugin, self.options.workers + 1, true)?;
         self.discard(vm);
-        result.map(|_| ())
+        Ok(())
     }
 
     fn start_on(&self, plugin: &Plugin, worker: WorkerId) -> Result<(), Error> {
-        let vm = match self.shared_vm(plugin, worker) {
-            Some(vm) => vm,
-            None => self.new_vm(plugin, worker, false)?,
+        let (vm, root) = match self.shared_vm(plugin, worker) {
+            Some(vm) => (vm, self.start_root(plugin, vm)?),
+            None => self.new_root(plugin, worker, false)?,
         };
-        let root = self.start_root(plugin, vm)?;
         plugin.instances.borrow_mut().insert(worker, Instance { vm, root, reload_at: 0 });
         Ok(())
     }
@@ -61,16 +60,81 @@ impl World {
         vms.find(|vm| self.vm(*vm).is_some_and(|vm| !vm.borrow().failed))
     }
 
-    fn new_vm(&self, plugin: &Plugin, worker: WorkerId, ephemeral: bool) -> Result<VmId, Error> {
+    /// A new VM with the plugin's root context in it, started or brought back as one.
+    fn new_root(&self, plugin: &Plugin, worker: WorkerId, ephemeral: bool) -> Result<(VmId, u32), Error> {
+        // A fault may strike in the start.
+        if !self.options.snapshots || !self.process.faults.borrow().none() {
+            return self.started(plugin, worker, ephemeral, None);
+        }
+        let key = Key::new(&plugin.settings, &plugin_info(plugin), &self.process);
+        let moment = Moment::now(&self.process);
+        match plugin.module.snapshots.advice(&key, &moment) {
+            Advice::Start => self.started(plugin, worker, ephemeral, None),
+            Advice::BringBack(snapshot) => self.brought_back(plugin, worker, ephemeral, &snapshot),
+            Advice::Keep => {
+                let (id, root) = self.started(plugin, worker, ephemeral, Some(Recording::new(moment)))?;
+                let snapshot = self.on_vm(id, |vm| Snapshot::of(vm, root, &plugin.module)).flatten();
+                snapshot.into_iter().for_each(|snapshot| plugin.module.snapshots.keep(key.clone(), snapshot));
+                Ok((id, root))
+            }
+        }
+    }
+
+    fn started(
+        &self,
+        plugin: &Plugin,
+        worker: WorkerId,
+        ephemeral: bool,
+        recording: Option<Recording>,
+    ) -> Result<(VmId, u32), Error> {
+        let vm = self.new_vm(plugin, worker, ephemeral, recording)?;
+        Ok((vm, self.start_root(plugin, vm)?))
+    }
+
+    fn brought_back(
+        &self,
+        plugin: &Plugin,
+        worker: WorkerId,
+        ephemeral: bool,
+        snapshot: &Snapshot,
+    ) -> Result<(VmId, u32), Error> {
         let id = VmId(self.vm_workers.borrow().len());
-        let mut data =
-            VmData::new(self.process.clone(), self.me.clone(), plugin.settings.clone(), plugin.module.abi());
-        (data.id, data.worker, data.ephemeral) = (id, worker, ephemeral);
+        self.vm_workers.borrow_mut().insert(id, worker);
+        self.brought_back.set(self.brought_back.get() + 1);
+        let metrics = snapshot.replay(&self.process, id, worker);
+        // A VM that would be thrown away is not made: what it does to the process is all that there is to it.
+        if !ephemeral {
+            let data = self.vm_data(plugin, id, worker, false);
+            let mut vm = Vm::instantiate(&plugin.module, data, self.vm_name(worker))
+                .map_err(|failure| named(failure, plugin))?;
+            snapshot
+                .bring_back(&mut vm, metrics, plugin_info(plugin))
+                .map_err(|error| Error::Setup(format!("no VM could be brought back: {error}")))?;
+            self.vms.borrow_mut().insert(id, Rc::new(std::cell::RefCell::new(vm)));
+        }
+        Ok((id, snapshot.root))
+    }
+
+    fn new_vm(
+        &self,
+        plugin: &Plugin,
+        worker: WorkerId,
+        ephemeral: bool,
+        recording: Option<Recording>,
+    ) -> Result<VmId, Error> {
+        let id = VmId(self.vm_workers.borrow().len());
+        let data = VmData { recording, ..self.vm_data(plugin, id, worker, ephemeral) };
         let vm = Vm::start(&plugin.module, data, self.vm_name(worker))
             .map_err(|failure| named(failure, plugin))?;
         self.vm_workers.borrow_mut().insert(id, worker);
         self.vms.borrow_mut().insert(id, Rc::new(std::cell::RefCell::new(vm)));
         Ok(id)
+    }
+
+    fn vm_data(&self, plugin: &Plugin, id: VmId, worker: WorkerId, ephemeral: bool) -> VmData {
+        let (process, world) = (self.process.clone(), self.me.clone());
+        let data = VmData::new(process, world, plugin.settings.clone(), plugin.module.abi());
+        VmData { id, worker, ephemeral, ..data }
     }
 
     fn vm_name(&self, worker: WorkerId) -> String {
@@ -89,11 +153,7 @@ impl World {
     /// Makes a root context: `proxy_on_context_create`, `proxy_on_vm_start`, `proxy_on_configure`.
     fn start_root(&self, plugin: &Plugin, vm: VmId) -> Result<u32, Error> {
         let logged = self.process.logs.borrow().len();
-        let info = Rc::new(PluginInfo {
-            name: plugin.name.clone(),
-            root_id: plugin.root_id.clone(),
-            configuration: plugin.configuration.borrow().clone(),
-        });
+        let info = Rc::new(plugin_info(plugin));
         let started = self.on_vm(vm, |vm| start_vm(vm, info)).ok_or_else(|| gone(plugin))??;
         if !started.1 {
             return Err(Error::VmStartRefused { plugin: plugin.name.clone(), logs: self.logs_since(logged) });
@@ -200,6 +260,14 @@ impl World {
             let instances: Vec<Instance> = plugin.instances.borrow().values().copied().collect();
             instances.into_iter().for_each(|instance| self.end_root(instance.vm, instance.root));
         }
+    }
+}
+
+fn plugin_info(plugin: &Plugin) -> PluginInfo {
+    PluginInfo {
+        name: plugin.name.clone(),
+        root_id: plugin.root_id.clone(),
+        configuration: plugin.configuration.borrow().clone(),
     }
 }
 

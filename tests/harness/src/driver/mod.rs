@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub local_address: String,
     /// The connection manager tells where requests come from: with this address of the machine's own in place of 127.0.0.1.
     pub facing_clients: Option<String>,
+    /// VMs may be brought back from snapshots.
+    pub snapshots: bool,
 }
 
 /// Where requests go; the first whose prefix fits.
@@ -90,6 +92,8 @@ pub(crate) struct World {
     pub streams: RefCell<BTreeMap<StreamId, StreamRef>>,
     next_stream: Cell<u64>,
     running: RefCell<BTreeSet<WorkerId>>,
+    /// VMs that were not started but brought back.
+    pub brought_back: Cell<usize>,
 }
 
 impl World {
@@ -104,6 +108,7 @@ impl World {
             streams: RefCell::default(),
             next_stream: Cell::new(0),
             running: RefCell::default(),
+            brought_back: Cell::new(0),
         })
     }
 

@@ -4,8 +4,8 @@ use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
 use crate::pairs;
-use crate::process::events::Event;
 use crate::process::logs::LogLine;
+use crate::snapshot::Effect;
 use crate::stream::LocalReply;
 use crate::vm::{Action, VmData};
 use crate::{AbiVersion, LogLevel, Status, StreamType};
@@ -56,13 +56,14 @@ fn log(guest: &mut Guest, level: u32, ptr: u32, len: u32) -> HostResult {
 }
 
 /// Keeps a line, unless the log level hides it.
-pub(super) fn write_log(guest: &Guest, level: LogLevel, message: &[u8]) {
-    let data = guest.data();
+pub(super) fn write_log(guest: &mut Guest, level: LogLevel, message: &[u8]) {
+    let data = guest.data_mut();
     if level < data.process.log_level.get() {
         return;
     }
     let message = String::from_utf8_lossy(message).into_owned();
     let line = LogLine { level, plugin: data.plugin_name(), worker: data.worker, message };
+    data.record(|| Effect::Log(line.clone()));
     data.process.logs.borrow_mut().push(line);
 }
 
@@ -83,16 +84,17 @@ fn tick_period(guest: &mut Guest, ms: u32) -> HostResult {
     let timer = data.timers.entry(root).or_default();
     timer.period_ms = ms;
     timer.generation += 1;
+    let timer = *timer;
+    data.record(|| Effect::Tick { root, timer });
     schedule_tick(data, root);
     Ok(())
 }
 
 /// Puts a root's next tick into the event queue.
 pub(crate) fn schedule_tick(data: &VmData, root: u32) {
-    let Some(timer) = data.timers.get(&root).filter(|timer| timer.period_ms > 0) else { return };
-    let time = data.process.after(std::time::Duration::from_millis(timer.period_ms.into()));
-    let event = Event::Tick { vm: data.id, root, generation: timer.generation };
-    data.process.events.borrow_mut().push(time, data.worker, event);
+    if let Some(timer) = data.timers.get(&root) {
+        timer.schedule(&data.process, data.worker, data.id, root);
+    }
 }
 
 fn effective_context(guest: &mut Guest, context: u32) -> HostResult {

@@ -4,6 +4,7 @@ use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
 use crate::process::metrics::kind_of;
+use crate::snapshot::Effect;
 use crate::vm::VmData;
 use crate::{MetricType, Status};
 
@@ -23,6 +24,7 @@ fn define_metric(guest: &mut Guest, kind: u32, name: u32, name_len: u32, out: u3
     let data = guest.data_mut();
     let key = data.process.metrics.borrow_mut().define(kind, &name);
     let id = data.metrics.define(key);
+    data.record(|| Effect::Define { kind, name });
     Ok(guest.write_u32(out, id)?)
 }
 
@@ -36,15 +38,19 @@ fn not_histogram(id: u32) -> Result<(), Status> {
 
 fn increment(guest: &mut Guest, id: u32, by: i64) -> HostResult {
     not_histogram(id)?;
-    let data = guest.data();
+    let data = guest.data_mut();
     let key = data.metrics.get(id)?;
-    Ok(data.process.metrics.borrow_mut().increment(key, by)?)
+    data.process.metrics.borrow_mut().increment(key, by)?;
+    data.record(|| Effect::Increment { id, by });
+    Ok(())
 }
 
 fn record(guest: &mut Guest, id: u32, value: u64) -> HostResult {
-    let data = guest.data();
+    let data = guest.data_mut();
     let key = data.metrics.get(id).map_err(|_| Status::NotFound)?;
-    Ok(data.process.metrics.borrow_mut().record(key, value)?)
+    data.process.metrics.borrow_mut().record(key, value)?;
+    data.record(|| Effect::Record { id, value });
+    Ok(())
 }
 
 fn get(guest: &mut Guest, id: u32, out: u32) -> HostResult {

@@ -63,6 +63,7 @@ fn enter(
     if let Some(status) = forced(&guest, name) {
         return Ok(status as u32);
     }
+    guest.data_mut().note_call(name);
     let began = guest.data().accounting.start();
     let result = call(&mut guest);
     guest.data_mut().accounting.host_call(name, began);

@@ -32,6 +32,7 @@ fn find(data: &mut VmData, path: &[u8]) -> Result<Vec<u8>, Status> {
     if let Some(value) = of_plugin(data, &segments) {
         return Ok(value.serialize());
     }
+    data.no_snapshot();
     let context = data.context().ok_or(Status::NotFound)?;
     if context.stream.is_none() && segments == [b"xds"] {
         return Err(Status::SerializationFailure);

@@ -90,7 +90,7 @@ fn link_present(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<(
     // Envoy only notes the wish to exit, and returns; most guests then run into an `unreachable`.
     linker.func_wrap(module, "proc_exit", |caller: Caller<'_, VmData>, code: u32| {
         let message = format!("proc_exit({code})");
-        write_log(&Guest(caller), LogLevel::Trace, message.as_bytes());
+        write_log(&mut Guest(caller), LogLevel::Trace, message.as_bytes());
     })?;
     Ok(())
 }

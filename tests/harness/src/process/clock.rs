@@ -8,7 +8,7 @@ const DEFAULT_WALL: u64 = 1_735_689_600_000_000_000;
 const DEFAULT_MONO: u64 = 3_600_000_000_000;
 
 /// Wall and monotonic time in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Clock {
     pub wall: u64,
     pub mono: u64,

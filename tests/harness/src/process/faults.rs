@@ -79,6 +79,14 @@ impl Faults {
         strikes
     }
 
+    /// Whether everything works.
+    pub(crate) fn none(&self) -> bool {
+        self.cas_conflicts == 0
+            && self.none_forced()
+            && self.missing_functions.is_empty()
+            && self.memory.load(Ordering::Relaxed) == u64::MAX
+    }
+
     pub(crate) fn none_forced(&self) -> bool {
         self.statuses.is_empty()
     }

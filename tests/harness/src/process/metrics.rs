@@ -1,6 +1,7 @@
 //! Metrics: the values belong to the process, the ids to a VM.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::{MetricType, Status};
 
@@ -14,11 +15,31 @@ pub struct Histogram {
 /// All metrics of the process. A name may stand for a counter, a gauge and a histogram at the same time.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    slots: BTreeMap<(String, u32), usize>,
-    names: Vec<(String, MetricType)>,
+    index: Arc<Index>,
     /// Values of counters and gauges; for histograms, how many samples there are.
     numbers: Vec<u64>,
     histograms: HashMap<usize, Histogram>,
+}
+
+/// Which metrics there are. Shared with the snapshots that bring them all back at once (see `crate::snapshot`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// By name, then by type.
+    slots: BTreeMap<String, [Option<usize>; 3]>,
+    kinds: Vec<(String, MetricType)>,
+}
+
+impl Index {
+    fn slot(&self, name: &str, kind: MetricType) -> Option<usize> {
+        self.slots.get(name)?[kind as usize]
+    }
+
+    fn add(&mut self, name: &str, kind: MetricType) -> usize {
+        let slot = self.kinds.len();
+        self.slots.entry(name.to_owned()).or_default()[kind as usize] = Some(slot);
+        self.kinds.push((name.to_owned(), kind));
+        slot
+    }
 }
 
 /// The numbers at some moment. Metrics are only ever added, so a slot means the same later.
@@ -28,26 +49,26 @@ pub(crate) struct Numbers(Vec<u64>);
 impl Metrics {
     /// The counter's value; `None` if no VM ever defined it.
     pub fn counter(&self, name: &str) -> Option<u64> {
-        self.slot(name, MetricType::Counter).map(|slot| self.numbers[slot])
+        self.index.slot(name, MetricType::Counter).map(|slot| self.numbers[slot])
     }
 
     /// The gauge's value; `None` if no VM ever defined it.
     pub fn gauge(&self, name: &str) -> Option<u64> {
-        self.slot(name, MetricType::Gauge).map(|slot| self.numbers[slot])
+        self.index.slot(name, MetricType::Gauge).map(|slot| self.numbers[slot])
     }
 
     /// The histogram's samples; `None` if no VM ever defined it.
     pub fn histogram(&self, name: &str) -> Option<&Histogram> {
-        self.histograms.get(&self.slot(name, MetricType::Histogram)?)
+        static NO_SAMPLES: Histogram = Histogram { samples: Vec::new() };
+        let slot = self.index.slot(name, MetricType::Histogram)?;
+        Some(self.histograms.get(&slot).unwrap_or(&NO_SAMPLES))
     }
 
     /// Names and types of all metrics, sorted.
     pub fn names(&self) -> impl Iterator<Item = (&str, MetricType)> {
-        self.slots.values().map(|slot| (self.names[*slot].0.as_str(), self.names[*slot].1))
-    }
-
-    fn slot(&self, name: &str, kind: MetricType) -> Option<usize> {
-        self.slots.get(&(name.to_owned(), kind as u32)).copied()
+        self.index.slots.iter().flat_map(move |(name, slots)| {
+            slots.iter().flatten().map(move |slot| (name.as_str(), self.index.kinds[*slot].1))
+        })
     }
 
     pub(crate) fn numbers(&self) -> Numbers {
@@ -58,24 +79,35 @@ impl Metrics {
     pub(crate) fn since(&self, before: &Numbers) -> BTreeMap<String, i64> {
         let moved = |(slot, now): (usize, &u64)| {
             let by = now.wrapping_sub(before.0.get(slot).copied().unwrap_or(0)) as i64;
-            (by != 0).then(|| (self.names[slot].0.clone(), by))
+            (by != 0).then(|| (self.index.kinds[slot].0.clone(), by))
         };
         self.numbers.iter().enumerate().filter_map(moved).collect()
     }
 
     /// The metric of this name and type, made at zero if it is new.
     pub(crate) fn define(&mut self, kind: MetricType, name: &[u8]) -> MetricKey {
-        let next = self.numbers.len();
-        let name = stat_name(name);
-        let slot = *self.slots.entry((name.clone(), kind as u32)).or_insert(next);
-        if slot == next {
-            self.names.push((name, kind));
-            self.numbers.push(0);
-            if kind == MetricType::Histogram {
-                self.histograms.insert(slot, Histogram::default());
-            }
-        }
+        let name = String::from_utf8_lossy(name);
+        let name = stat_name(&name);
+        let known = self.index.slot(name, kind);
+        let slot = known.unwrap_or_else(|| Arc::make_mut(&mut self.index).add(name, kind));
+        self.numbers.resize(self.index.kinds.len(), 0);
         MetricKey { kind, slot }
+    }
+
+    /// Which metrics there are now.
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// Makes the metrics of another index the metrics of this one, if none of these would change its slot.
+    pub(crate) fn take_over(&mut self, index: &Arc<Index>) -> bool {
+        let same = Arc::ptr_eq(&self.index, index);
+        if !same && !self.index.kinds.is_empty() {
+            return false;
+        }
+        self.index = index.clone();
+        self.numbers.resize(index.kinds.len(), 0);
+        true
     }
 
     /// Adds; a gauge wraps below zero as Envoy's does.
@@ -119,27 +151,26 @@ pub(crate) struct MetricKey {
 }
 
 /// The metric ids of one VM: counters 4, 8, ..., gauges 5, 9, ..., histograms 6, 10, ...
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct MetricIds {
-    keys: HashMap<u32, MetricKey>,
-    defined: [u32; 3],
+    /// Slots by type, in the order of the ids.
+    slots: [Vec<usize>; 3],
 }
 
 impl MetricIds {
     /// A new id, even for a known name, as in Envoy.
     pub fn define(&mut self, key: MetricKey) -> u32 {
-        let kind = key.kind as u32;
-        let count = &mut self.defined[kind as usize];
-        *count += 1;
-        let id = *count * 4 + kind;
-        self.keys.insert(id, key);
-        id
+        let slots = &mut self.slots[key.kind as usize];
+        slots.push(key.slot);
+        slots.len() as u32 * 4 + key.kind as u32
     }
 
     /// The key of an id: `BadArgument` for an id that can be none, `NotFound` for one that was never given out.
     pub fn get(&self, id: u32) -> Result<MetricKey, Status> {
-        kind_of(id).ok_or(Status::BadArgument)?;
-        self.keys.get(&id).copied().ok_or(Status::NotFound)
+        let kind = kind_of(id).ok_or(Status::BadArgument)?;
+        let place = (id / 4).checked_sub(1).ok_or(Status::NotFound)?;
+        let slot = self.slots[kind as usize].get(place as usize).ok_or(Status::NotFound)?;
+        Ok(MetricKey { kind, slot: *slot })
     }
 }
 
@@ -149,8 +180,8 @@ pub(crate) fn kind_of(id: u32) -> Option<MetricType> {
 }
 
 /// Envoy drops dots at the end of a stat's name.
-fn stat_name(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).trim_end_matches('.').to_owned()
+fn stat_name(name: &str) -> &str {
+    name.trim_end_matches('.')
 }
 
 #[cfg(test)]

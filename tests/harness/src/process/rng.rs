@@ -1,6 +1,6 @@
 //! A small generator (SplitMix64), so that a seed decides everything that Envoy leaves to chance.
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rng(u64);
 
 impl Rng {

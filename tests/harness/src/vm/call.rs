@@ -20,6 +20,17 @@ impl Vm {
     /// # Errors
     /// The failure of the instantiation or of an initialiser.
     pub fn start(module: &LoadedModule, data: VmData, name: String) -> Result<Vm, Box<Failure>> {
+        let mut vm = Vm::instantiate(module, data, name)?;
+        vm.initialise()?;
+        vm.data().restricted = false;
+        Ok(vm)
+    }
+
+    /// Instantiates a module; of the guest, only its start section has run then, if it has one.
+    ///
+    /// # Errors
+    /// The failure of the instantiation.
+    pub fn instantiate(module: &LoadedModule, data: VmData, name: String) -> Result<Vm, Box<Failure>> {
         let mut store = Store::new(engine::engine(), data);
         store.limiter(|data| &mut data.limiter);
         refuel(&mut store);
@@ -32,25 +43,24 @@ impl Vm {
                 backtrace: frames(&error),
             })
         })?;
-        let mut vm = Vm::around(module, store, &instance, name);
-        vm.initialise(&instance)?;
-        vm.data().restricted = false;
-        Ok(vm)
+        Ok(Vm::around(module, store, instance, name))
     }
 
-    fn around(module: &LoadedModule, mut store: Store<VmData>, instance: &Instance, name: String) -> Vm {
+    fn around(module: &LoadedModule, mut store: Store<VmData>, instance: Instance, name: String) -> Vm {
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         let malloc = instance.get_typed_func(&mut store, "malloc");
         let malloc = malloc.or_else(|_| instance.get_typed_func(&mut store, "proxy_on_memory_allocate"));
         store.data_mut().malloc = malloc.ok();
         let old = module.abi == AbiVersion::V0_1_0;
-        let exports = Exports::of(instance, &mut store);
-        let old_exports = if old { OldExports::of(instance, &mut store) } else { OldExports::default() };
-        Vm { store, exports: Rc::new(exports), old_exports: Rc::new(old_exports), failed: false, name }
+        let exports = Rc::new(Exports::of(&instance, &mut store));
+        let old_exports =
+            Rc::new(if old { OldExports::of(&instance, &mut store) } else { OldExports::default() });
+        Vm { store, instance, exports, old_exports, failed: false, name }
     }
 
     /// A reactor's `_initialize` and then its `main`, or a command's `_start`.
-    fn initialise(&mut self, instance: &Instance) -> Result<(), Box<Failure>> {
+    fn initialise(&mut self) -> Result<(), Box<Failure>> {
+        let instance = &self.instance.clone();
         if instance.get_func(&mut self.store, "_initialize").is_none() {
             return self.initialiser::<(), ()>(instance, "_start", ());
         }

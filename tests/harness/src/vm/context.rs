@@ -7,7 +7,7 @@ use crate::stream::StreamRef;
 use crate::{BufferType, HeaderMap};
 
 /// A plugin of the chain as its VM sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PluginInfo {
     pub name: String,
     pub root_id: String,

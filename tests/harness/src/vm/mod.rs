@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use wasmtime::{Memory, ResourceLimiter, Store, TypedFunc};
+use wasmtime::{Instance, Memory, ResourceLimiter, Store, TypedFunc};
 
 use crate::driver::World;
 use crate::process::Process;
-use crate::process::events::WorkerId;
+use crate::process::events::{Event, WorkerId};
 use crate::process::metrics::MetricIds;
+use crate::snapshot::{Effect, Recording};
 use crate::stream::{LocalReply, StreamRef};
 use crate::{AbiVersion, Failure, StreamType};
 use accounting::Accounting;
@@ -43,6 +45,17 @@ pub(crate) struct Timer {
     pub generation: u64,
 }
 
+impl Timer {
+    /// Puts the next tick of a root into the event queue; a period of zero has none.
+    pub fn schedule(&self, process: &Process, worker: WorkerId, vm: VmId, root: u32) {
+        if self.period_ms > 0 {
+            let time = process.after(Duration::from_millis(self.period_ms.into()));
+            let event = Event::Tick { vm, root, generation: self.generation };
+            process.events.borrow_mut().push(time, worker, event);
+        }
+    }
+}
+
 /// A gRPC stream that a root context has opened.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcStream {
@@ -53,7 +66,7 @@ pub(crate) struct GrpcStream {
 }
 
 /// What all VMs of one plugin group have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct VmSettings {
     pub vm_id: String,
     pub configuration: Vec<u8>,
@@ -110,6 +123,8 @@ pub(crate) struct VmData {
     pub declared: BTreeSet<(u32, String)>,
     pub accounting: Accounting,
     pub limiter: Limiter,
+    /// What the start has done so far, if a snapshot is to be made of it.
+    pub recording: Option<Recording>,
 }
 
 impl VmData {
@@ -139,6 +154,7 @@ impl VmData {
             declared: BTreeSet::new(),
             accounting: Accounting::new(settings.profile),
             limiter: Limiter { limit: settings.memory_limit, fault },
+            recording: None,
             settings,
             process,
         }
@@ -172,6 +188,27 @@ impl VmData {
     /// The plugin that the running callback belongs to.
     pub fn plugin_name(&self) -> String {
         self.contexts.get(&self.context_id()).map(|context| context.plugin.name.clone()).unwrap_or_default()
+    }
+
+    /// Notes for a snapshot that a host function was called.
+    pub fn note_call(&mut self, name: &'static str) {
+        if let Some(recording) = &mut self.recording {
+            recording.called(name);
+        }
+    }
+
+    /// Notes for a snapshot what a host function has done.
+    pub fn record(&mut self, effect: impl FnOnce() -> Effect) {
+        if let Some(recording) = &mut self.recording {
+            recording.effects.push(effect());
+        }
+    }
+
+    /// Notes that what was read depends on more than a snapshot knows.
+    pub fn no_snapshot(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.unfit = true;
+        }
     }
 
     pub fn add_context(&mut self, context: Context) -> u32 {
@@ -209,6 +246,7 @@ pub(crate) type VmRef = Rc<RefCell<Vm>>;
 /// A VM.
 pub(crate) struct Vm {
     pub store: Store<VmData>,
+    pub instance: Instance,
     pub exports: Rc<Exports>,
     pub old_exports: Rc<OldExports>,
     pub failed: bool,
