@@ -4,6 +4,7 @@
 //! a fifth of what a serialiser takes. Text that does need it is left to `serde_json`.
 
 use crate::user::shortened;
+use std::borrow::Cow;
 
 /// An object being written.
 pub(crate) struct Object {
@@ -34,7 +35,7 @@ impl Object {
     pub fn text(&mut self, name: &'static str, parts: &[&str]) {
         self.name(name);
         self.out.push(b'"');
-        parts.iter().for_each(|part| self.escaped(part));
+        parts.iter().for_each(|part| self.out.extend_from_slice(escaped(part).as_bytes()));
         self.out.push(b'"');
     }
 
@@ -43,38 +44,9 @@ impl Object {
         self.text(name, &[&shortened(text, most)]);
     }
 
-    fn escaped(&mut self, text: &str) {
-        if is_plain(text.as_bytes()) {
-            return self.out.extend_from_slice(text.as_bytes());
-        }
-        // Text always has a JSON form.
-        let quoted = serde_json::to_string(text).unwrap_or_default();
-        let inside = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
-        self.out.extend_from_slice(inside.as_bytes());
-    }
-
     /// A field with a whole number.
     pub fn number(&mut self, name: &'static str, value: u64) {
         self.name(name);
-        self.digits(value);
-    }
-
-    /// A field with a number of thousandths: 1234 is written as 1.234.
-    pub fn thousandths(&mut self, name: &'static str, value: u64) {
-        self.name(name);
-        self.digits(value / 1000);
-        self.out.push(b'.');
-        let thousandths = value % 1000;
-        let zeros = match thousandths {
-            100.. => "",
-            10..=99 => "0",
-            _ => "00",
-        };
-        self.out.extend_from_slice(zeros.as_bytes());
-        self.digits(thousandths);
-    }
-
-    fn digits(&mut self, value: u64) {
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
@@ -104,6 +76,32 @@ impl Object {
     }
 }
 
+/// Text as it stands between quotes in JSON.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if is_plain(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
+    // Text always has a JSON form.
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let inside = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
+    Cow::Owned(inside.to_owned())
+}
+
+/// A number of thousandths: 1234 is written as 1.234.
+pub(crate) fn push_thousandths(out: &mut Vec<u8>, value: u64) {
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(value / 1000).as_bytes());
+    out.push(b'.');
+    let thousandths = value % 1000;
+    let zeros = match thousandths {
+        100.. => "",
+        10..=99 => "0",
+        _ => "00",
+    };
+    out.extend_from_slice(zeros.as_bytes());
+    out.extend_from_slice(digits.format(thousandths).as_bytes());
+}
+
 /// Whether text stands in JSON as it is. Looks at eight bytes at a time: in wasm, a loop over single bytes would be most of what
 /// a line costs.
 fn is_plain(text: &[u8]) -> bool {
@@ -131,14 +129,17 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_zeros() {
-        let mut object = Object::with_capacity(0);
-        for (name, value) in [("a", 0), ("b", 7), ("c", 1_000), ("d", u64::MAX)] {
-            object.thousandths(name, value);
+        for (value, expected) in
+            [(0, "0.000"), (7, "0.007"), (70, "0.070"), (1_000, "1.000"), (u64::MAX, "18446744073709551.615")]
+        {
+            let mut out = Vec::new();
+            push_thousandths(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+        let mut object = Object::with_capacity(0);
         object.number("e", 10_090);
         object.number("f", 0);
-        let expected = r#"{"a":0.000,"b":0.007,"c":1.000,"d":18446744073709551.615,"e":10090,"f":0}"#;
-        assert_eq!(String::from_utf8(object.end()).unwrap(), expected);
+        assert_eq!(String::from_utf8(object.end()).unwrap(), r#"{"e":10090,"f":0}"#);
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod security;
 mod user;
 
 pub use line::{Level, RequestExtra, RequestLine};
-pub use path::{MAX_PATH, loggable_path};
+pub use path::{MAX_PATH, as_text, loggable_path};
 pub use security::{Fact, MAX_TEXT, SecurityExtra, SecurityLine, SecurityRequest, Verdict};
 pub use user::{MAX_USER, loggable_user};

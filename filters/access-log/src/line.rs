@@ -1,7 +1,8 @@
-use crate::json::Object;
+use crate::json::{escaped, push_thousandths};
 use crate::user::loggable_user;
 use core::time::Duration;
 use portcullis_edge_core::Wall;
+use std::borrow::Cow;
 
 /// How loud a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,36 +81,59 @@ impl RequestLine<'_> {
     /// The line, without a line break; `message` is `METHOD path -> target`.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let extra = &self.extra;
-        let mut line = Object::with_capacity(512);
-        line.text("timestamp", &[&self.at.rfc3339()]);
-        line.text("level", &[Level::of_status(extra.status).as_str()]);
-        line.text("service", &[self.service]);
-        line.text("request_id", &[self.request_id]);
-        line.text("action", &["request"]);
-        line.text("message", &[extra.method, " ", extra.path, " -> ", extra.target_service]);
-        self.user.iter().for_each(|user| line.text("user", &[&loggable_user(user)]));
-        line.thousandths("duration_ms", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
-        line.open("extra");
-        extra.write(&mut line);
-        line.close();
-        line.end()
+        let mut line = Vec::with_capacity(512);
+        let extra = EscapedExtra::of(&self.extra);
+        self.write_head(&mut line, &extra);
+        if let Some(user) = self.user {
+            push(&mut line, [r#","user":""#, &escaped(&loggable_user(user)), "\""]);
+        }
+        push(&mut line, [r#","duration_ms":"#]);
+        push_thousandths(&mut line, u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
+        extra.write(&mut line, &self.extra);
+        line
+    }
+
+    fn write_head(&self, line: &mut Vec<u8>, extra: &EscapedExtra<'_>) {
+        let EscapedExtra { method, path, target_service } = extra;
+        let (level, at) = (Level::of_status(self.extra.status).as_str(), self.at.rfc3339());
+        let (service, request_id) = (&*escaped(self.service), &*escaped(self.request_id));
+        push(line, [r#"{"timestamp":""#, &at, r#"","level":""#, level, r#"","service":""#, service]);
+        push(line, [r#"","request_id":""#, request_id, r#"","action":"request","message":""#]);
+        push(line, [method, " ", path, " -> ", target_service, "\""]);
     }
 }
 
-impl RequestExtra<'_> {
-    fn write(&self, line: &mut Object) {
-        line.text("method", &[self.method]);
-        line.text("path", &[self.path]);
-        line.text("endpoint", &[self.endpoint]);
-        line.number("status", u64::from(self.status));
-        line.text("ip", &[self.ip]);
-        line.text("target_service", &[self.target_service]);
-        line.text("auth_flow", &[self.auth_flow]);
-        line.boolean("security_headers", self.security_headers);
-        self.denied.iter().for_each(|denied| line.text("denied", &[denied]));
-        self.details.iter().for_each(|details| line.text("details", &[details]));
+/// What stands in a line more than once.
+struct EscapedExtra<'a> {
+    method: Cow<'a, str>,
+    path: Cow<'a, str>,
+    target_service: Cow<'a, str>,
+}
+
+impl<'a> EscapedExtra<'a> {
+    fn of(extra: &RequestExtra<'a>) -> Self {
+        let RequestExtra { method, path, target_service, .. } = extra;
+        Self { method: escaped(method), path: escaped(path), target_service: escaped(target_service) }
     }
+
+    fn write(&self, line: &mut Vec<u8>, extra: &RequestExtra<'_>) {
+        let (endpoint, ip) = (&*escaped(extra.endpoint), &*escaped(extra.ip));
+        let mut status = itoa::Buffer::new();
+        push(line, [r#","extra":{"method":""#, &self.method, r#"","path":""#, &self.path]);
+        push(line, [r#"","endpoint":""#, endpoint, r#"","status":"#, status.format(extra.status)]);
+        push(line, [r#","ip":""#, ip, r#"","target_service":""#, &self.target_service]);
+        push(line, [r#"","auth_flow":""#, &escaped(extra.auth_flow), r#"","security_headers":"#]);
+        push(line, [if extra.security_headers { "true" } else { "false" }]);
+        for (name, text) in [(r#","denied":""#, extra.denied), (r#","details":""#, extra.details)] {
+            text.iter().for_each(|text| push(line, [name, &escaped(text), "\""]));
+        }
+        push(line, ["}}"]);
+    }
+}
+
+/// The line is a template: a field at a time, with its name looked after by a writer of objects, takes twice as long.
+fn push<const N: usize>(line: &mut Vec<u8>, parts: [&str; N]) {
+    parts.iter().for_each(|part| line.extend_from_slice(part.as_bytes()));
 }
 
 #[cfg(test)]

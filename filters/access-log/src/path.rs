@@ -14,9 +14,15 @@ pub const MAX_PATH: usize = 1024;
 #[must_use]
 pub fn loggable_path(target: &[u8]) -> Cow<'_, str> {
     let path = target.split(|b| *b == b'?' || *b == b'#').next().unwrap_or_default();
-    let text = String::from_utf8_lossy(path);
+    let text = as_text(path);
     let shown = if may_hold_token(&text) { Cow::Owned(strike_tokens(&text)) } else { text };
     if shown.len() > MAX_PATH { Cow::Owned(cut(&shown)) } else { shown }
+}
+
+/// Bytes as text, for a log. Nearly always they are text already, which is told faster than a replacement is made.
+#[must_use]
+pub fn as_text(bytes: &[u8]) -> Cow<'_, str> {
+    core::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// A JWT has two dots or more. Escapes could hide them.

@@ -5,8 +5,19 @@ use core::fmt;
 /// Where an entry's name and value lie in the snapshot's buffer.
 #[derive(Clone, Copy)]
 struct Entry {
-    name: (usize, usize),
-    value: (usize, usize),
+    tag: u32,
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+/// Tells most names apart in one comparison: a request is asked for some twenty headers, and has as many.
+#[inline]
+fn tag(name: &[u8]) -> u32 {
+    let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    match name {
+        [.., a, b, c] => length << 24 | u32::from_le_bytes([*a, *b, *c, 0]),
+        _ => length << 24,
+    }
 }
 
 /// A header map: names (lower case) to bytes, in order, duplicates kept.
@@ -48,21 +59,30 @@ impl Headers {
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut headers = Self::default();
         for (name, value) in pairs {
-            let name = headers.append(name.to_ascii_lowercase().as_bytes());
+            let lower = name.to_ascii_lowercase();
+            let name = headers.append(lower.as_bytes());
             let value = headers.append(value);
-            headers.entries.push(Entry { name, value });
+            headers.entries.push(Entry { tag: tag(lower.as_bytes()), name, value });
         }
         headers
     }
 
-    fn append(&mut self, bytes: &[u8]) -> (usize, usize) {
+    fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
         let start = self.blob.len();
         self.blob.extend_from_slice(bytes);
-        (start, self.blob.len())
+        // A map of 4 GiB would be empty from there on.
+        (u32::try_from(start).unwrap_or(u32::MAX), u32::try_from(self.blob.len()).unwrap_or(u32::MAX))
     }
 
-    fn slice(&self, (start, end): (usize, usize)) -> &[u8] {
-        self.blob.get(start..end).unwrap_or_default()
+    fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
+        self.blob.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// The entries under `name` (lower case), in order.
+    #[inline]
+    fn under(&self, name: &[u8]) -> impl Iterator<Item = &Entry> {
+        let wanted = tag(name);
+        self.entries.iter().filter(move |entry| entry.tag == wanted && self.slice(entry.name) == name)
     }
 
     /// All pairs, in the order of the wire.
@@ -72,13 +92,14 @@ impl Headers {
 
     /// The first value under `name` (lower case). Where a second value would matter, use [`Headers::all`].
     #[must_use]
+    #[inline]
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v)
+        self.under(name.as_bytes()).next().map(|entry| self.slice(entry.value))
     }
 
     /// Every value under `name` (lower case), in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(n, _)| *n == name.as_bytes()).map(|(_, v)| v)
+        self.under(name.as_bytes()).map(|entry| self.slice(entry.value))
     }
 
     /// Number of pairs.
@@ -104,29 +125,27 @@ impl fmt::Debug for Headers {
 }
 
 fn parse(blob: &[u8]) -> Option<Vec<Entry>> {
-    let count = read_u32(blob, 0)?;
-    let mut sizes_at = 4_usize;
-    let mut at = count.checked_mul(8)?.checked_add(4)?;
-    if at > blob.len() {
-        return None;
-    }
+    let (count, rest) = blob.split_first_chunk::<4>()?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    let sizes = rest.get(..count.checked_mul(8)?)?;
+    let mut at = sizes.len().checked_add(4)?;
     let mut entries = Vec::with_capacity(count);
-    for _ in 0..count {
-        let name_size = read_u32(blob, sizes_at)?;
-        let value_size = read_u32(blob, sizes_at.checked_add(4)?)?;
-        sizes_at = sizes_at.checked_add(8)?;
-        let name = (at, at.checked_add(name_size)?);
-        let start = name.1.checked_add(1)?;
-        let value = (start, start.checked_add(value_size)?);
-        at = value.1.checked_add(1)?;
-        entries.push(Entry { name, value });
+    for pair in sizes.chunks_exact(8) {
+        let (name, value) = pair.split_first_chunk::<4>()?;
+        let name = part(&mut at, *name, blob)?;
+        let value = part(&mut at, value.try_into().ok()?, blob)?;
+        let tag = tag(blob.get(name.0 as usize..name.1 as usize)?);
+        entries.push(Entry { tag, name, value });
     }
-    (at <= blob.len()).then_some(entries)
+    Some(entries)
 }
 
-fn read_u32(blob: &[u8], at: usize) -> Option<usize> {
-    let bytes = blob.get(at..at.checked_add(4)?)?;
-    usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+/// Where the next name or value of this size lies; one NUL stands behind it.
+fn part(at: &mut usize, size: [u8; 4], blob: &[u8]) -> Option<(u32, u32)> {
+    let start = *at;
+    let end = start.checked_add(usize::try_from(u32::from_le_bytes(size)).ok()?)?;
+    *at = end.checked_add(1)?;
+    (*at <= blob.len()).then_some((u32::try_from(start).ok()?, u32::try_from(end).ok()?))
 }
 
 #[cfg(test)]
@@ -153,6 +172,24 @@ mod tests {
         let headers = Headers::from_blob(blob(&[(b":path", b"/a"), (b"x", b"\xff"), (b"x", b"")])).unwrap();
         let pairs: Vec<_> = headers.iter().collect();
         assert_eq!(pairs, [(&b":path"[..], &b"/a"[..]), (&b"x"[..], &b"\xff"[..]), (&b"x"[..], &b""[..])]);
+    }
+
+    #[test]
+    fn names_that_look_alike_at_their_end_or_are_short_stay_apart() {
+        let pairs = [
+            (&b"x-user-id"[..], &b"1"[..]),
+            (b"y-user-id", b"2"),
+            (b"x-id", b"3"),
+            (b"id", b"4"),
+            (b"te", b"5"),
+            (b"", b"6"),
+        ];
+        let headers = Headers::from_blob(blob(&pairs)).unwrap();
+        for (name, value) in pairs {
+            let name = core::str::from_utf8(name).unwrap();
+            assert_eq!(headers.all(name).collect::<Vec<_>>(), [value], "{name}");
+        }
+        assert_eq!(headers.first("z-user-id"), None);
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl Wall {
         for (place, value) in fields {
             put_digits(text.get_mut(place).unwrap_or_default(), value);
         }
-        String::from_utf8_lossy(&text).into_owned()
+        // Digits and punctuation are text.
+        core::str::from_utf8(&text).map(str::to_owned).unwrap_or_default()
     }
 
     /// Whole seconds since the epoch (a JWT's NumericDate, RFC 7519 section 2).

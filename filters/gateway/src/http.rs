@@ -54,10 +54,9 @@ impl Http {
     }
 
     fn record(&self) -> Record {
-        let now = host::now();
         match self.stream.facts.try_borrow().as_deref() {
-            Ok(Some(facts)) => self.pipeline().on_done(facts, now, &mut HostStream),
-            _ => self.pipeline().on_unseen(self.read_request(true), now, &ThisProxy, &mut HostStream),
+            Ok(Some(facts)) => self.pipeline().on_done(facts, host::mono(), &mut HostStream),
+            _ => self.pipeline().on_unseen(self.read_request(true), host::now(), &ThisProxy, &mut HostStream),
         }
     }
 

@@ -3,9 +3,9 @@
 use crate::facts::{Answered, Facts, Target};
 use crate::{Pipeline, Proxy, Stream};
 use core::time::Duration;
-use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, loggable_path};
+use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{Now, RequestHead, Wall};
+use portcullis_edge_core::{Mono, Now, RequestHead, Wall};
 use portcullis_metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
 use std::borrow::Cow;
 
@@ -42,8 +42,8 @@ impl Record {
 
 impl Pipeline {
     /// Closes the books on a request.
-    pub fn on_done(&self, facts: &Facts, now: Now, stream: &mut dyn Stream) -> Record {
-        let took = now.mono.since(facts.started.mono);
+    pub fn on_done(&self, facts: &Facts, now: Mono, stream: &mut dyn Stream) -> Record {
+        let took = now.since(facts.started.mono);
         self.record(facts, took, stream)
     }
 
@@ -122,8 +122,12 @@ impl Pipeline {
             ip: &ip,
             endpoint: endpoint.map_or("", |endpoint| &endpoint.label),
         };
+        let line = self.line(facts, (at, took), status, request, details);
         let mut lines = self.events(facts, at, request);
-        lines.extend(self.line(facts, (at, took), status, request, details));
+        if lines.is_empty() {
+            return line;
+        }
+        lines.extend(line);
         lines
     }
 
@@ -181,5 +185,5 @@ fn method(facts: &Facts) -> Cow<'_, str> {
     if method.is_empty() {
         return Cow::Borrowed(NOT_TOLD);
     }
-    String::from_utf8_lossy(method.get(..MAX_METHOD).unwrap_or(method))
+    as_text(method.get(..MAX_METHOD).unwrap_or(method))
 }

@@ -44,7 +44,8 @@ impl RequestId {
 }
 
 fn is_fit(id: &[u8]) -> bool {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:+/=".contains(b);
+    let plain =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'+' | b'/' | b'=');
     !id.is_empty() && id.len() <= MAX_LENGTH && id.iter().all(plain)
 }
 

@@ -49,18 +49,20 @@ impl Pipeline {
     }
 
     fn dress(&self, facts: &Facts, stream: &mut dyn Stream) -> HeaderOps {
-        let rules = self.browser(facts);
-        // Where the proxy's routes dress what services answer, only what they cannot know is left to do. Other answers they
+        let mut ops = HeaderOps::default();
+        // Where the proxy's routes dress what services answer, only what they cannot know (TLS) is left to do. Other answers they
         // dress or not, depending on how far the request came: setting a header once more does no harm.
         let dressed = self.policy.proxy.sets_browser_headers && facts.answered == Answered::Service;
-        let left_to_us = |rule: &BrowserHeader| !dressed || rule.tls_only;
-        let any = rules.rules().iter().any(|rule| left_to_us(rule) && (facts.over_tls || !rule.tls_only));
-        let mut ops = HeaderOps::default();
-        if any {
-            let headers = stream.response_headers();
-            let dressing = rules.apply(&headers, facts.over_tls, left_to_us);
-            ops.remove.extend(dressing.remove.iter().map(|name| name.as_bytes().to_vec()));
-            dressing.set.iter().for_each(|(name, value)| ops.set(name, value));
+        if facts.over_tls || !dressed {
+            let left_to_us = |rule: &BrowserHeader| !dressed || rule.tls_only;
+            let left = |rule: &BrowserHeader| left_to_us(rule) && (facts.over_tls || !rule.tls_only);
+            let rules = self.browser(facts);
+            if rules.rules().iter().any(left) {
+                let headers = stream.response_headers();
+                let dressing = rules.apply(&headers, facts.over_tls, left_to_us);
+                ops.remove.extend(dressing.remove.iter().map(|name| name.as_bytes().to_vec()));
+                dressing.set.iter().for_each(|(name, value)| ops.set(name, value));
+            }
         }
         if !self.policy.proxy.assigns_request_id {
             ops.set(request_id::HEADER, facts.request_id().as_bytes());

@@ -123,7 +123,7 @@ impl Stream for Fake {
 }
 
 fn line(pipeline: &Pipeline, facts: &Facts, stream: &mut Fake) -> Value {
-    serde_json::from_slice(&pipeline.on_done(facts, at(2), stream).lines).unwrap()
+    serde_json::from_slice(&pipeline.on_done(facts, at(2).mono, stream).lines).unwrap()
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_grpc_client_is_refused_with_a_grpc_status_and_counted_as_what_it_is() {
     let Step::Reply(reply) = step else { panic!("forwarded") };
     assert_eq!((reply.grpc_status, reply.body.as_slice()), (Some(12), &b"No such route"[..]));
     pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    assert_eq!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.unwrap().status, 404);
+    assert_eq!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.unwrap().status, 404);
 }
 
 #[test]
@@ -215,14 +215,14 @@ fn a_grpc_call_that_the_proxy_failed_is_no_success() {
     let mut failed =
         Fake { headers: vec![("grpc-status", b"14")], details: "no_healthy_upstream", ..Fake::default() };
     assert_eq!(pipeline.on_response(&mut facts, 200, false, &mut failed).body, None);
-    let seen = pipeline.on_done(&facts, at(2), &mut failed).observation.unwrap();
+    let seen = pipeline.on_done(&facts, at(2).mono, &mut failed).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (503, Some(ProxyError::RequestFailed)));
 
     let mut own = Fake { headers: vec![("grpc-status", b"14")], details: "via_upstream", ..Fake::default() };
     let (mut facts, _) =
         judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
     pipeline.on_response(&mut facts, 200, false, &mut own);
-    let seen = pipeline.on_done(&facts, at(2), &mut own).observation.unwrap();
+    let seen = pipeline.on_done(&facts, at(2).mono, &mut own).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (200, None));
 }
 
@@ -234,7 +234,7 @@ fn a_preflight_is_forwarded_to_the_proxys_own_filter_and_counted_under_its_route
     let (mut facts, step) = judge(&pipeline, head("OPTIONS", "/api/v1/orders/7", asks));
     forwarded(step);
     pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    let record = pipeline.on_done(&facts, at(2), &mut Fake::default());
+    let record = pipeline.on_done(&facts, at(2).mono, &mut Fake::default());
     let seen = record.observation.unwrap();
     assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
 }
@@ -252,12 +252,12 @@ fn the_health_page_and_the_metrics_are_answered_here_and_not_counted() {
     let pipeline = alone();
     let (facts, step) = judge(&pipeline, head("GET", "/health", &[]));
     assert_eq!(refused(step).1["status"], "healthy");
-    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_none());
+    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_none());
     assert_eq!(judge(&pipeline, head("GET", "/metrics", &[])).1, Step::ServeMetrics);
     let (facts, _) = judge(&pipeline, head("GET", "/internal/metrics", &[]));
-    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_none());
+    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_none());
     let (facts, _) = judge(&pipeline, head("POST", "/nothing", &[]));
-    assert!(pipeline.on_done(&facts, at(2), &mut Fake::default()).observation.is_some());
+    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_some());
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_success_behind_a_configured_proxy_asks_the_host_nothing() {
     let mut stream = Fake::default();
     let step = pipeline.on_response(&mut facts, 200, true, &mut stream);
     facts.complete = true;
-    pipeline.on_done(&facts, at(2), &mut stream);
+    pipeline.on_done(&facts, at(2).mono, &mut stream);
     assert_eq!((step.ops.is_empty(), stream.asked), (true, 0));
 }
 
@@ -318,7 +318,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
         let mut stream = Fake { details, ..Fake::default() };
         pipeline.on_response(&mut facts, status, true, &mut stream);
         facts.complete = complete;
-        pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap().proxy_error
+        pipeline.on_done(&facts, at(2).mono, &mut stream).observation.unwrap().proxy_error
     };
     assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
     assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));
@@ -360,7 +360,7 @@ fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
     let pipeline = alone();
     let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
     let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
-    let seen = pipeline.on_done(&facts, at(2), &mut stream).observation.unwrap();
+    let seen = pipeline.on_done(&facts, at(2).mono, &mut stream).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
 }
 
