@@ -38,8 +38,8 @@ impl Services {
     /// What is measured then.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Direct => "CPU time of the chain (Envoy answers itself)",
-            Self::Upstream => "CPU time with an upstream",
+            Self::Direct => "the chain alone (Envoy answers itself)",
+            Self::Upstream => "a whole request, with an upstream",
         }
     }
 }
@@ -169,8 +169,14 @@ impl Bench {
     ///
     /// # Errors
     /// If one does not start.
-    pub fn with_tokens(&self, alg: &str, sight: Sight, cores: Option<Cores>) -> Result<Vec<Contender>> {
-        contenders(tokens::chains(self, alg, sight)?, Services::Direct, cores)
+    pub fn with_tokens(
+        &self,
+        alg: &str,
+        sight: Sight,
+        services: Services,
+        cores: Option<Cores>,
+    ) -> Result<Vec<Contender>> {
+        contenders(tokens::chains(self, alg, sight)?, services, cores)
     }
 
     /// Running Envoys with so many routes and providers: few, and many.

@@ -17,15 +17,16 @@ mod same_work;
 mod soak;
 mod start_up;
 mod statistics;
+mod table;
 mod tokens;
 mod upstream;
 
-use crate::contenders::{Also, Bench, NATIVE, Services};
+use crate::contenders::{Also, Bench, Services};
 use crate::cpus::Cores;
 use crate::machine::{Machine, load_average};
-use crate::measure::{Measured, Plan, Requests};
+use crate::measure::Plan;
 use crate::report::Report;
-use crate::tokens::Sight;
+use crate::table::Table;
 use anyhow::Result;
 use clap::Parser;
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ struct Arguments {
     /// Only the chains with these names
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Only the tables of CPU time whose title has this in it
+    #[arg(long, value_name = "TEXT")]
+    table: Option<String>,
     /// Writes the bootstraps that are compared into a folder, and measures nothing
     #[arg(long, value_name = "FOLDER")]
     dump: Option<PathBuf>,
@@ -93,16 +97,21 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     let mut report = Report::default();
     let plan = plan(arguments)?;
     report.opening(&Machine::this()?.line(), plan, load_average());
-    let start_ups = if arguments.chains_only { None } else { Some(start_ups(bench, arguments)?) };
+    let some_only = arguments.chains_only || arguments.table.is_some();
+    let start_ups = if some_only { None } else { Some(start_ups(bench, arguments)?) };
     // From here on: start-up was measured with all cores.
     plan.cores.map_or(Ok(()), Cores::pin_load)?;
-    let direct = chains(bench, &mut report, plan, Services::Direct)?;
-    let Some(start_ups) = start_ups else { return Ok(report) };
-    chains(bench, &mut report, plan, Services::Upstream)?;
-    if !arguments.quick {
-        routes(bench, &mut report, plan)?;
+    let tables = tables(arguments);
+    let mut direct = Vec::new();
+    for table in tables {
+        progress(&table.title());
+        let measured = table.measure(bench, plan)?;
+        report.chains(&table.title(), &measured, table.reference());
+        if table == Table::Chains(Services::Direct) {
+            direct = measured;
+        }
     }
-    check_tokens(bench, &mut report, plan)?;
+    let Some(start_ups) = start_ups else { return Ok(report) };
     report.start_ups(&start_ups, &direct);
     report.sizes(&bench.sizes()?);
     progress("one increment");
@@ -126,42 +135,13 @@ fn start_ups(bench: &Bench, arguments: &Arguments) -> Result<Vec<start_up::Start
     start_up::measure(&bench.started()?, if arguments.quick { 3 } else { 5 })
 }
 
-fn chains(bench: &Bench, report: &mut Report, plan: Plan, services: Services) -> Result<Vec<Measured>> {
-    progress(services.title());
-    let contenders = bench.contenders(services, plan.cores)?;
-    let measured = measure::interleaved(contenders, plan, &Requests::usual())?;
-    report.chains(services.title(), &measured, NATIVE);
-    Ok(measured)
-}
-
-fn routes(bench: &Bench, report: &mut Report, plan: Plan) -> Result<()> {
-    for count in [1, 120] {
-        let title = format!("CPU time with {count} route{}", if count == 1 { "" } else { "s" });
-        progress(&title);
-        let measured = measure::interleaved(bench.with_routes(count, plan.cores)?, plan, &Requests::usual())?;
-        report.chains(&title, &measured, NATIVE);
-    }
-    Ok(())
-}
-
-fn check_tokens(bench: &Bench, report: &mut Report, plan: Plan) -> Result<()> {
-    for alg in tokens::ALGORITHMS {
-        for sight in [Sight::First, Sight::Repeated] {
-            let title = sight.title(alg);
-            progress(&title);
-            let contenders = bench.with_tokens(alg, sight, plan.cores)?;
-            let measured =
-                measure::interleaved(contenders, plan.for_tokens(), &tokens::requests(alg, sight))?;
-            report.chains(&title, &measured, tokens::NATIVE);
-        }
-    }
-    let title = "One token, with many routes and providers";
-    progress(title);
-    let contenders = bench.with_providers([(1, 1), (100, 10)], plan.cores)?;
-    let requests = tokens::requests("HS256", Sight::Repeated);
-    let measured = measure::interleaved(contenders, plan.for_tokens(), &requests)?;
-    report.chains(title, &measured, &measured[0].name);
-    Ok(())
+/// The tables that were asked for, in their order.
+fn tables(arguments: &Arguments) -> Vec<Table> {
+    let mut tables = if arguments.chains_only { vec![Table::Chains(Services::Direct)] } else { table::all() };
+    tables.retain(|table| !(arguments.quick && matches!(table, Table::Routes(_))));
+    let text = arguments.table.as_deref().unwrap_or_default();
+    tables.retain(|table| table.title().contains(text));
+    tables
 }
 
 /// The table comes at the end; until then, this says that something happens.

@@ -22,7 +22,7 @@ pub struct Plan {
 impl Plan {
     /// Fewer rounds, for there are many tables.
     pub fn for_tokens(self) -> Self {
-        Self { rounds: self.rounds.div_ceil(3), warm_up: self.warm_up / 2, ..self }
+        Self { rounds: self.rounds.div_ceil(2), warm_up: self.warm_up / 2, ..self }
     }
 }
 

@@ -1,0 +1,78 @@
+//! The tables of CPU time.
+
+use crate::contenders::{Bench, NATIVE, Services};
+use crate::measure::{self, Measured, Plan, Requests};
+use crate::tokens::{self, Sight};
+use anyhow::Result;
+
+/// Few routes and providers, and many.
+const SIZES: [(usize, usize); 2] = [(1, 1), (100, 10)];
+
+/// A table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// All chains.
+    Chains(Services),
+    /// Chains with so many routes.
+    Routes(usize),
+    /// Chains that check tokens of an algorithm.
+    Tokens(&'static str, Sight, Services),
+    /// The gateway with few routes and providers, and with many.
+    Providers,
+}
+
+/// All of them, in their order.
+pub fn all() -> Vec<Table> {
+    let both = [Services::Direct, Services::Upstream];
+    let mut tables = both.map(Table::Chains).to_vec();
+    tables.extend([1, 120].map(Table::Routes));
+    for alg in tokens::ALGORITHMS {
+        let sights = [Sight::First, Sight::Repeated].into_iter();
+        tables.extend(sights.flat_map(|sight| both.map(|services| Table::Tokens(alg, sight, services))));
+    }
+    tables.push(Table::Providers);
+    tables
+}
+
+impl Table {
+    /// What it shows.
+    pub fn title(self) -> String {
+        match self {
+            Self::Chains(services) => format!("CPU time: {}", services.title()),
+            Self::Routes(1) => "CPU time: 1 route".to_owned(),
+            Self::Routes(count) => format!("CPU time: {count} routes"),
+            Self::Tokens(alg, sight, services) => format!("{}: {}", sight.title(alg), services.title()),
+            Self::Providers => "One token, with many routes and providers".to_owned(),
+        }
+    }
+
+    /// The chain to which the others are compared.
+    pub fn reference(self) -> &'static str {
+        match self {
+            Self::Chains(_) | Self::Routes(_) => NATIVE,
+            Self::Tokens(..) => tokens::NATIVE,
+            // The first one.
+            Self::Providers => "",
+        }
+    }
+
+    /// Measures it.
+    ///
+    /// # Errors
+    /// If an Envoy does not start, or answers something else than 200.
+    pub fn measure(self, bench: &Bench, plan: Plan) -> Result<Vec<Measured>> {
+        let usual = Requests::usual;
+        let (contenders, requests) = match self {
+            Self::Chains(services) => (bench.contenders(services, plan.cores)?, usual()),
+            Self::Routes(count) => (bench.with_routes(count, plan.cores)?, usual()),
+            Self::Tokens(alg, sight, services) => {
+                (bench.with_tokens(alg, sight, services, plan.cores)?, tokens::requests(alg, sight))
+            }
+            Self::Providers => {
+                (bench.with_providers(SIZES, plan.cores)?, tokens::requests("HS256", Sight::Repeated))
+            }
+        };
+        let is_of_tokens = matches!(self, Self::Tokens(..) | Self::Providers);
+        measure::interleaved(contenders, if is_of_tokens { plan.for_tokens() } else { plan }, &requests)
+    }
+}
