@@ -12,7 +12,7 @@ use core::time::Duration;
 use portcullis_edge_core::Mono;
 use portcullis_jwt::{CallError, CallId, FetchFailure, Fetched, HttpCall, MAX_ANSWER, Polled, Tokens};
 use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Facts, Step};
+use portcullis_pipeline::{Facts, Pipeline, Step, Worker};
 use proxy_wasm::types::{Action, LogLevel};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -82,6 +82,9 @@ impl Shared {
                 },
                 Step::Wait => self.refuse(stream),
                 done => {
+                    if matches!(done, Step::ServeMetrics) {
+                        self.measure();
+                    }
                     stream.held.set(false);
                     return perform(self, stream, done);
                 }
@@ -106,12 +109,23 @@ impl Shared {
     /// Asks an auth service; `None` if too many ask already.
     fn ask(&self, stream: &Rc<Stream>, call: &HttpCall, home: u32) -> Result<(), Option<CallError>> {
         let mut calls = self.room().ok_or(None)?;
+        let since = host::mono();
         let asked = host::speak_of(home).and_then(|()| host::call(call));
         warn_if_failed(host::speak_of(stream.context), "go back to a request");
-        let id = asked.map_err(|_| CallError::NotSent)?;
-        calls.asking.insert(id, Question { of: Rc::clone(stream), since: host::mono() });
+        let Ok(id) = asked else {
+            self.count_question(since, false);
+            return Err(Some(CallError::NotSent));
+        };
+        calls.asking.insert(id, Question { of: Rc::clone(stream), since });
         stream.held.set(true);
         Ok(())
+    }
+
+    /// A question that could not even be sent is a failure of the auth service like any other to whoever looks at its calls.
+    fn count_question(&self, since: Mono, succeeded: bool) {
+        let took = host::mono().since(since);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.with_metrics(|metrics| metrics.auth_service_call(succeeded, micros));
     }
 
     fn refuse(&self, stream: &Rc<Stream>) -> Step {
@@ -120,10 +134,25 @@ impl Shared {
     }
 
     fn answer(&self, stream: &Rc<Stream>, answer: Result<(u16, &[u8]), CallError>) -> Step {
+        self.judge_with_worker(stream, |pipeline, facts, worker| {
+            pipeline.on_auth_answer(facts, answer, host::now(), worker, &ThisProxy)
+        })
+    }
+
+    fn resume(&self, stream: &Rc<Stream>) -> Step {
+        self.judge_with_worker(stream, |pipeline, facts, worker| {
+            pipeline.resume(facts, host::now(), worker, &ThisProxy)
+        })
+    }
+
+    /// A callback inside another, if there ever is one, finds the worker busy; its request is refused then.
+    fn judge_with_worker(
+        &self,
+        stream: &Rc<Stream>,
+        judge: impl FnOnce(&Pipeline, &mut Facts, &mut Worker) -> Step,
+    ) -> Step {
         self.judge(stream, |shared, facts| match shared.worker.try_borrow_mut() {
-            Ok(mut worker) => {
-                shared.pipeline.on_auth_answer(facts, answer, host::now(), &mut worker, &ThisProxy)
-            }
+            Ok(mut worker) => judge(&shared.pipeline, facts, &mut worker),
             Err(_) => shared.pipeline.refuse_waiting(facts, &ThisProxy),
         })
     }
@@ -143,7 +172,7 @@ impl Shared {
         self.release(home);
         let is_idle =
             self.calls.try_borrow().is_ok_and(|calls| calls.waiting.is_empty() && calls.due.is_empty());
-        host::tick_every(if is_idle { self.flush_period() } else { SOON });
+        host::tick_every(if is_idle { self.until_flush() } else { SOON });
     }
 
     /// The answer to a call has come, or will not (`num_headers` is 0).
@@ -172,10 +201,7 @@ impl Shared {
 
     fn told(&self, question: &Question, num_headers: usize, home: u32) {
         let answer = answer_at_hand(num_headers, MAX_ANSWER.saturating_add(1));
-        let took = host::mono().since(question.since);
-        let succeeded = matches!(answer, Ok((200..=299, _)));
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.with_metrics(|metrics| metrics.auth_service_call(succeeded, micros));
+        self.count_question(question.since, matches!(answer, Ok((200..=299, _))));
         let step = |shared: &Self| {
             let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(|e| *e);
             shared.answer(&question.of, answer)
@@ -252,12 +278,7 @@ impl Shared {
         for _ in 0..AT_ONCE {
             let next = self.calls.try_borrow_mut().ok().and_then(|mut calls| calls.due.pop_front());
             let Some(stream) = next else { return };
-            self.let_go(&stream, home, |shared| {
-                shared.judge(&stream, |shared, facts| match shared.worker.try_borrow_mut() {
-                    Ok(mut worker) => shared.pipeline.resume(facts, host::now(), &mut worker, &ThisProxy),
-                    Err(_) => shared.pipeline.refuse_waiting(facts, &ThisProxy),
-                })
-            });
+            self.let_go(&stream, home, |shared| shared.resume(&stream));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::http::Http;
 use crate::stats::Stats;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
-use portcullis_edge_core::ConfigError;
+use portcullis_edge_core::{ConfigError, Mono};
 use portcullis_jwt::Tokens;
 use portcullis_metrics::GatewayMetrics;
 use portcullis_pipeline::{Pipeline, Worker};
@@ -26,6 +26,8 @@ pub struct Shared {
     pub cache_told: Cell<[u64; 3]>,
     /// The worker's metrics.
     pub stats: RefCell<Stats>,
+    /// When they were last handed over.
+    flushed: Cell<Option<Mono>>,
 }
 
 impl Shared {
@@ -36,9 +38,29 @@ impl Shared {
         }
     }
 
-    /// The time between ticks where nothing is waited for.
-    pub fn flush_period(&self) -> Duration {
+    fn flush_period(&self) -> Duration {
         Duration::from_millis(self.pipeline.policy().metrics.flush_millis)
+    }
+
+    /// The time to the next tick where nothing is waited for.
+    pub fn until_flush(&self) -> Duration {
+        let since = self.flushed.get().map_or(Duration::ZERO, |flushed| host::mono().since(flushed));
+        self.flush_period().saturating_sub(since).max(SOON)
+    }
+
+    fn flush(&self) {
+        self.flushed.set(Some(host::mono()));
+        self.measure();
+        if let Ok(mut stats) = self.stats.try_borrow_mut() {
+            stats.flush();
+        }
+    }
+
+    /// Ticks come sooner while requests wait, and the metrics are many. A tick may come a little early by this clock.
+    fn flush_if_due(&self) {
+        if self.flushed.get().is_none() || self.until_flush() <= SOON {
+            self.flush();
+        }
     }
 
     /// Whether anything is fetched under this policy.
@@ -58,14 +80,6 @@ impl Root {
         Self { context, shared: None }
     }
 
-    fn flush(&self) {
-        let Some(shared) = &self.shared else { return };
-        shared.measure();
-        if let Ok(mut stats) = shared.stats.try_borrow_mut() {
-            stats.flush();
-        }
-    }
-
     fn load(&mut self, size: usize) -> Result<(), Vec<ConfigError>> {
         // A policy that cannot be read is no policy, which is an error of its own.
         let text = host::configuration(size).unwrap_or_default();
@@ -73,7 +87,8 @@ impl Root {
         let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
         let stats = RefCell::new(Stats::define(metrics));
         let (worker, calls) = (RefCell::new(pipeline.worker()), RefCell::default());
-        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, cache_told: Cell::default(), stats }));
+        let (cache_told, flushed) = (Cell::default(), Cell::default());
+        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, cache_told, stats, flushed }));
         Ok(())
     }
 }
@@ -81,7 +96,7 @@ impl Root {
 impl Context for Root {
     /// The worker ends or the policy is replaced: hand over what was counted.
     fn on_done(&mut self) -> bool {
-        self.flush();
+        self.shared.iter().for_each(|shared| shared.flush());
         true
     }
 
@@ -115,8 +130,9 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.flush();
-        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.fetches()) {
+        let Some(shared) = &self.shared else { return };
+        shared.flush_if_due();
+        if shared.fetches() {
             shared.poll(self.context);
         }
     }

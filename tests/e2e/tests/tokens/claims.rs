@@ -1,6 +1,7 @@
 //! Claims and header fields that others forgot to read.
 
-use crate::lab::{ask, assert_refused, claims, now, provider, route, setup};
+use crate::lab::{claims, now, provider, route};
+use crate::sides::Side;
 use portcullis_token_lab::mint_with;
 use serde_json::{Value, json};
 
@@ -56,18 +57,18 @@ fn what_is_wrong_with_a_well_signed_token_is_found() {
         "required_claims": [{"claim": "type", "one_of": ["access_token"]}],
     });
     let jwt = json!({"providers": {"main": provider(settings)}});
-    let gateway = setup(jwt, vec![route("/a", json!({}))]).start();
     let typed = |claims: &str| claims.replacen('{', r#"{"type":"access_token","#, 1);
-    let fine = claims(json!({"aud": "us"})).to_string();
-    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
-    assert_eq!(ask(&gateway, "/a", &mint_with("HS256", header, &typed(&fine))).status, 200);
-    for (expected, header, claims) in wrong() {
-        let untouched = claims.contains("\"type\"") || !claims.starts_with("{\"");
-        let claims = if untouched { claims } else { typed(&claims) };
-        let header =
-            if header.contains("typ") { header } else { header.replacen('{', r#"{"typ":"JWT","#, 1) };
-        let answer = ask(&gateway, "/a", &mint_with("HS256", &header, &claims));
-        eprintln!("{header} {claims}"); // shown if the test fails
-        assert_refused(&gateway, &answer, expected);
+    for mut side in Side::both(&jwt, &[route("/a", json!({}))]) {
+        let fine = claims(json!({"aud": "us"})).to_string();
+        let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+        assert_eq!(side.ask("/a", &mint_with("HS256", header, &typed(&fine))).status, 200);
+        for (expected, header, claims) in wrong() {
+            let untouched = claims.contains("\"type\"") || !claims.starts_with("{\"");
+            let claims = if untouched { claims } else { typed(&claims) };
+            let header =
+                if header.contains("typ") { header } else { header.replacen('{', r#"{"typ":"JWT","#, 1) };
+            eprintln!("{header} {claims}"); // shown if the test fails
+            side.ask("/a", &mint_with("HS256", &header, &claims)).assert_refused(side.name(), expected);
+        }
     }
 }

@@ -1,15 +1,15 @@
 //! Required, optional, refused, none: against everything that a client may send.
 
-use crate::lab::{claims, good, provider, reason, route, setup};
-use portcullis_e2e::{Gateway, Request};
+use crate::lab::{claims, good, provider, route};
+use crate::sides::Side;
 use portcullis_token_lab::{mint, mint_with};
 use serde_json::json;
 
-fn gateway() -> Gateway {
+fn sides() -> [Side; 2] {
     let jwt = json!({"providers": {"main": provider(json!({"issuer": "us"}))}});
     let needs = ["required", "optional", "refused", "none"];
-    let routes = needs.iter().map(|need| route(&format!("/{need}"), json!({"token": need})));
-    setup(jwt, routes.collect()).start()
+    let routes = needs.map(|need| route(&format!("/{need}"), json!({"token": need})));
+    Side::both(&jwt, &routes)
 }
 
 fn ours() -> String {
@@ -33,27 +33,22 @@ fn bad() -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-fn send(gateway: &Gateway, path: &str, authorization: &[String]) -> portcullis_e2e::Answer {
-    let request = Request::get(format!("/api/v1{path}"));
-    gateway.send(&authorization.iter().fold(request, |request, value| request.header("authorization", value)))
-}
-
 #[test]
 fn optional_means_no_token_at_all_and_nothing_else() {
-    let gateway = gateway();
-    let ours = [format!("Bearer {}", ours())];
-    for (path, nothing, token) in
-        [("/required", 401, 200), ("/optional", 200, 200), ("/refused", 200, 401), ("/none", 200, 200)]
-    {
-        assert_eq!(send(&gateway, path, &[]).status, nothing, "{path} without a token");
-        assert_eq!(send(&gateway, path, &ours).status, token, "{path} with a good token");
-    }
-    for (expected, authorization) in bad() {
-        for path in ["/required", "/optional"] {
-            let answer = send(&gateway, path, &authorization);
-            assert_eq!((answer.status, reason(&gateway, &answer).as_str()), (401, expected), "{path}");
+    for mut side in sides() {
+        let ours = [format!("Bearer {}", ours())];
+        for (path, nothing, token) in
+            [("/required", 401, 200), ("/optional", 200, 200), ("/refused", 200, 401), ("/none", 200, 200)]
+        {
+            assert_eq!(side.send(path, &[]).status, nothing, "{path} without a token, {}", side.name());
+            assert_eq!(side.send(path, &ours).status, token, "{path} with a good token, {}", side.name());
         }
-        assert_eq!(send(&gateway, "/refused", &authorization).status, 401, "{expected}");
-        assert_eq!(send(&gateway, "/none", &authorization).status, 200, "{expected}");
+        for (expected, authorization) in bad() {
+            for path in ["/required", "/optional"] {
+                side.send(path, &authorization).assert_refused(side.name(), expected);
+            }
+            assert_eq!(side.send("/refused", &authorization).status, 401, "{expected}, {}", side.name());
+            assert_eq!(side.send("/none", &authorization).status, 200, "{expected}, {}", side.name());
+        }
     }
 }

@@ -1,0 +1,211 @@
+//! Waiting requests in the harness: the same crowds as on Envoy, in virtual time, where nothing is left to chance; and what only
+//! a host that counts its calls can tell.
+
+use crate::keys::{fetching, jwks, token};
+use crate::lab::{install, route};
+use crate::sides::MODULE;
+use portcullis_e2e::example_policy;
+use portcullis_harness::{Builder, Plugin, Proxy, Reply, Request, StreamHandle, Upstream};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const STREAMS: usize = 1000;
+const WORKERS: usize = 2;
+/// How long the fetch takes in all these tests; its timeout is 2 s.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The gateway with this section `jwt`; its clusters are declared, and exist if the test adds them.
+fn builder(jwt: Value, clusters: &[&str]) -> Builder {
+    let mut policy = example_policy();
+    install(&mut policy, jwt, vec![route("/a", json!({}))]);
+    let address = |name: &&str| ((*name).to_owned(), json!({"address": "127.0.0.1:1"}));
+    policy["clusters"] = clusters.iter().map(address).collect::<serde_json::Map<_, _>>().into();
+    let plugin = Plugin::loaded(&MODULE).config(policy.to_string());
+    Proxy::builder().plugin(plugin).workers(WORKERS).upstream("web", Upstream::respond(200).body("ok"))
+}
+
+fn keys() -> Reply {
+    Upstream::respond(200).body(jwks(&[("RS256", "a")]).to_string())
+}
+
+/// A gateway whose first fetch is under way.
+fn fetches(from: Reply) -> Proxy {
+    let builder = builder(fetching(json!({})), &["idp"]).peer("idp", from);
+    let mut proxy = builder.build().expect("the gateway starts");
+    proxy.advance(Duration::from_millis(10));
+    assert_eq!(proxy.received("idp").len(), 1, "the fetch is under way");
+    proxy
+}
+
+fn ask(token: &str) -> Request {
+    Request::get("/api/v1/a").header("authorization", format!("Bearer {token}"))
+}
+
+/// Requests with a good token, all of which wait.
+fn crowd(proxy: &mut Proxy) -> Vec<StreamHandle> {
+    let token = token("RS256", "a");
+    let streams: Vec<_> = (0..STREAMS).map(|_| proxy.start(ask(&token))).collect();
+    proxy.run();
+    assert!(statuses(proxy, &streams).iter().all(Option::is_none), "all wait");
+    streams
+}
+
+fn statuses(proxy: &Proxy, streams: &[StreamHandle]) -> Vec<Option<u16>> {
+    streams.iter().map(|stream| proxy.outcome(stream).client.status()).collect()
+}
+
+/// Every request of the crowd ends with this status, after one fetch and no trap; then keys come, and tokens are taken.
+#[track_caller]
+fn assert_all_end_with(status: u16, mut proxy: Proxy, streams: &[StreamHandle]) {
+    for stream in streams {
+        let outcome = proxy.finish(stream).expect("it ends");
+        assert_eq!(outcome.client.status(), Some(status));
+        assert_eq!(outcome.upstream.is_some(), status == 200, "only what is allowed goes on");
+    }
+    assert_eq!(proxy.received("idp").len(), 1, "one fetch");
+    assert_recovers(proxy);
+}
+
+#[track_caller]
+fn assert_recovers(mut proxy: Proxy) {
+    proxy.set_upstream("idp", keys());
+    proxy.advance(Duration::from_secs(61));
+    for worker in 0..WORKERS {
+        let outcome = proxy.send(ask(&token("RS256", "a")).on_worker(worker)).expect("it ends");
+        assert_eq!(outcome.client.status(), Some(200));
+    }
+    assert!(proxy.failures().is_empty(), "{:?}", proxy.failures());
+}
+
+#[test]
+fn a_thousand_wait_for_one_fetch_and_all_are_served() {
+    let mut proxy = fetches(keys().delay(SLOW));
+    let streams = crowd(&mut proxy);
+    assert_all_end_with(200, proxy, &streams);
+}
+
+#[test]
+fn a_thousand_wait_for_a_fetch_that_fails_and_all_are_refused() {
+    let no_keys = || Upstream::respond(200).body("{}");
+    for failure in [Upstream::respond(500), Reply::reset(), no_keys(), keys().reset_after()] {
+        eprintln!("{failure:?}"); // shown if the test fails
+        let mut proxy = fetches(failure.delay(SLOW));
+        let streams = crowd(&mut proxy);
+        assert_all_end_with(503, proxy, &streams);
+    }
+}
+
+#[test]
+fn a_thousand_wait_for_a_fetch_that_times_out_and_all_are_refused() {
+    let mut proxy = fetches(Upstream::never());
+    let streams = crowd(&mut proxy);
+    assert_all_end_with(503, proxy, &streams);
+}
+
+#[test]
+fn keys_may_come_when_everybody_has_left() {
+    let mut proxy = fetches(keys().delay(SLOW));
+    let streams = crowd(&mut proxy);
+    streams.iter().for_each(|stream| proxy.client_leaves(stream));
+    proxy.advance(SLOW);
+    assert!(statuses(&proxy, &streams).iter().all(Option::is_none), "nobody is answered who has left");
+    for worker in 0..WORKERS {
+        let outcome = proxy.send(ask(&token("RS256", "a")).on_worker(worker)).expect("it ends");
+        assert_eq!(outcome.client.status(), Some(200), "the keys are there");
+    }
+    assert_eq!(proxy.received("web").len(), WORKERS, "and nothing else was sent on");
+    assert_eq!(proxy.received("idp").len(), 1, "one fetch");
+    assert_recovers(proxy);
+}
+
+#[test]
+fn a_known_token_ends_with_its_key() {
+    let mut proxy = fetches(keys());
+    let ask = |proxy: &mut Proxy, worker| {
+        let outcome = proxy.send(ask(&token("RS256", "a")).on_worker(worker)).expect("it ends");
+        outcome.client.status()
+    };
+    for worker in [0, 0, 1, 1] {
+        assert_eq!(ask(&mut proxy, worker), Some(200));
+    }
+    proxy.set_upstream("idp", Upstream::respond(200).body(jwks(&[("ES256", "e")]).to_string()));
+    proxy.advance(Duration::from_secs(602));
+    assert_eq!(proxy.received("idp").len(), 2, "the keys were refreshed");
+    for worker in [0, 0, 1, 1] {
+        assert_eq!(ask(&mut proxy, worker), Some(401));
+    }
+}
+
+#[test]
+fn whoever_waits_while_the_policy_is_replaced_is_still_served() {
+    let mut proxy = fetches(keys().delay(SLOW));
+    let streams = crowd(&mut proxy);
+    let mut policy = example_policy();
+    install(&mut policy, fetching(json!({})), vec![route("/a", json!({})), route("/b", json!({}))]);
+    policy["clusters"] = json!({"idp": {"address": "127.0.0.1:1"}});
+    proxy.reload(policy.to_string()).expect("the policy is sound");
+    for stream in &streams {
+        assert_eq!(proxy.finish(stream).expect("it ends").client.status(), Some(200));
+    }
+    proxy.advance(Duration::from_secs(2));
+    assert_eq!(told(&mut proxy, "auth_concurrent_requests"), "0", "nobody waits any more");
+}
+
+/// What the gateway's own endpoint says of a series.
+fn told(proxy: &mut Proxy, series: &str) -> String {
+    let text = proxy.send(Request::get("/metrics").on_worker(0)).expect("it ends").client.text();
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {series} in {text}")).to_owned()
+}
+
+#[test]
+fn whoever_asks_for_the_metrics_is_told_how_many_wait_at_that_moment() {
+    let mut proxy = fetches(keys().delay(SLOW));
+    let token = token("RS256", "a");
+    let streams: Vec<_> = (0..7).map(|_| proxy.start(ask(&token).on_worker(0))).collect();
+    proxy.run();
+    assert_eq!(told(&mut proxy, "auth_concurrent_requests"), "7");
+    streams.iter().for_each(|stream| drop(proxy.finish(stream).expect("it ends")));
+    assert_eq!(told(&mut proxy, "auth_concurrent_requests"), "0");
+}
+
+#[test]
+fn while_requests_wait_ticks_are_many_and_flushes_as_few_as_ever() {
+    let builder = builder(fetching(json!({"timeout": "30s"})), &["idp"]).peer("idp", Upstream::never());
+    let mut proxy = builder.workers(1).only_worker_vms().profiled().build().expect("the gateway starts");
+    proxy.start(ask(&token("RS256", "a")));
+    proxy.advance(Duration::from_millis(1500));
+    proxy.reset_profile();
+    proxy.advance(Duration::from_secs(5));
+    let profile = proxy.profile();
+    let tick = &profile["proxy_on_tick"];
+    assert!(tick.count > 1000, "{} ticks", tick.count);
+    // The age of the keys is told at every flush.
+    assert_eq!(tick.host_calls["proxy_record_metric"].count, 5, "flushes, one a second");
+}
+
+#[test]
+fn flushes_keep_their_time_when_the_waiting_has_ended() {
+    let builder = builder(fetching(json!({})), &["idp"]).peer("idp", keys().delay(SLOW));
+    let mut proxy = builder.workers(1).only_worker_vms().profiled().build().expect("the gateway starts");
+    let stream = proxy.start(ask(&token("RS256", "a")));
+    proxy.finish(&stream).expect("it ends");
+    proxy.reset_profile();
+    proxy.advance(Duration::from_secs(10));
+    let profile = proxy.profile();
+    assert_eq!(profile["proxy_on_tick"].host_calls["proxy_record_metric"].count, 10);
+    assert!(profile["proxy_on_tick"].count <= 12, "{} ticks", profile["proxy_on_tick"].count);
+}
+
+#[test]
+fn a_question_that_cannot_be_sent_is_counted_as_a_failure() {
+    let service = json!({"url": "http://auth.example/introspect", "cluster": "as", "retries": 1,
+        "client_id": "gateway", "client_secret": "a secret of ours"});
+    let jwt = json!({"providers": {"as": {"introspection": service}}});
+    // The policy declares the cluster, and the proxy has none.
+    let mut proxy = builder(jwt, &["as"]).build().expect("the gateway starts");
+    let outcome = proxy.send(ask("opaque-token").on_worker(0)).expect("it ends");
+    assert_eq!(outcome.client.status(), Some(503), "{outcome:?}");
+    assert_eq!(told(&mut proxy, "gateway_auth_service_calls_total{status=\"failure\"}"), "2");
+    assert_eq!(told(&mut proxy, "gateway_auth_service_response_time_seconds_count"), "2");
+}
