@@ -53,14 +53,15 @@ impl TokenCache {
         if cost > self.limit {
             return;
         }
-        self.remove(token);
         while self.bytes.saturating_add(cost) > self.limit {
             let Some((token, identity)) = self.entries.pop_lru() else { break };
             self.bytes = self.bytes.saturating_sub(self::cost(&token, &identity));
             self.evictions = self.evictions.saturating_add(1);
         }
         self.bytes = self.bytes.saturating_add(cost);
-        self.entries.put(token.into(), Rc::clone(identity));
+        if let Some((token, old)) = self.entries.push(token.into(), Rc::clone(identity)) {
+            self.bytes = self.bytes.saturating_sub(self::cost(&token, &old));
+        }
     }
 
     fn remove(&mut self, token: &[u8]) {
@@ -211,6 +212,17 @@ mod tests {
         assert!(cache.get(&1_u32.to_le_bytes().repeat(8), Wall(15), 0).is_none());
         let bytes: usize = cache.entries.iter().map(|(token, identity)| cost(token, identity)).sum();
         assert_eq!(bytes, cache.bytes(), "the count is exact");
+    }
+
+    #[test]
+    fn a_token_that_is_put_again_takes_its_room_once() {
+        let mut cache = TokenCache::new(10_000);
+        cache.put(b"t", &identity("alice"), 0);
+        let once = cache.bytes();
+        cache.put(b"t", &identity("alice"), 0);
+        assert_eq!((cache.len(), cache.bytes(), cache.evictions()), (1, once, 0));
+        cache.put(b"t", &identity("alicia"), 0);
+        assert_eq!((cache.len(), cache.bytes()), (1, once + 1));
     }
 
     #[test]

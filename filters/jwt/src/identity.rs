@@ -16,6 +16,15 @@ pub(crate) enum Chosen {
     Opaque,
 }
 
+/// What its checks found out of a token beside its claims.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts {
+    /// See [`Identity`].
+    pub(crate) from: Wall,
+    pub(crate) until: Wall,
+    pub(crate) signed: Option<[u8; 32]>,
+}
+
 /// What a valid token says of its bearer.
 #[derive(Clone)]
 pub struct Identity {
@@ -33,7 +42,6 @@ pub struct Identity {
     /// The first moment at which the auth service must be asked again; later than any where it is not asked.
     pub(crate) fresh_until: Wall,
     pub(crate) chosen: Chosen,
-    pub(crate) token_id: u64,
     /// SHA-256 of the signing input, where the provider's deny list may need it.
     pub(crate) signed: Option<[u8; 32]>,
 }
@@ -90,10 +98,19 @@ impl Identity {
     }
 
     /// Tells one token from another, the same in every worker: from `iss` and `jti`, else from what was signed. Never from the
-    /// signature, which can be changed into another valid one. Enough to count by, not to decide by.
+    /// signature, which can be changed into another valid one. Enough to count by, not to decide by. `token` is the one that
+    /// the identity is of.
     #[must_use]
-    pub fn token_id(&self) -> u64 {
-        self.token_id
+    pub fn token_id(&self, token: &[u8]) -> u64 {
+        // Without a key, so that all workers agree.
+        let mut hasher = DefaultHasher::new();
+        let text = |name| self.claims().member(name).and_then(JsonRef::text);
+        match (&self.chosen, text("jti")) {
+            (Chosen::ByClaims, Some(jti)) => (text("iss"), jti).hash(&mut hasher),
+            (Chosen::ByClaims, None) => signing_input(token).hash(&mut hasher),
+            (Chosen::ByToken(_) | Chosen::Opaque, _) => token.hash(&mut hasher),
+        }
+        hasher.finish()
     }
 
     /// When the token stops being good, leeway included; `None` for a token without `exp`.
@@ -137,7 +154,6 @@ impl Identity {
             until: Wall(u64::MAX),
             fresh_until: Wall(u64::MAX),
             chosen: Chosen::ByClaims,
-            token_id: 0,
             signed: None,
         }
     }
@@ -150,14 +166,10 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// What [`Identity::token_id`] gives. The hash has no key, so that all workers agree.
-pub(crate) fn token_id(iss: Option<&str>, jti: Option<&str>, signed: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match jti {
-        Some(jti) => (iss, jti).hash(&mut hasher),
-        None => signed.hash(&mut hasher),
-    }
-    hasher.finish()
+/// Everything before the last dot.
+fn signing_input(token: &[u8]) -> &[u8] {
+    let dot = token.iter().rposition(|byte| *byte == b'.');
+    dot.and_then(|dot| token.get(..dot)).unwrap_or(token)
 }
 
 /// The claim at `pointer` as one text. Null counts as absent; an empty text names nobody.

@@ -65,9 +65,27 @@ fn is_compact_byte(byte: &u8) -> bool {
 
 fn object(part: &[u8], not_base64: &'static str, not_object: &'static str) -> Result<Json, Refusal> {
     let bytes = base64url::decode(part).ok_or(refuse(TokenError::Malformed, not_base64))?;
-    match Json::parse(&bytes) {
+    match Json::of(bytes) {
         Ok(json) if json.root().value() == Value::Object => Ok(json),
         _ => Err(refuse(TokenError::Malformed, not_object)),
+    }
+}
+
+/// The header that was read last: an issuer's tokens have the same, letter by letter.
+#[derive(Default)]
+pub(crate) struct HeaderMemo {
+    encoded: Vec<u8>,
+    json: Json,
+}
+
+impl HeaderMemo {
+    /// The decoded header of a token.
+    pub(crate) fn header_of(&mut self, token: &Compact<'_>) -> Result<&Json, Refusal> {
+        if self.encoded.is_empty() || self.encoded != token.header {
+            self.json = token.header()?;
+            token.header.clone_into(&mut self.encoded);
+        }
+        Ok(&self.json)
     }
 }
 
@@ -153,6 +171,26 @@ mod tests {
         }
         let token = Compact::split(b"head.pay.sig").ok().unwrap();
         assert_eq!(token.signed, b"head.pay");
+    }
+
+    #[test]
+    fn a_remembered_header_is_the_tokens_own() {
+        let token = |header: &str| format!("{}.e30.", base64url::encode(header.as_bytes()));
+        let alg = |memo: &mut HeaderMemo, token: &str| {
+            let compact = Compact::split(token.as_bytes()).ok().unwrap();
+            memo.header_of(&compact).map(|json| Header::read(json).unwrap().alg).map_err(|r| r.error)
+        };
+        let mut memo = HeaderMemo::default();
+        let [hs, rs] = [r#"{"alg":"HS256"}"#, r#"{"alg":"RS256"}"#].map(token);
+        assert_eq!(alg(&mut memo, ".e30."), Err(TokenError::Malformed), "no header at all");
+        for (token, expected) in
+            [(&hs, Ok(Alg::HS256)), (&hs, Ok(Alg::HS256)), (&rs, Ok(Alg::RS256)), (&hs, Ok(Alg::HS256))]
+        {
+            assert_eq!(alg(&mut memo, token), expected);
+        }
+        assert_eq!(alg(&mut memo, "!.e30."), Err(TokenError::Malformed));
+        assert_eq!(alg(&mut memo, ".e30."), Err(TokenError::Malformed));
+        assert_eq!(alg(&mut memo, &hs), Ok(Alg::HS256), "a bad header changes nothing");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! `serde_json` refuses bad UTF-8, trailing bytes, numbers beyond `f64` (1e400) and nesting beyond 128; what it does not
 //! refuse is a member twice, which makes two readers of one token disagree (RFC 7519 section 4, RFC 7515 section 4). Here a
-//! duplicate at any depth is an error. The document becomes a flat list of nodes in reading order over one string, so the
-//! size of a document in memory is known to the byte.
+//! duplicate at any depth is an error. The document becomes a flat list of nodes in reading order over its own text, so the
+//! size of a document in memory is known to the byte. Texts with escapes are few, and stand unescaped in a second string.
 
 use crate::Pointer;
-use core::{fmt, ops::Range};
+use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A place in the text.
+/// A place in the text, or in what was unescaped, which counts on from the text's end.
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
@@ -41,6 +41,7 @@ struct Node {
 #[derive(Clone, Default)]
 pub struct Json {
     text: String,
+    unescaped: String,
     nodes: Vec<Node>,
 }
 
@@ -71,17 +72,25 @@ impl Json {
     /// # Errors
     /// Whatever is not JSON, a member twice in one object, a number beyond `f64`, nesting beyond 128.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut json =
-            Self { text: String::with_capacity(bytes.len()), nodes: Vec::with_capacity(bytes.len() / 12) };
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        Seed { json: &mut json, name: Span::default() }.deserialize(&mut deserializer)?;
+        Self::of(bytes.to_vec())
+    }
+
+    /// The same, of bytes that need not be copied.
+    pub(crate) fn of(bytes: Vec<u8>) -> Result<Self, serde_json::Error> {
+        let text = String::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        let nodes = Vec::with_capacity(text.len() / 12);
+        let mut reader = Reader { text: &text, unescaped: String::new(), nodes };
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        Seed { reader: &mut reader, name: Span::default() }.deserialize(&mut deserializer)?;
         deserializer.end()?;
-        Ok(json)
+        let Reader { unescaped, nodes, .. } = reader;
+        Ok(Self { text, unescaped, nodes })
     }
 
     /// Gives back what parsing reserved and did not need; for documents that are kept.
     pub fn shrink(&mut self) {
         self.text.shrink_to_fit();
+        self.unescaped.shrink_to_fit();
         self.nodes.shrink_to_fit();
     }
 
@@ -95,25 +104,57 @@ impl Json {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
-        self.text.capacity().saturating_add(nodes)
+        [self.text.capacity(), self.unescaped.capacity(), nodes].iter().sum()
     }
 
     fn slice(&self, span: Span) -> &str {
-        let range: Range<usize> = span.start as usize..span.end as usize;
-        self.text.get(range).unwrap_or_default()
+        slice(&self.text, &self.unescaped, span)
     }
+}
 
+fn slice<'a>(text: &'a str, unescaped: &'a str, span: Span) -> &'a str {
+    let (start, end) = (span.start as usize, span.end as usize);
+    let beyond = || unescaped.get(start.checked_sub(text.len())?..end.checked_sub(text.len())?);
+    text.get(start..end).or_else(beyond).unwrap_or_default()
+}
+
+/// The index behind a node and all that is in it.
+fn end(nodes: &[Node], index: usize) -> usize {
+    match nodes.get(index).map(|node| node.kind) {
+        Some(Kind::List(end) | Kind::Object(end)) => end as usize,
+        _ => index.saturating_add(1),
+    }
+}
+
+/// The indices of what is right inside a list or an object; none for others.
+fn inside(nodes: &[Node], index: usize) -> impl Iterator<Item = usize> {
+    let (first, last) = (index.saturating_add(1), end(nodes, index));
+    core::iter::successors(Some(first), move |at| Some(end(nodes, *at))).take_while(move |at| *at < last)
+}
+
+/// A document while it is read.
+struct Reader<'t> {
+    text: &'t str,
+    unescaped: String,
+    nodes: Vec<Node>,
+}
+
+impl Reader<'_> {
     fn push(&mut self, name: Span, kind: Kind) -> usize {
         self.nodes.push(Node { name, kind });
         self.nodes.len().saturating_sub(1)
     }
 
-    /// A document is never near 4 GiB; should one be, its spans are empty and nothing is mistaken for another thing.
-    fn keep<E: Error>(&mut self, text: &str) -> Result<Span, E> {
-        let start = u32::try_from(self.text.len()).map_err(E::custom)?;
-        self.text.push_str(text);
-        let end = u32::try_from(self.text.len()).map_err(E::custom)?;
-        Ok(Span { start, end })
+    /// Where a piece of the text stands. A document is never near 4 GiB; should one be, it is refused.
+    fn place<E: Error>(&self, piece: &str) -> Result<Span, E> {
+        let start = piece.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        span(start, piece.len())
+    }
+
+    fn keep<E: Error>(&mut self, unescaped: &str) -> Result<Span, E> {
+        let start = self.text.len().saturating_add(self.unescaped.len());
+        self.unescaped.push_str(unescaped);
+        span(start, unescaped.len())
     }
 
     fn close<E: Error>(&mut self, index: usize, kind: fn(u32) -> Kind) -> Result<(), E> {
@@ -123,6 +164,37 @@ impl Json {
         }
         Ok(())
     }
+
+    fn names(&self, object: usize) -> impl Iterator<Item = &str> {
+        let name = |at: usize| self.nodes.get(at).map(|node| slice(self.text, &self.unescaped, node.name));
+        inside(&self.nodes, object).filter_map(name)
+    }
+
+    /// A token's objects have a dozen members; only a hostile one is large enough to be worth sorting.
+    fn has_duplicates(&self, object: usize) -> bool {
+        let mut seen = [""; 16];
+        for (count, name) in self.names(object).enumerate() {
+            let Some((earlier, [place, ..])) = seen.split_at_mut_checked(count) else {
+                return self.has_duplicates_among_many(object);
+            };
+            if earlier.contains(&name) {
+                return true;
+            }
+            *place = name;
+        }
+        false
+    }
+
+    fn has_duplicates_among_many(&self, object: usize) -> bool {
+        let mut names: Vec<&str> = self.names(object).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+    }
+}
+
+fn span<E: Error>(start: usize, length: usize) -> Result<Span, E> {
+    let (start, end) = (u32::try_from(start), u32::try_from(start.saturating_add(length)));
+    Ok(Span { start: start.map_err(E::custom)?, end: end.map_err(E::custom)? })
 }
 
 /// Shows nothing: a document may be a token's claims or hold a secret.
@@ -157,23 +229,12 @@ impl<'a> JsonRef<'a> {
         }
     }
 
-    fn end(self) -> usize {
-        match self.json.nodes.get(self.index).map(|node| node.kind) {
-            Some(Kind::List(end) | Kind::Object(end)) => end as usize,
-            _ => self.index.saturating_add(1),
-        }
-    }
-
     /// Elements of a list or members of an object, in order, with their names (empty in a list); nothing for others.
     pub fn children(self) -> impl Iterator<Item = (&'a str, JsonRef<'a>)> {
-        let end = self.end();
-        let first = self.index.saturating_add(1);
-        core::iter::successors(Some(first), move |at| Some(JsonRef { index: *at, ..self }.end()))
-            .take_while(move |at| *at < end)
-            .map(move |index| {
-                let name = self.json.nodes.get(index).map(|node| node.name).unwrap_or_default();
-                (self.json.slice(name), JsonRef { index, ..self })
-            })
+        inside(&self.json.nodes, self.index).map(move |index| {
+            let name = self.json.nodes.get(index).map(|node| node.name).unwrap_or_default();
+            (self.json.slice(name), JsonRef { index, ..self })
+        })
     }
 
     /// The member `name`; nothing for what is no object.
@@ -219,12 +280,12 @@ impl<'a> JsonRef<'a> {
     }
 }
 
-struct Seed<'j> {
-    json: &'j mut Json,
+struct Seed<'r, 't> {
+    reader: &'r mut Reader<'t>,
     name: Span,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -232,7 +293,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for Seed<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,70 +301,64 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.json.push(self.name, Kind::Null);
+        self.reader.push(self.name, Kind::Null);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.json.push(self.name, Kind::Bool(value));
+        self.reader.push(self.name, Kind::Bool(value));
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.json.push(self.name, Kind::UInt(value));
+        self.reader.push(self.name, Kind::UInt(value));
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.json.push(self.name, Kind::Int(value));
+        self.reader.push(self.name, Kind::Int(value));
         Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.json.push(self.name, Kind::Float(value));
+        self.reader.push(self.name, Kind::Float(value));
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<(), E> {
+        let span = self.reader.place(value)?;
+        self.reader.push(self.name, Kind::Text(span));
         Ok(())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let span = self.json.keep(value)?;
-        self.json.push(self.name, Kind::Text(span));
+        let span = self.reader.keep(value)?;
+        self.reader.push(self.name, Kind::Text(span));
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let index = self.json.push(self.name, Kind::List(0));
-        while list.next_element_seed(Seed { json: self.json, name: Span::default() })?.is_some() {}
-        self.json.close(index, Kind::List)
+        let index = self.reader.push(self.name, Kind::List(0));
+        while list.next_element_seed(Seed { reader: self.reader, name: Span::default() })?.is_some() {}
+        self.reader.close(index, Kind::List)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let index = self.json.push(self.name, Kind::Object(0));
-        while let Some(name) = object.next_key_seed(Name(self.json))? {
-            object.next_value_seed(Seed { json: self.json, name })?;
+        let index = self.reader.push(self.name, Kind::Object(0));
+        while let Some(name) = object.next_key_seed(Name(self.reader))? {
+            object.next_value_seed(Seed { reader: self.reader, name })?;
         }
-        self.json.close(index, Kind::Object)?;
-        if has_duplicates(JsonRef { json: self.json, index }) {
+        self.reader.close(index, Kind::Object)?;
+        if self.reader.has_duplicates(index) {
             return Err(A::Error::custom("a member stands twice"));
         }
         Ok(())
     }
 }
 
-/// A token's objects have a dozen members; only a hostile one is large enough to be worth sorting.
-fn has_duplicates(object: JsonRef<'_>) -> bool {
-    const FEW: usize = 16;
-    if object.children().take(FEW.saturating_add(1)).count() <= FEW {
-        let names = || object.children().map(|(name, _)| name);
-        return names().enumerate().any(|(i, name)| names().take(i).any(|earlier| earlier == name));
-    }
-    let mut names: Vec<&str> = object.children().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
-}
+struct Name<'r, 't>(&'r mut Reader<'t>);
 
-struct Name<'j>(&'j mut Json);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
+impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
     type Value = Span;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Span, D::Error> {
@@ -311,11 +366,15 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl<'de> Visitor<'de> for Name<'_, '_> {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Span, E> {
+        self.0.place(value)
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Span, E> {
@@ -356,6 +415,31 @@ mod tests {
         assert!(Json::parse(format!("{{{}}}", members.join(",")).as_bytes()).is_ok());
         members.push("\"m250\":0".to_owned());
         assert!(Json::parse(format!("{{{}}}", members.join(",")).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_duplicate_is_found_whatever_its_place_and_however_many_there_are() {
+        for count in 2..40 {
+            let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
+            let document = |names: &[String]| {
+                let members: Vec<String> = names.iter().map(|name| format!("\"{name}\":0")).collect();
+                Json::parse(format!("{{{}}}", members.join(",")).as_bytes())
+            };
+            assert!(document(&names).is_ok(), "{count}");
+            for place in 1..count {
+                let mut names = names.clone();
+                names[place] = names[place / 2].clone();
+                assert!(document(&names).is_err(), "{count} members, number {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn escaped_texts_and_others_stand_beside_each_other() {
+        let text = r#"{"\u0061":"plain","b\n":["x\ty","z","","\\"],"c":{"d\"":"e","\u00e9":"é"}}"#;
+        let json = Json::parse(text.as_bytes()).unwrap();
+        assert_eq!(json.root().to_serde(), serde_json::from_str::<serde_json::Value>(text).unwrap());
+        assert_eq!(json.root().member("a").and_then(JsonRef::text), Some("plain"));
     }
 
     #[test]

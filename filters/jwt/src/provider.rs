@@ -3,7 +3,7 @@
 use crate::claim_header::{ClaimHeader, fits_header, fits_list, is_printable};
 use crate::deny::Revocation;
 use crate::error::refuse;
-use crate::identity::Chosen;
+use crate::identity::{Chosen, Facts};
 use crate::introspection::Introspection;
 use crate::jose::{Header, same_type};
 use crate::json::{Json, JsonRef, Value};
@@ -248,12 +248,8 @@ impl Provider {
     }
 
     /// Takes out of the claims what the rest of the gateway asks for.
-    pub(crate) fn identify(
-        &self,
-        index: usize,
-        mut json: Json,
-        (from, until): (Wall, Wall),
-    ) -> Result<Identity, Refusal> {
+    pub(crate) fn identify(&self, index: usize, mut json: Json, facts: Facts) -> Result<Identity, Refusal> {
+        let Facts { from, until, signed } = facts;
         json.shrink();
         let claims = json.root();
         let user = identity::user(claims, &self.user)?;
@@ -277,8 +273,7 @@ impl Provider {
             until,
             fresh_until,
             chosen: Chosen::ByClaims,
-            token_id: 0,
-            signed: None,
+            signed,
             claims: json,
         })
     }

@@ -3,7 +3,8 @@
 use crate::deny::DenyList;
 use crate::error::refuse;
 use crate::fetcher::{FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
-use crate::identity::token_id;
+use crate::identity::Facts;
+use crate::jose::HeaderMemo;
 use crate::policy::RawNeed;
 use crate::record::Later as _;
 use crate::registered::Registered;
@@ -21,6 +22,7 @@ pub struct Tokens {
     keys: Keys,
     fetching: Vec<Fetching>,
     cache: TokenCache,
+    header: HeaderMemo,
     hits: u64,
     misses: u64,
 }
@@ -104,7 +106,15 @@ impl Tokens {
         let jwt = jwt.into();
         let fetching = jwt.providers().iter().enumerate().flat_map(|(i, p)| Fetching::of(i, p)).collect();
         let cache = TokenCache::new(jwt.cache_bytes());
-        Self { jwt, keys: Keys::default(), fetching, cache, hits: 0, misses: 0 }
+        Self {
+            jwt,
+            keys: Keys::default(),
+            fetching,
+            cache,
+            header: HeaderMemo::default(),
+            hits: 0,
+            misses: 0,
+        }
     }
 
     /// The compiled section.
@@ -188,7 +198,7 @@ impl Tokens {
             return self.finish(identity, true, now.mono);
         }
         self.misses = self.misses.saturating_add(1);
-        match self.jwt.verify(route, token, &self.keys, now.wall, host) {
+        match self.jwt.verify_knowing(&mut self.header, route, token, &self.keys, now.wall, host) {
             Ok(Checked::Good(identity)) => self.keep(token, identity, now.mono),
             Ok(Checked::Ask(question)) => {
                 Authn::Ask(Box::new(Pending { token: token.to_vec(), question, tries: 0 }))
@@ -412,8 +422,7 @@ fn confirmed(
         return Ok(identity.clone());
     }
     let claims = Registered::read(&json)?;
-    let times = provider.check_answer(&claims, json.root(), now, false)?;
-    let identity = provider.identify(question.provider, json, times)?;
-    let token_id = token_id(None, None, &pending.token);
-    Ok(Identity { token_id, chosen: question.chosen.clone(), ..identity })
+    let (from, until) = provider.check_answer(&claims, json.root(), now, false)?;
+    let identity = provider.identify(question.provider, json, Facts { from, until, signed: None })?;
+    Ok(Identity { chosen: question.chosen.clone(), ..identity })
 }

@@ -2,14 +2,14 @@
 
 use crate::compile::Mistakes;
 use crate::error::refuse;
-use crate::identity::{Chosen, token_id};
+use crate::identity::{Chosen, Facts};
 use crate::introspection::is_b64token;
-use crate::jose::{Compact, Header};
+use crate::jose::{Compact, Header, HeaderMemo};
 use crate::policy::{RawAuth, RawNeed};
 use crate::provider::{Provider, Signed};
 use crate::registered::Registered;
 use crate::source::{self, Found, Source, Strip};
-use crate::{Identity, JsonRef, KeySet, Refusal, SignatureCheck, TokenError};
+use crate::{Identity, Json, JsonRef, KeySet, Refusal, SignatureCheck, TokenError};
 use portcullis_edge_core::{ConfigError, Mode, Node, RequestHead, Wall};
 use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
@@ -223,13 +223,14 @@ impl RouteAuth {
 
 /// A decoded token before any key was asked.
 pub(crate) struct Decoded<'t> {
-    pub(crate) compact: Compact<'t>,
-    pub(crate) header: crate::Json,
-    pub(crate) claims: crate::Json,
+    compact: Compact<'t>,
+    header: Header<'t>,
+    claims: Json,
 }
 
 impl<'t> Decoded<'t> {
-    pub(crate) fn read(token: &'t [u8], max_bytes: usize) -> Result<Self, Refusal> {
+    /// Reads a token; `memo` is where its header is kept.
+    fn read(token: &'t [u8], max_bytes: usize, memo: &'t mut HeaderMemo) -> Result<Self, Refusal> {
         if token.len() > max_bytes {
             return Err(refuse(
                 TokenError::TooLarge,
@@ -237,11 +238,9 @@ impl<'t> Decoded<'t> {
             ));
         }
         let compact = Compact::split(token)?;
-        let header = compact.header()?;
         // The header's own checks come first: of a JWE or an extension nothing more should be read.
-        Header::read(&header)?;
-        let claims = compact.claims()?;
-        Ok(Self { compact, header, claims })
+        let header = Header::read(memo.header_of(&compact)?)?;
+        Ok(Self { compact, header, claims: compact.claims()? })
     }
 }
 
@@ -349,7 +348,20 @@ impl Jwt {
         now: Wall,
         host: &dyn SignatureCheck,
     ) -> Result<Checked, Refusal> {
-        let decoded = match Decoded::read(token, route.max_token_bytes) {
+        self.verify_knowing(&mut HeaderMemo::default(), route, token, keys, now, host)
+    }
+
+    /// The same, with the header of a token before.
+    pub(crate) fn verify_knowing(
+        &self,
+        memo: &mut HeaderMemo,
+        route: &RouteAuth,
+        token: &[u8],
+        keys: &Keys,
+        now: Wall,
+        host: &dyn SignatureCheck,
+    ) -> Result<Checked, Refusal> {
+        let decoded = match Decoded::read(token, route.max_token_bytes, memo) {
             Ok(decoded) => decoded,
             Err(refusal) => return self.verify_opaque(route, token, refusal),
         };
@@ -361,8 +373,9 @@ impl Jwt {
             let chosen = Chosen::ByToken(registered.iss.map(Into::into));
             return Ok(Checked::Ask(Question { provider: index, identity: None, chosen }));
         }
-        let identity = decoded.check(index, provider, keys.of(index), now, host);
-        let identity = identity.map_err(|refusal| refusal.of(index))?;
+        let of_provider = |refusal: Refusal| refusal.of(index);
+        let facts = decoded.check(provider, &registered, keys.of(index), now, host).map_err(of_provider)?;
+        let identity = provider.identify(index, decoded.claims, facts).map_err(of_provider)?;
         Ok(match &provider.introspection {
             Some(_) => {
                 let chosen = Chosen::ByClaims;
@@ -389,23 +402,19 @@ impl Jwt {
 impl Decoded<'_> {
     /// The checks of the token's own provider.
     fn check(
-        self,
-        index: usize,
+        &self,
         provider: &Provider,
+        claims: &Registered<'_>,
         fetched: Option<&KeySet>,
         now: Wall,
         host: &dyn SignatureCheck,
-    ) -> Result<Identity, Refusal> {
-        let header = Header::read(&self.header)?;
+    ) -> Result<Facts, Refusal> {
         let signature = self.compact.signature()?;
-        let signed = Signed { header: &header, signed: self.compact.signed, signature: &signature };
-        provider.check_signature(&signed, fetched, host)?;
-        let registered = Registered::read(&self.claims)?;
-        let times = provider.check_claims(&header, &registered, self.claims.root(), now)?;
-        let by_hash = provider.revocation.is_some() && registered.jti.is_none();
-        let hash = by_hash.then(|| Sha256::digest(self.compact.signed).into());
-        let token_id = token_id(registered.iss, registered.jti, self.compact.signed);
-        let identity = provider.identify(index, self.claims, times)?;
-        Ok(Identity { signed: hash, token_id, ..identity })
+        let checked = Signed { header: &self.header, signed: self.compact.signed, signature: &signature };
+        provider.check_signature(&checked, fetched, host)?;
+        let (from, until) = provider.check_claims(&self.header, claims, self.claims.root(), now)?;
+        let by_hash = provider.revocation.is_some() && claims.jti.is_none();
+        let signed = by_hash.then(|| Sha256::digest(self.compact.signed).into());
+        Ok(Facts { from, until, signed })
     }
 }

@@ -278,7 +278,10 @@ fn a_user_or_role_that_would_not_arrive_as_it_is_refuses_the_token() {
 #[test]
 fn a_token_is_told_from_others_by_its_id_or_by_what_was_signed() {
     let jwt = hs256_jwt(json!({}));
-    let id = |claims: Value| check(&jwt, &token(Alg::HS256, &claims)).unwrap().token_id();
+    let id = |claims: Value| {
+        let token = token(Alg::HS256, &claims);
+        check(&jwt, &token).unwrap().token_id(token.as_bytes())
+    };
     let one = id(json!({"iss": "us", "jti": "x", "exp": NOW + 9}));
     assert_eq!(one, id(json!({"iss": "us", "jti": "x", "exp": NOW + 10, "sub": "other"})));
     assert_ne!(one, id(json!({"iss": "them", "jti": "x", "exp": NOW + 9})));
