@@ -67,7 +67,7 @@ impl Side {
                 let answer = gateway.send(&request);
                 let header = |name| answer.header(name).unwrap_or_default();
                 let line = gateway.log_line_of(&answer);
-                verdict(answer.status, answer.text().as_ref(), header("www-authenticate"), &line)
+                verdict(answer.status, answer.text(), header("www-authenticate"), &line)
             }
             Self::Harness(proxy, ahead) => {
                 let time = machine_time() + *ahead;
