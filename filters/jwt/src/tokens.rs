@@ -3,18 +3,19 @@
 use crate::deny::DenyList;
 use crate::error::refuse;
 use crate::fetcher::{FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
-use crate::identity::Facts;
 use crate::jose::HeaderMemo;
 use crate::policy::RawNeed;
-use crate::record::Later as _;
-use crate::registered::Registered;
-use crate::verify::{Checked, Question};
+use crate::verify::Checked;
 use crate::{
     CallError, Found, HttpCall, Identity, Jwt, KeySet, Keys, Provider, Refusal, RouteAuth, SignatureCheck,
     TokenCache, TokenError,
 };
-use portcullis_edge_core::{Mono, Now, RequestHead, Wall};
+use portcullis_edge_core::{Mono, Now, RequestHead};
 use std::rc::Rc;
+
+mod asking;
+
+pub use asking::Pending;
 
 /// A worker's tokens.
 pub struct Tokens {
@@ -56,20 +57,6 @@ pub enum Authn {
     Wait(usize),
     /// The auth service must be asked: [`Tokens::question`], then [`Tokens::on_answer`].
     Ask(Box<Pending>),
-}
-
-/// A token on which an auth service has the last word.
-pub struct Pending {
-    token: Vec<u8>,
-    question: Question,
-    tries: u8,
-}
-
-/// Shows no token.
-impl core::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Pending(provider {}, try {})", self.question.provider, self.tries)
-    }
 }
 
 /// Under which an answer comes back.
@@ -201,7 +188,8 @@ impl Tokens {
         match self.jwt.verify_knowing(&mut self.header, route, token, &self.keys, now.wall, host) {
             Ok(Checked::Good(identity)) => self.keep(token, identity, now.mono),
             Ok(Checked::Ask(question)) => {
-                Authn::Ask(Box::new(Pending { token: token.to_vec(), question, tries: 0 }))
+                let (token, generation) = (token.to_vec(), self.keys.generation());
+                Authn::Ask(Box::new(Pending { token, question, generation, tries: 0 }))
             }
             Err(refusal) => self.refused(refusal, now.mono),
         }
@@ -246,51 +234,6 @@ impl Tokens {
             None => {
                 Authn::Refused(refuse(TokenError::RevocationUnknown, "the deny list is not there").of(index))
             }
-        }
-    }
-
-    /// The question to the auth service.
-    #[must_use]
-    pub fn question(&self, pending: &Pending) -> Option<HttpCall> {
-        let provider = self.jwt.providers().get(pending.question.provider)?;
-        provider.introspection.as_ref().map(|introspection| introspection.call(&pending.token))
-    }
-
-    /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]).
-    pub fn on_answer(
-        &mut self,
-        pending: Pending,
-        answer: Result<(u16, &[u8]), CallError>,
-        now: Now,
-    ) -> Authn {
-        let index = pending.question.provider;
-        let no_service = refuse(TokenError::RevocationUnknown, "the auth service does not answer").of(index);
-        let provider = self.jwt.providers().get(index);
-        let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
-            return Authn::Refused(no_service);
-        };
-        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
-        match answer {
-            Ok(Some(json)) => {
-                let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
-                match confirmed(provider, &pending, json, now.wall) {
-                    Ok(identity) => self.keep(&pending.token, Identity { fresh_until, ..identity }, now.mono),
-                    Err(refusal) => Authn::Refused(refusal.of(index)),
-                }
-            }
-            Ok(None) => {
-                let detail = "the auth service says that the token is not active";
-                Authn::Refused(refuse(TokenError::Revoked, detail).of(index))
-            }
-            Err(_) if pending.tries < service.retries => {
-                Authn::Ask(Box::new(Pending { tries: pending.tries.saturating_add(1), ..pending }))
-            }
-            Err(_) => match pending.question.identity {
-                Some(identity) if service.allow_unavailable => {
-                    self.finish(Rc::new(identity), false, now.mono)
-                }
-                _ => Authn::Refused(no_service),
-            },
         }
     }
 
@@ -408,21 +351,4 @@ impl Fetching {
         });
         keys.into_iter().chain(list).collect()
     }
-}
-
-/// The identity of an active token: its own, or what the answer says, which has the form of claims (RFC 7662 section 2.2).
-fn confirmed(
-    provider: &Provider,
-    pending: &Pending,
-    json: crate::Json,
-    now: Wall,
-) -> Result<Identity, Refusal> {
-    let question = &pending.question;
-    if let Some(identity) = &question.identity {
-        return Ok(identity.clone());
-    }
-    let claims = Registered::read(&json)?;
-    let (from, until) = provider.check_answer(&claims, json.root(), now, false)?;
-    let identity = provider.identify(question.provider, json, Facts { from, until, signed: None })?;
-    Ok(Identity { chosen: question.chosen.clone(), ..identity })
 }

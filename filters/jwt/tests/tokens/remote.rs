@@ -279,3 +279,39 @@ fn an_opaque_verdict_does_not_pass_on_a_route_that_asks_somebody_else() {
         assert_eq!(worker.token(&b, &token, NOW), Outcome::Ask);
     }
 }
+
+/// A provider whose keys are fetched and whose tokens an auth service has the last word on, with the keys of `a` at hand.
+fn asking_with_fetched_keys() -> Worker {
+    let fetch = json!({"cluster": "idp", "jwks_uri": "https://idp/keys"});
+    let mut worker = asking(json!({"algorithms": ["EdDSA"], "fetch": fetch}), json!({}));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
+    worker
+}
+
+const ACTIVE: &[u8] = br#"{"active":true}"#;
+
+#[test]
+fn a_key_that_is_taken_away_while_the_auth_service_thinks_ends_its_token_too() {
+    let mut worker = asking_with_fetched_keys();
+    let (pending, _) = ask(&mut worker, &ed25519_token("a"), NOW + 600);
+    let call = only_call(&mut worker, NOW + 600);
+    respond(&mut worker, call, 200, &ed25519_set("b"), NOW + 600);
+    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600));
+    assert_eq!(outcome(&authn), Outcome::Refused(TokenError::UnknownKey));
+    assert!(worker.tokens.cache().is_empty());
+}
+
+#[test]
+fn other_keys_that_still_have_the_tokens_own_change_nothing_while_the_auth_service_thinks() {
+    let mut worker = asking_with_fetched_keys();
+    let (pending, _) = ask(&mut worker, &ed25519_token("a"), NOW + 600);
+    let call = only_call(&mut worker, NOW + 600);
+    let both = [ed25519_set("b"), ed25519_set("a")].map(|set| serde_json::from_slice::<Value>(&set).unwrap());
+    let both = json!({"keys": both.map(|set| set["keys"][0].clone())});
+    respond(&mut worker, call, 200, both.to_string().as_bytes(), NOW + 600);
+    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600));
+    assert_eq!(outcome(&authn), user("alice"));
+    let route = worker.route(json!({}));
+    assert_eq!(worker.token(&route, &ed25519_token("a"), NOW + 601), user("alice"), "it is known");
+}

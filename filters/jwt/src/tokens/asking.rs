@@ -1,0 +1,110 @@
+//! Tokens on which an auth service has the last word. It may think for long: what made the token good by itself is looked at
+//! again when the answer is there.
+
+use super::{Authn, Tokens};
+use crate::error::refuse;
+use crate::identity::Facts;
+use crate::jose::{Compact, Header};
+use crate::provider::Signed;
+use crate::record::Later as _;
+use crate::registered::Registered;
+use crate::verify::Question;
+use crate::{CallError, HttpCall, Identity, Json, KeySet, NoHost, Provider, Refusal, TokenError};
+use portcullis_edge_core::{Mono, Now, Wall};
+use std::rc::Rc;
+
+/// A token on which an auth service has the last word.
+pub struct Pending {
+    pub(super) token: Vec<u8>,
+    pub(super) question: Question,
+    /// Of the keys that it was checked by.
+    pub(super) generation: u64,
+    pub(super) tries: u8,
+}
+
+/// Shows no token.
+impl core::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Pending(provider {}, try {})", self.question.provider, self.tries)
+    }
+}
+
+impl Tokens {
+    /// The question to the auth service.
+    #[must_use]
+    pub fn question(&self, pending: &Pending) -> Option<HttpCall> {
+        let provider = self.jwt.providers().get(pending.question.provider)?;
+        provider.introspection.as_ref().map(|introspection| introspection.call(&pending.token))
+    }
+
+    /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]).
+    pub fn on_answer(
+        &mut self,
+        pending: Pending,
+        answer: Result<(u16, &[u8]), CallError>,
+        now: Now,
+    ) -> Authn {
+        let index = pending.question.provider;
+        let no_service = refuse(TokenError::RevocationUnknown, "the auth service does not answer").of(index);
+        let provider = self.jwt.providers().get(index);
+        let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
+            return Authn::Refused(no_service);
+        };
+        if let Err(refusal) = self.check_again(provider, &pending) {
+            return Authn::Refused(refusal.of(index));
+        }
+        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
+        match answer {
+            Ok(Some(json)) => {
+                let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
+                match confirmed(provider, &pending, json, now.wall) {
+                    Ok(identity) => self.keep(&pending.token, Identity { fresh_until, ..identity }, now.mono),
+                    Err(refusal) => Authn::Refused(refusal.of(index)),
+                }
+            }
+            Ok(None) => {
+                let detail = "the auth service says that the token is not active";
+                Authn::Refused(refuse(TokenError::Revoked, detail).of(index))
+            }
+            Err(_) if pending.tries < service.retries => {
+                Authn::Ask(Box::new(Pending { tries: pending.tries.saturating_add(1), ..pending }))
+            }
+            Err(_) => match pending.question.identity {
+                Some(identity) if service.allow_unavailable => {
+                    self.finish(Rc::new(identity), false, now.mono)
+                }
+                _ => Authn::Refused(no_service),
+            },
+        }
+    }
+
+    /// Whether the token is still good by itself: its key may be gone by now.
+    fn check_again(&self, provider: &Provider, pending: &Pending) -> Result<(), Refusal> {
+        let question = &pending.question;
+        if question.identity.is_none() || pending.generation == self.keys.generation() {
+            return Ok(());
+        }
+        check_signature(provider, &pending.token, self.keys.of(question.provider))
+    }
+}
+
+/// In pure Rust, for it is rare that keys change just now.
+fn check_signature(provider: &Provider, token: &[u8], keys: Option<&KeySet>) -> Result<(), Refusal> {
+    let compact = Compact::split(token)?;
+    let json = compact.header()?;
+    let (header, signature) = (Header::read(&json)?, compact.signature()?);
+    let token = Signed { header: &header, signed: compact.signed, signature: &signature };
+    provider.check_signature(&token, keys, &NoHost).map(drop)
+}
+
+/// The identity of an active token: its own, or what the answer says, which has the form of claims (RFC 7662 section 2.2).
+fn confirmed(provider: &Provider, pending: &Pending, json: Json, now: Wall) -> Result<Identity, Refusal> {
+    let question = &pending.question;
+    if let Some(identity) = &question.identity {
+        return Ok(identity.clone());
+    }
+    let claims = Registered::read(&json)?;
+    let (from, until) = provider.check_answer(&claims, json.root(), now, false)?;
+    let identity = provider.identify(question.provider, json, Facts { from, until, signed: None })?;
+    Ok(Identity { chosen: question.chosen.clone(), ..identity })
+}
