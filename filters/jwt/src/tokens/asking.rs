@@ -50,7 +50,7 @@ impl Tokens {
         let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
             return Authn::Refused(no_service);
         };
-        if let Err(refusal) = self.check_again(provider, &pending) {
+        if let Err(refusal) = self.check_again(provider, &pending, now.wall) {
             return Authn::Refused(refusal.of(index));
         }
         let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
@@ -78,10 +78,18 @@ impl Tokens {
         }
     }
 
-    /// Whether the token is still good by itself: its key may be gone by now.
-    fn check_again(&self, provider: &Provider, pending: &Pending) -> Result<(), Refusal> {
+    /// Whether the token is still good by itself: by now it may have expired, or its key may be gone.
+    fn check_again(&self, provider: &Provider, pending: &Pending, now: Wall) -> Result<(), Refusal> {
         let question = &pending.question;
-        if question.identity.is_none() || pending.generation == self.keys.generation() {
+        let Some(identity) = &question.identity else { return Ok(()) };
+        if now >= identity.until {
+            return Err(refuse(TokenError::Expired, "`exp` was reached while the auth service was asked"));
+        }
+        // The clock may have been set back.
+        if now < identity.from {
+            return Err(refuse(TokenError::NotYetValid, "`nbf` is ahead"));
+        }
+        if pending.generation == self.keys.generation() {
             return Ok(());
         }
         check_signature(provider, &pending.token, self.keys.of(question.provider))

@@ -315,3 +315,17 @@ fn other_keys_that_still_have_the_tokens_own_change_nothing_while_the_auth_servi
     let route = worker.route(json!({}));
     assert_eq!(worker.token(&route, &ed25519_token("a"), NOW + 601), user("alice"), "it is known");
 }
+
+#[test]
+fn a_token_that_expires_while_the_auth_service_thinks_is_refused_whatever_that_says() {
+    let no_answer: Result<(u16, &[u8]), CallError> = Err(CallError::Timeout);
+    for answer in [Ok((200, ACTIVE)), no_answer] {
+        let more = json!({"when_unavailable": "allow", "retries": 0});
+        let mut worker = asking(hs256_provider(json!({})), more);
+        let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 2}));
+        let (pending, _) = ask(&mut worker, &token, NOW + 1);
+        let authn = worker.tokens.on_answer(*pending, answer, moment(NOW + 2));
+        assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Expired), "{answer:?}");
+        assert!(worker.tokens.cache().is_empty());
+    }
+}
