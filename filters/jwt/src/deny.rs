@@ -3,8 +3,8 @@
 //! ```json
 //! {"revoked": [{"jti": "4f1a"}, {"sub": "alice", "issued_before": 1795000000}, {"signed": "<SHA-256, base64url>"}]}
 //! ```
-//! `signed` is the hash of a token's signing input (header, dot, payload), for tokens without `jti`. Never of the whole token:
-//! an ECDSA signature can be changed into another valid one by anybody.
+//! `signed` is the hash of a token's signing input (header, dot, payload), with `jti` or without. Never of the whole token: an
+//! ECDSA signature can be changed into another valid one by anybody.
 
 use crate::fetcher::Document;
 use crate::json::{Json, JsonRef, Value};

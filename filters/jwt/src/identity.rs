@@ -167,7 +167,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Everything before the last dot.
-fn signing_input(token: &[u8]) -> &[u8] {
+pub(crate) fn signing_input(token: &[u8]) -> &[u8] {
     let dot = token.iter().rposition(|byte| *byte == b'.');
     dot.and_then(|dot| token.get(..dot)).unwrap_or(token)
 }

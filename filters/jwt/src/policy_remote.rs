@@ -55,7 +55,7 @@ pub struct RawFetch {
 }
 
 /// A deny list: `{"revoked": [{"jti": ".."}, {"sub": "..", "issued_before": 1795000000}, {"signed": ".."}]}`, where `signed` is
-/// the SHA-256 of header, dot and payload in base64url, for tokens without `jti`.
+/// the SHA-256 of header, dot and payload in base64url.
 #[derive(Clone, Debug, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]

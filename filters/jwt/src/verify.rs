@@ -413,8 +413,7 @@ impl Decoded<'_> {
         let checked = Signed { header: &self.header, signed: self.compact.signed, signature: &signature };
         provider.check_signature(&checked, fetched, host)?;
         let (from, until) = provider.check_claims(&self.header, claims, self.claims.root(), now)?;
-        let by_hash = provider.revocation.is_some() && claims.jti.is_none();
-        let signed = by_hash.then(|| Sha256::digest(self.compact.signed).into());
+        let signed = provider.revocation.is_some().then(|| Sha256::digest(self.compact.signed).into());
         Ok(Facts { from, until, signed })
     }
 }

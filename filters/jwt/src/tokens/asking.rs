@@ -3,7 +3,7 @@
 
 use super::{Authn, Tokens};
 use crate::error::refuse;
-use crate::identity::Facts;
+use crate::identity::{Chosen, Facts, signing_input};
 use crate::jose::{Compact, Header};
 use crate::provider::Signed;
 use crate::record::Later as _;
@@ -11,6 +11,7 @@ use crate::registered::Registered;
 use crate::verify::Question;
 use crate::{CallError, HttpCall, Identity, Json, KeySet, NoHost, Provider, Refusal, TokenError};
 use portcullis_edge_core::{Mono, Now, Wall};
+use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
 
 /// A token on which an auth service has the last word.
@@ -113,6 +114,14 @@ fn confirmed(provider: &Provider, pending: &Pending, json: Json, now: Wall) -> R
     }
     let claims = Registered::read(&json)?;
     let (from, until) = provider.check_answer(&claims, json.root(), now, false)?;
-    let identity = provider.identify(question.provider, json, Facts { from, until, signed: None })?;
+    let signed = signed_hash(provider, pending);
+    let identity = provider.identify(question.provider, json, Facts { from, until, signed })?;
     Ok(Identity { chosen: question.chosen.clone(), ..identity })
+}
+
+/// What a deny list may name a JWT by that only the auth service can read; an opaque token has nothing that is signed.
+fn signed_hash(provider: &Provider, pending: &Pending) -> Option<[u8; 32]> {
+    let is_jwt = matches!(pending.question.chosen, Chosen::ByToken(_));
+    let may_be_listed = provider.revocation.is_some() && is_jwt;
+    may_be_listed.then(|| Sha256::digest(signing_input(&pending.token)).into())
 }

@@ -153,14 +153,11 @@ fn a_revoked_token_is_refused_even_when_it_is_cached() {
 
 #[test]
 fn a_token_without_an_id_is_revoked_by_what_was_signed_and_not_by_its_signature() {
-    use rsa::sha2::{Digest as _, Sha256};
     let mut worker = revoking(json!({}));
     let route = worker.route(json!({}));
     let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 600}));
-    let (signed, _) = token.rsplit_once('.').unwrap();
-    let list = json!({"revoked": [{"signed": b64(Sha256::digest(signed))}]}).to_string();
     let call = only_call(&mut worker, NOW);
-    respond(&mut worker, call, 200, list.as_bytes(), NOW);
+    respond(&mut worker, call, 200, list_with(&token).as_bytes(), NOW);
     assert_eq!(worker.token(&route, &token, NOW), Outcome::Refused(TokenError::Revoked));
 }
 
@@ -328,4 +325,32 @@ fn a_token_that_expires_while_the_auth_service_thinks_is_refused_whatever_that_s
         assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Expired), "{answer:?}");
         assert!(worker.tokens.cache().is_empty());
     }
+}
+
+fn list_with(token: &str) -> String {
+    use rsa::sha2::{Digest as _, Sha256};
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    json!({"revoked": [{"signed": b64(Sha256::digest(signed))}]}).to_string()
+}
+
+#[test]
+fn a_token_with_an_id_may_be_revoked_by_what_was_signed_too() {
+    let mut worker = revoking(json!({}));
+    let route = worker.route(json!({}));
+    let token = token(Alg::HS256, &json!({"sub": "alice", "jti": "x", "exp": NOW + 600}));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, list_with(&token).as_bytes(), NOW);
+    assert_eq!(worker.token(&route, &token, NOW), Outcome::Refused(TokenError::Revoked));
+}
+
+#[test]
+fn a_jwt_that_only_the_auth_service_can_read_may_be_revoked_by_what_was_signed() {
+    let revocation = json!({"url": "http://idp/revoked", "cluster": "idp"});
+    let mut worker = asking(json!({"revocation": revocation}), json!({}));
+    let token = token(Alg::RS256, &json!({"sub": "alice", "exp": NOW + 600}));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, list_with(&token).as_bytes(), NOW);
+    let (pending, _) = ask(&mut worker, &token, NOW);
+    let authn = worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW));
+    assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Revoked));
 }
