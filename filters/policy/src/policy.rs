@@ -133,7 +133,7 @@ impl Policy {
         let mut document = Document::open(value, &FIELDS)?;
         check_version(&mut document);
         let parts = Parts::read(&mut document, env);
-        document.errors.extend(references::unknown_names(value));
+        document.errors.extend(references::wrong_names(value));
         let policy = parts.compile(&mut document);
         told_once(&mut document.errors);
         match policy {

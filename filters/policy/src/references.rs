@@ -1,13 +1,19 @@
 //! Names that one part of a policy uses and another defines. Checked on the document itself, so that a mistake elsewhere in
-//! the same element does not hide a wrong name.
+//! the same element does not hide a wrong name. So is whether an `https` URL goes where TLS is spoken.
 
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::unknown_provider;
 use serde_json::{Map, Value};
 
-/// Every name that nothing defines.
-pub(crate) fn unknown_names(document: &Value) -> Vec<ConfigError> {
-    [unknown_services(document), unknown_providers(document), unknown_clusters(document)].concat()
+/// Every name that nothing defines, or that means something else.
+pub(crate) fn wrong_names(document: &Value) -> Vec<ConfigError> {
+    [
+        unknown_services(document),
+        unknown_providers(document),
+        unknown_clusters(document),
+        clusters_without_tls(document),
+    ]
+    .concat()
 }
 
 /// Every route's `service` that `services` does not define.
@@ -62,6 +68,50 @@ fn unknown_clusters(document: &Value) -> Vec<ConfigError> {
         }
     }
     errors
+}
+
+/// Every cluster without TLS that an `https` URL is meant to go to: keys and secrets would travel in the clear.
+fn clusters_without_tls(document: &Value) -> Vec<ConfigError> {
+    let providers = document.pointer("/jwt/providers").and_then(Value::as_object);
+    let mut errors = Vec::new();
+    for (provider, section) in providers.into_iter().flatten() {
+        for (part, key) in CLUSTERS {
+            let name = section.get(part).and_then(|part| part.get(key)).and_then(Value::as_str);
+            let Some(plain) = name.and_then(|name| plain(document, name)) else { continue };
+            if is_https(section, part, key) {
+                let at = Node::top().key("jwt").key("providers").key(provider).key(part).key(key);
+                let expected =
+                    "a cluster with `tls: true`, or an `http` URL, which says that nothing protects it";
+                errors.push(at.error(format!("{plain}, for an `https` URL"), expected));
+            }
+        }
+    }
+    errors
+}
+
+/// What is to be said of a cluster that speaks no TLS.
+fn plain(document: &Value, name: &str) -> Option<String> {
+    let of = |section: &str| document.get(section).and_then(|section| section.get(name));
+    let has_tls = |cluster: &Value| cluster.get("tls").and_then(Value::as_bool) == Some(true);
+    match (of("clusters"), of("services")) {
+        (Some(cluster), _) => (!has_tls(cluster)).then(|| format!("`{name}`, which has no `tls`")),
+        (None, Some(_)) => Some(format!("`{name}`, a service, which has no TLS")),
+        (None, None) => None,
+    }
+}
+
+/// Whether the URL that goes to this cluster is an `https` one. Where discovery leads to is not known yet; it is taken to be no
+/// less safe than where it begins.
+fn is_https(provider: &Value, part: &str, key: &str) -> bool {
+    let given = |name: &str| provider.get(part).and_then(|part| part.get(name));
+    let discovers = given("discovery").and_then(Value::as_bool) == Some(true);
+    let url = match (part, key) {
+        ("fetch", _) if discovers => provider.get("issuer"),
+        ("fetch", "cluster") => given("jwks_uri"),
+        ("fetch", _) => None,
+        _ => given("url"),
+    };
+    url.and_then(Value::as_str).is_some_and(|url| url.starts_with("https://"))
 }
 
 /// The names that the object at `pointer` defines; nothing where there is no such object.

@@ -136,7 +136,8 @@ fn unknown_providers_and_clusters_are_told_with_the_nearest_name_and_once() {
     let mut policy = sound();
     policy["routes"][2]["auth"]["providers"] = json!(["onw"]);
     policy["jwt"]["providers"]["partner"]["fetch"]["cluster"] = json!("ipd");
-    policy["jwt"]["providers"]["partner"]["fetch"]["jwks_cluster"] = json!("auth");
+    policy["jwt"]["providers"]["partner"]["revocation"] =
+        json!({ "url": "http://auth/revoked", "cluster": "auth" });
     assert_eq!(
         errors(&policy),
         [
@@ -190,4 +191,41 @@ fn clusters_have_names_of_their_own_and_tls_when_they_say_so() {
         ],
         "{found:#?}"
     );
+}
+
+#[test]
+fn an_https_url_needs_a_cluster_that_speaks_tls() {
+    let mut value = sound();
+    value["clusters"]["plain"] = json!({ "address": "127.0.0.1:8080" });
+    value["jwt"]["providers"] = json!({
+        "found": { "issuer": "https://idp.example", "algorithms": ["RS256"],
+                   "fetch": { "discovery": true, "cluster": "plain", "jwks_cluster": "order" } },
+        "own": { "algorithms": ["RS256"], "fetch": { "jwks_uri": "https://idp.example/keys", "cluster": "plain" },
+                 "revocation": { "url": "https://idp.example/revoked", "cluster": "auth" },
+                 "introspection": { "url": "https://idp.example/ask", "cluster": "plain" } },
+    });
+    let errors = errors(&value);
+    let expected = "a cluster with `tls: true`, or an `http` URL, which says that nothing protects it";
+    for (place, cluster) in [
+        ("found.fetch.cluster", "`plain`, which has no `tls`"),
+        ("found.fetch.jwks_cluster", "`order`, a service, which has no TLS"),
+        ("own.fetch.cluster", "`plain`, which has no `tls`"),
+        ("own.revocation.cluster", "`auth`, a service, which has no TLS"),
+        ("own.introspection.cluster", "`plain`, which has no `tls`"),
+    ] {
+        let error =
+            format!("jwt.providers.{place}: found {cluster}, for an `https` URL, expected {expected}");
+        assert!(errors.contains(&error), "{error} not in {errors:#?}");
+    }
+    assert_eq!(errors.len(), 5, "{errors:#?}");
+}
+
+#[test]
+fn an_http_url_may_go_anywhere_for_the_cluster_decides_about_tls() {
+    let mut value = sound();
+    value["jwt"]["providers"]["own"]["introspection"] =
+        json!({ "url": "http://auth/ask", "cluster": "auth" });
+    value["jwt"]["providers"]["own"]["revocation"] =
+        json!({ "url": "http://idp.example/revoked", "cluster": "idp" });
+    compile(&value);
 }
