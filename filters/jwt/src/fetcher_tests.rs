@@ -369,3 +369,19 @@ fn whatever_is_wrong_with_a_document_has_a_label_of_the_list() {
     labels.sort_unstable();
     assert_eq!(seen, labels);
 }
+
+#[test]
+fn a_document_that_is_the_same_again_is_no_change_anywhere_but_it_is_young_again() {
+    let shared = &mut Shared::default();
+    let (mut a, mut b) = (fetched(shared), worker());
+    assert!(b.poll(at(1), shared).changed);
+    let id = start(&mut a, 600, shared);
+    let step = a.on_response(id, 200, SET, at(600), shared);
+    assert_eq!(step, Step { settled: true, fetched: true, ..Step::default() });
+    assert_eq!(b.poll(at(601), shared), Step { settled: true, ..Step::default() });
+    assert_eq!([&a, &b].map(|worker| worker.facts(at(610)).age), [Some(secs(10)); 2]);
+    let id = start(&mut a, 1200, shared);
+    assert!(a.on_response(id, 200, OTHER_SET, at(1200), shared).changed);
+    assert!(b.poll(at(1201), shared).changed);
+    assert_eq!(kids(&b), ["b"]);
+}

@@ -354,3 +354,23 @@ fn a_jwt_that_only_the_auth_service_can_read_may_be_revoked_by_what_was_signed()
     let authn = worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW));
     assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Revoked));
 }
+
+#[test]
+fn an_unknown_key_id_empties_no_cache_where_the_fetch_brings_what_is_known() {
+    let mut worker = fetching();
+    let route = worker.route(json!({}));
+    let call = only_call(&mut worker, NOW);
+    respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
+    assert_eq!(worker.token(&route, &ed25519_token("a"), NOW), user("alice"));
+    let (hits, generation) = (worker.tokens.cache_hits(), worker.tokens.keys().generation());
+    assert_eq!(worker.token(&route, &ed25519_token("junk"), NOW + 60), Outcome::Wait);
+    let call = only_call(&mut worker, NOW + 60);
+    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW + 60).settled);
+    assert_eq!(
+        worker.token(&route, &ed25519_token("junk"), NOW + 60),
+        Outcome::Refused(TokenError::UnknownKey)
+    );
+    assert_eq!(worker.token(&route, &ed25519_token("a"), NOW + 60), user("alice"));
+    assert_eq!(worker.tokens.cache_hits(), hits + 1, "it was still known");
+    assert_eq!(worker.tokens.keys().generation(), generation);
+}
