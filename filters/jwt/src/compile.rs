@@ -2,7 +2,7 @@
 
 use crate::claim_header::ClaimHeader;
 use crate::compile_remote::revocation;
-use crate::keyset::{AlgSet, KeySet, SetRules};
+use crate::keyset::{AlgSet, KeySet, SetRules, max_candidates};
 use crate::policy::{RawConfirmation, RawJwt, RawPem, RawProvider, RawSecret, RawSecretEncoding};
 use crate::secret::Env;
 use crate::{Alg, Jwt, Key, Provider, base64url, source};
@@ -195,6 +195,7 @@ impl Section<'_> {
         }
         let mut set = KeySet::of(keys);
         set.extend(self.inline_set(mistakes));
+        check_names(&set, self.at, mistakes);
         if self.is_opaque() && self.raw.introspection.is_none() {
             mistakes
                 .add(self.at.error("no key", "one of `secrets`, `pem`, `jwks`, `fetch` and `introspection`"));
@@ -276,6 +277,18 @@ impl Section<'_> {
             headers.push(ClaimHeader { claim: raw.claim.clone(), header, encoding: raw.encoding });
         }
         headers
+    }
+}
+
+/// Keys without ids are told apart by trying, which has its limit: those beyond would never be tried.
+fn check_names(set: &KeySet, at: &Node, mistakes: &mut Mistakes) {
+    for alg in Alg::ALL {
+        let nameless = set.keys().iter().filter(|key| key.alg() == alg && key.kid().is_none()).count();
+        let most = max_candidates(alg);
+        if nameless > most {
+            let found = format!("{nameless} keys for {alg} without `kid`");
+            mistakes.add(at.error(found, format!("{most} at most: no token is tried against more of them")));
+        }
     }
 }
 

@@ -34,15 +34,25 @@ pub(crate) struct HostKey {
     prefix: Vec<u8>,
 }
 
+/// The hash's name for the host; nothing for what it cannot check.
+const fn hash_name(alg: Alg) -> Option<&'static str> {
+    match alg {
+        Alg::RS256 | Alg::ES256 => Some("sha256"),
+        Alg::RS384 | Alg::ES384 => Some("sha384"),
+        Alg::RS512 => Some("sha512"),
+        _ => None,
+    }
+}
+
+/// Whether the host can check signatures of this algorithm.
+pub(crate) const fn can_check(alg: Alg) -> bool {
+    hash_name(alg).is_some()
+}
+
 impl HostKey {
     /// Prepares a key, if the host can check `alg` at all.
     pub(crate) fn new(alg: Alg, spki: &[u8]) -> Option<Self> {
-        let hash = match alg {
-            Alg::RS256 | Alg::ES256 => "sha256",
-            Alg::RS384 | Alg::ES384 => "sha384",
-            Alg::RS512 => "sha512",
-            _ => return None,
-        };
+        let hash = hash_name(alg)?;
         let mut prefix = Vec::with_capacity(spki.len().saturating_add(16));
         put(&mut prefix, HASH, hash.as_bytes());
         put(&mut prefix, KEY, spki);

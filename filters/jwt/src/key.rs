@@ -176,15 +176,6 @@ impl Key {
         self.alg
     }
 
-    /// Whether a token that names `kid` may mean this key: it does unless both have an id and the ids differ.
-    #[must_use]
-    pub fn answers_to(&self, kid: Option<&str>) -> bool {
-        match (self.kid(), kid) {
-            (Some(own), Some(asked)) => own == asked,
-            _ => true,
-        }
-    }
-
     /// Whether `signature` over `signed` is this key's. HMACs are compared in constant time (by the library).
     #[must_use]
     pub fn verifies(&self, signed: &[u8], signature: &Vec<u8>, host: &dyn SignatureCheck) -> bool {

@@ -1,12 +1,16 @@
 //! Sets of keys, and their reading from a JWK Set (RFC 7517).
 
 use crate::alg::Family;
+use crate::host::can_check;
 use crate::json::{Json, JsonRef, Value};
 use crate::key::{Key, KeyError};
 use crate::{Alg, base64url};
 
-/// How many keys one token may be tried against. Whoever publishes more keys of one algorithm gives them ids.
-pub(crate) const MAX_CANDIDATES: usize = 16;
+/// How many keys one token may be tried against. Whoever publishes more keys of one algorithm gives them ids. Public keys that
+/// the host cannot check take the module up to milliseconds each, for tokens of nobody too: two are enough to rotate.
+pub(crate) fn max_candidates(alg: Alg) -> usize {
+    if alg.family() == Family::Secret || can_check(alg) { 16 } else { 2 }
+}
 
 /// A set of algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

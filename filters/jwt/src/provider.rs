@@ -7,7 +7,7 @@ use crate::identity::{Chosen, Facts};
 use crate::introspection::Introspection;
 use crate::jose::{Header, same_type};
 use crate::json::{Json, JsonRef, Value};
-use crate::keyset::{AlgSet, KeySet, MAX_CANDIDATES, SetRules};
+use crate::keyset::{AlgSet, KeySet, SetRules, max_candidates};
 use crate::registered::Registered;
 use crate::{FetchPolicy, Identity, Key, Pointer, Refusal, SignatureCheck, TokenError, identity};
 use portcullis_edge_core::Wall;
@@ -100,7 +100,7 @@ impl Provider {
             ));
         }
         let mut tried = 0_usize;
-        for key in self.candidates(token.header, fetched).take(MAX_CANDIDATES) {
+        for key in self.candidates(token.header, fetched) {
             if key.verifies(token.signed, token.signature, host) {
                 return Ok(key);
             }
@@ -113,13 +113,24 @@ impl Provider {
         self.keys.keys().iter().chain(fetched.into_iter().flat_map(|set| set.keys()))
     }
 
+    /// The keys that a token is tried against: those that it names first.
     pub(crate) fn candidates<'k>(
         &'k self,
         header: &Header<'_>,
         fetched: Option<&'k KeySet>,
     ) -> impl Iterator<Item = &'k Key> {
+        self.possible_keys(header, fetched).take(max_candidates(header.alg))
+    }
+
+    fn possible_keys<'k>(
+        &'k self,
+        header: &Header<'_>,
+        fetched: Option<&'k KeySet>,
+    ) -> impl Iterator<Item = &'k Key> {
         let (alg, kid) = (header.alg, header.kid);
-        self.all_keys(fetched).filter(move |key| key.alg() == alg && key.answers_to(kid))
+        let named = self.all_keys(fetched).filter(move |key| kid.is_some() && key.kid() == kid);
+        let others = self.all_keys(fetched).filter(move |key| kid.is_none() || key.kid().is_none());
+        named.chain(others).filter(move |key| key.alg() == alg)
     }
 
     /// Why no key verified the token.
@@ -128,6 +139,12 @@ impl Provider {
         // A secret is never fetched, so an HMAC need not wait for keys.
         if pending && header.alg.min_secret_bytes() == 0 {
             return refuse(TokenError::KeysPending, "the provider's keys have not been fetched yet");
+        }
+        if tried && self.possible_keys(header, fetched).count() > max_candidates(header.alg) {
+            return refuse(
+                TokenError::InvalidSignature,
+                "none of the keys tried made this signature; there are more, and `kid` would tell which",
+            );
         }
         if tried {
             return refuse(TokenError::InvalidSignature, "no key of the provider made this signature");

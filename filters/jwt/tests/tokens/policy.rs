@@ -177,3 +177,22 @@ fn a_route_names_providers_that_exist_and_that_a_token_can_tell_apart() {
     let raw = RawAuth::default();
     assert!(raw.compile(None, &Node::top()).is_err());
 }
+
+#[test]
+fn keys_without_ids_of_which_some_would_never_be_tried_are_a_mistake() {
+    let pem = |alg: &str, kind: &str, kid: bool, count: usize| {
+        let one = |n: usize| match kid {
+            true => json!({"alg": alg, "value": public_pem(kind), "kid": n.to_string()}),
+            false => json!({"alg": alg, "value": public_pem(kind)}),
+        };
+        errors(json!({"pem": (0..count).map(one).collect::<Vec<_>>()}))
+    };
+    for (alg, kind) in [("ES512", "P-521"), ("EdDSA", "Ed25519"), ("PS256", "RSA")] {
+        assert_eq!(pem(alg, kind, false, 2), [""; 0], "{alg}");
+        let told = format!("jwt.providers.p: found 3 keys for {alg} without `kid`, expected 2 at most");
+        has(&pem(alg, kind, false, 3), &told);
+        assert_eq!(pem(alg, kind, true, 3), [""; 0], "{alg}");
+    }
+    assert_eq!(pem("ES256", "P-256", false, 16), [""; 0]);
+    has(&pem("ES256", "P-256", false, 17), "found 17 keys for ES256 without `kid`, expected 16 at most");
+}

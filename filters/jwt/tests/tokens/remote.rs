@@ -374,3 +374,41 @@ fn an_unknown_key_id_empties_no_cache_where_the_fetch_brings_what_is_known() {
     assert_eq!(worker.tokens.cache_hits(), hits + 1, "it was still known");
     assert_eq!(worker.tokens.keys().generation(), generation);
 }
+
+/// A set of other people's keys and ours, with these ids, ours last.
+fn crowded_set(kids: &[Option<&str>]) -> Vec<u8> {
+    // RFC 8032 section 7.1, tests 1 to 3.
+    const OTHERS: [&str; 3] = [
+        "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+        "_FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU",
+    ];
+    let ours: Value = serde_json::from_slice(&ed25519_set("x")).unwrap();
+    let ours = ours["keys"][0]["x"].clone();
+    let others = OTHERS.iter().map(|x| json!(x)).take(kids.len() - 1);
+    let key = |(x, kid): (Value, &Option<&str>)| match kid {
+        Some(kid) => json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid}),
+        None => json!({"kty": "OKP", "crv": "Ed25519", "x": x}),
+    };
+    let keys: Vec<_> = others.chain([ours]).zip(kids).map(key).collect();
+    json!({ "keys": keys }).to_string().into_bytes()
+}
+
+/// Each costs the module milliseconds, and who has no token can make us try them all.
+#[test]
+fn of_keys_that_the_host_cannot_check_two_are_tried_and_the_named_one_first() {
+    let verdict = |kids: &[Option<&str>], token: &str| {
+        let mut worker = fetching();
+        let call = only_call(&mut worker, NOW);
+        respond(&mut worker, call, 200, &crowded_set(kids), NOW);
+        let route = worker.route(json!({}));
+        worker.token(&route, token, NOW)
+    };
+    let nameless = token(Alg::EdDSA, &json!({"sub": "alice", "exp": NOW + 60}));
+    let invalid = Outcome::Refused(TokenError::InvalidSignature);
+    assert_eq!(verdict(&[None, None], &nameless), user("alice"));
+    assert_eq!(verdict(&[None, None, None], &nameless), invalid);
+    assert_eq!(verdict(&[Some("a"), Some("b"), Some("c")], &nameless), invalid, "it should name its key");
+    assert_eq!(verdict(&[None, None, None, Some("c")], &ed25519_token("c")), user("alice"));
+    assert_eq!(verdict(&[None, None, None, Some("c")], &ed25519_token("d")), invalid);
+}
