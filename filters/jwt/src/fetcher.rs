@@ -6,6 +6,7 @@
 //! lease ends by itself: a worker that dies with it delays the others, and no more.
 
 use crate::fetch::{FetchFrom, FetchPolicy};
+use crate::fetch_failure::FetchFailure;
 use crate::json::Json;
 use crate::keyset::{KeySet, SetRules};
 use crate::record::{DocumentRecord, Later as _, Status};
@@ -59,6 +60,8 @@ pub struct Fetcher<D: Document> {
     next_id: u32,
     /// Somebody met a key id that is not in the set that is held.
     wanted: bool,
+    /// At the last poll another worker was fetching, and this one's requests may wait for it.
+    elsewhere: bool,
 }
 
 struct Held<D> {
@@ -97,54 +100,6 @@ pub struct Step {
     pub failure: Option<FetchFailure>,
 }
 
-/// Why a fetch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FetchFailure {
-    /// The call did not come through.
-    Call(CallError),
-    /// Another status than 200.
-    Status,
-    /// More bytes than allowed.
-    TooLarge,
-    /// The issuer's configuration is not JSON, names another issuer, or no usable `jwks_uri`.
-    Discovery,
-    /// The answer is no such document, or one that cannot be used.
-    Document(&'static str),
-}
-
-impl FetchFailure {
-    /// Every label, so that each one's counter exists from the start.
-    pub const ALL_LABELS: [&'static str; 13] = [
-        "not_sent",
-        "reset",
-        "timeout",
-        "status",
-        "too_large",
-        "discovery",
-        "not_json",
-        "not_a_key_set",
-        "too_many_keys",
-        "no_usable_key",
-        "not_a_deny_list",
-        "too_many_entries",
-        "not_an_entry",
-    ];
-
-    /// As a label and log value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Call(CallError::NotSent) => "not_sent",
-            Self::Call(CallError::Reset) => "reset",
-            Self::Call(CallError::Timeout) => "timeout",
-            Self::Status => "status",
-            Self::TooLarge => "too_large",
-            Self::Discovery => "discovery",
-            Self::Document(what) => what,
-        }
-    }
-}
-
 /// Facts for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchFacts {
@@ -168,6 +123,7 @@ impl<D: Document> Fetcher<D> {
             flight: None,
             next_id: 0,
             wanted: false,
+            elsewhere: false,
         }
     }
 
@@ -195,6 +151,7 @@ impl<D: Document> Fetcher<D> {
     pub fn poll(&mut self, now: Mono, store: &mut dyn KeyStore) -> Step {
         let mut step = Step::default();
         let version = self.learn(store, &mut step);
+        self.watch(now, &mut step);
         self.drop_old(now, &mut step);
         self.give_up(now, store, &mut step);
         if self.flight.is_none() && self.is_due(now) && self.status.lease_until <= now {
@@ -206,8 +163,20 @@ impl<D: Document> Fetcher<D> {
     /// Whether a request should wait: a fetch is in flight, or the next poll starts one. `unknown_key`: keys are
     /// there, but not the one that the token names; then a fetch starts at most once in the policy's `cooldown`.
     pub fn may_wait(&mut self, now: Mono, unknown_key: bool) -> bool {
-        self.wanted |= unknown_key && self.is_cooled(now);
-        self.flight.is_some() || self.status.lease_until > now || self.is_due(now)
+        // The other worker may die; then it is for this one to fetch, as soon as it may.
+        self.wanted |= unknown_key && (self.is_elsewhere(now) || self.is_cooled(now));
+        self.flight.is_some() || self.is_elsewhere(now) || self.is_due(now)
+    }
+
+    fn is_elsewhere(&self, now: Mono) -> bool {
+        self.flight.is_none() && self.status.lease_until > now
+    }
+
+    /// A lease that has ended without news was a dead worker's: whoever waited for it must hear of that.
+    fn watch(&mut self, now: Mono, step: &mut Step) {
+        let is_elsewhere = self.is_elsewhere(now);
+        step.settled |= self.elsewhere && !is_elsewhere;
+        self.elsewhere = is_elsewhere;
     }
 
     /// The host's answer to the call `id`. Answers to calls that are over (late, twice) change nothing.

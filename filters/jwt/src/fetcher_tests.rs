@@ -385,3 +385,21 @@ fn a_document_that_is_the_same_again_is_no_change_anywhere_but_it_is_young_again
     assert!(b.poll(at(1201), shared).changed);
     assert_eq!(kids(&b), ["b"]);
 }
+
+#[test]
+fn whoever_waits_for_a_worker_that_dies_is_told_and_the_key_is_looked_for_later() {
+    let shared = &mut Shared::default();
+    let (mut dies, mut b) = (fetched(shared), worker());
+    b.poll(at(1), shared);
+    assert!(dies.may_wait(at(30), true));
+    start(&mut dies, 30, shared);
+    drop(dies);
+    b.poll(at(31), shared);
+    assert!(b.may_wait(at(31), true), "the other one is asking");
+    assert_eq!(b.poll(at(41), shared), Step::default());
+    let step = b.poll(at(42), shared);
+    assert!(step.settled, "the lease has ended without news");
+    assert!(!b.may_wait(at(42), true), "it is too early for another fetch");
+    assert_eq!(b.poll(at(43), shared), Step::default(), "told once");
+    assert!(b.poll(at(60), shared).call.is_some(), "nobody has to ask again");
+}

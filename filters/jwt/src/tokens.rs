@@ -2,13 +2,13 @@
 
 use crate::deny::DenyList;
 use crate::error::refuse;
-use crate::fetcher::{FetchFacts, FetchFailure, Fetcher, KeyStore, Step};
+use crate::fetcher::{FetchFacts, Fetcher, KeyStore, Step};
 use crate::jose::HeaderMemo;
 use crate::policy::RawNeed;
 use crate::verify::Checked;
 use crate::{
-    CallError, Found, HttpCall, Identity, Jwt, KeySet, Keys, Provider, Refusal, RouteAuth, SignatureCheck,
-    TokenCache, TokenError,
+    CallError, FetchFailure, Found, HttpCall, Identity, Jwt, KeySet, Keys, Provider, Refusal, RouteAuth,
+    SignatureCheck, TokenCache, TokenError,
 };
 use portcullis_edge_core::{Mono, Now, RequestHead};
 use std::rc::Rc;
