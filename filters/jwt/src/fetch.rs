@@ -1,7 +1,7 @@
 //! How documents are fetched.
 
 use crate::Target;
-use core::hash::{Hash as _, Hasher as _};
+use core::hash::{Hash, Hasher as _};
 use core::time::Duration;
 use std::hash::DefaultHasher;
 
@@ -47,9 +47,9 @@ impl FetchPolicy {
 
     /// Tells this policy's records in shared data from another's: what is fetched from elsewhere, or read otherwise, is
     /// something else. The hash has no key, so that all workers agree.
-    pub(crate) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self, rules: &impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.from, &self.cluster, &self.jwks_cluster).hash(&mut hasher);
+        (&self.from, &self.cluster, &self.jwks_cluster, self.max_bytes, rules).hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -11,6 +11,7 @@ use crate::json::Json;
 use crate::keyset::{KeySet, SetRules};
 use crate::record::{DocumentRecord, Later as _, Status};
 use crate::{CallError, HttpCall, Target};
+use core::hash::Hash;
 use core::time::Duration;
 use portcullis_edge_core::Mono;
 use rsa::sha2::{Digest as _, Sha256};
@@ -27,7 +28,7 @@ pub trait KeyStore {
 /// Something that can be fetched.
 pub trait Document: Sized {
     /// What it may be.
-    type Rules;
+    type Rules: Hash;
 
     /// Reads it.
     ///
@@ -114,7 +115,7 @@ impl<D: Document> Fetcher<D> {
     #[must_use]
     pub fn new(name: &str, policy: &FetchPolicy, rules: D::Rules) -> Self {
         Self {
-            status: Status::new(policy.fingerprint()),
+            status: Status::new(policy.fingerprint(&rules)),
             policy: policy.clone(),
             rules,
             status_key: format!("{name}.status"),

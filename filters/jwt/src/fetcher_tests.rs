@@ -403,3 +403,15 @@ fn whoever_waits_for_a_worker_that_dies_is_told_and_the_key_is_looked_for_later(
     assert_eq!(b.poll(at(43), shared), Step::default(), "told once");
     assert!(b.poll(at(60), shared).call.is_some(), "nobody has to ask again");
 }
+
+#[test]
+fn records_that_were_read_by_other_rules_are_not_believed() {
+    let shared = &mut Shared::default();
+    drop(fetched(shared));
+    let from = || FetchFrom::Document(Target::parse("https://idp/keys").unwrap());
+    let more = SetRules { algorithms: [Alg::EdDSA, Alg::RS256].into_iter().collect(), ..rules() };
+    for rules in [more, SetRules { max_keys: 5, ..rules() }] {
+        let mut worker = Fetcher::<KeySet>::new("jwt.main", &policy(from()), rules);
+        assert!(worker.poll(at(1), shared).call.is_some());
+    }
+}

@@ -13,7 +13,7 @@ pub(crate) fn max_candidates(alg: Alg) -> usize {
 }
 
 /// A set of algorithms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct AlgSet(u16);
 
 impl AlgSet {
@@ -123,7 +123,7 @@ impl SetError {
 }
 
 /// What a set may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct SetRules {
     /// Algorithms that the provider's tokens may have.
     pub algorithms: AlgSet,
