@@ -165,3 +165,12 @@ fn rules_tell_whether_a_token_could_help_and_which_scopes() {
     let scoped = rules(json!({"allow": [{"scopes": {"any": ["r"], "all": ["w"]}}]}));
     assert_eq!(scoped.scopes().collect::<Vec<_>>(), ["w", "r"]);
 }
+
+#[test]
+fn a_scope_that_could_break_a_challenge_is_a_mistake() {
+    for bad in ["", "a b", "a\"", "a\\", "a\r\nx-evil: 1", "é"] {
+        let errors = compile(json!({"allow": [{"scopes": {"all": ["fine:one", bad]}}]})).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with("authz.allow[0].scopes.all[1]: "), "{errors:?}");
+    }
+}

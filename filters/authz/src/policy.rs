@@ -136,6 +136,7 @@ impl RawRule {
                 errors.push(place.error("another list", "texts, numbers and booleans, one at least"));
             }
         }
+        self.check_scopes(&at.key("scopes"), errors);
         let claims =
             self.claims.iter().map(|c| ClaimRule { path: c.claim.clone(), one_of: c.one_of.clone() });
         let rule = Rule {
@@ -151,10 +152,28 @@ impl RawRule {
     }
 }
 
+impl RawRule {
+    fn check_scopes(&self, at: &Node, errors: &mut Vec<ConfigError>) {
+        for (list, names) in [("any", &self.scopes.any), ("all", &self.scopes.all)] {
+            let place = at.key(list);
+            let bad = names.iter().enumerate().filter(|(_, name)| !is_scope(name));
+            errors.extend(bad.map(|(index, name)| {
+                let expected = "a scope: printable ASCII without spaces, quotes and backslashes";
+                place.index(index).error(format!("`{}`", name.escape_debug()), expected)
+            }));
+        }
+    }
+}
+
 impl RawNames {
     fn names(&self) -> Names {
         Names { any: self.any.clone(), all: self.all.clone() }
     }
+}
+
+/// A scope token (RFC 6749 section 3.3). `WWW-Authenticate` tells clients which they need, between quotes.
+fn is_scope(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// A network, or one address as the network of itself.

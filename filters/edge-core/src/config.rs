@@ -48,6 +48,12 @@ impl Node {
         Self(steps)
     }
 
+    /// Whether what stands here may be a secret that somebody put where it does not belong: then no error shows it.
+    fn may_hold_secret(&self) -> bool {
+        let is_secret = |name: &str| ["secrets", "pem", "jwks", "client_secret"].contains(&name);
+        self.0.iter().any(|segment| matches!(segment, PathSegment::Key(name) if is_secret(name)))
+    }
+
     /// An error at this place.
     #[must_use]
     pub fn error(&self, found: impl Into<String>, expected: impl Into<String>) -> ConfigError {
@@ -158,6 +164,9 @@ impl DeserializeError for ConfigErrors {
 
 fn describe<V: IntoValue>(error: ErrorKind<'_, V>, at: &Node) -> ConfigError {
     match error {
+        ErrorKind::IncorrectValueKind { actual, accepted } if at.may_hold_secret() => {
+            at.error(kind_name(actual.kind()), kinds(accepted))
+        }
         ErrorKind::IncorrectValueKind { actual, accepted } => at.error(found(&actual), kinds(accepted)),
         ErrorKind::MissingField { field } => at.key(field).error("nothing", format!("the field `{field}`")),
         ErrorKind::UnknownKey { key, accepted } => at
@@ -246,6 +255,22 @@ mod tests {
     use super::*;
     use deserr::Deserr;
     use serde_json::json;
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = ConfigErrors)]
+    struct Keys {
+        #[expect(dead_code, reason = "only its mistakes are looked at")]
+        secrets: Vec<bool>,
+    }
+
+    #[test]
+    fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
+        for wrong in [json!({"secrets": "s3cret"}), json!({"secrets": ["s3cret"]})] {
+            let errors = deserr::deserialize::<Keys, _, ConfigErrors>(wrong).unwrap_err();
+            let told = format!("{errors:?} {}", errors.0[0]);
+            assert!(told.contains("found text") && !told.contains("s3cret"), "{told}");
+        }
+    }
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

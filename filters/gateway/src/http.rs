@@ -95,10 +95,8 @@ impl HttpContext for Http {
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
         let remove = self.pipeline().on_request_trailers(&trailers);
-        match apply(Map::RequestTrailers, &HeaderOps { remove, ..HeaderOps::default() }) {
-            Action::Continue => self.unless_held(),
-            stopped => stopped,
-        }
+        let done = apply(Map::RequestTrailers, &HeaderOps { remove, ..HeaderOps::default() });
+        if done { self.unless_held() } else { give_up(&self.shared, &self.stream) }
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
@@ -139,7 +137,9 @@ impl HttpContext for Http {
 /// Does what needs no waiting.
 pub fn perform(shared: &Shared, stream: &Stream, step: Step) -> Action {
     match step {
-        Step::Forward(ops) => apply(Map::Request, &ops),
+        Step::Forward(ops) if apply(Map::Request, &ops) => Action::Continue,
+        // A change that the host refuses could let a forged header through.
+        Step::Forward(_) => give_up(shared, stream),
         Step::Reply(answer) => reply(&answer),
         Step::ServeMetrics => serve_metrics(shared, stream),
         // Whoever may wait does so before.
@@ -155,22 +155,26 @@ fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
     }
 }
 
-/// Makes the changes. One that the host refuses on the way in could let a forged header through, so the request is refused.
-fn apply(map: Map, ops: &HeaderOps) -> Action {
+/// Refuses a request that was to go on.
+fn give_up(shared: &Shared, stream: &Stream) -> Action {
+    let step = match stream.facts.try_borrow_mut().as_deref_mut() {
+        Ok(Some(facts)) => Some(shared.pipeline.give_up(facts)),
+        _ => None,
+    };
+    match step {
+        Some(Step::Reply(answer)) => reply(&answer),
+        _ => reply(&LocalReply::unavailable()),
+    }
+}
+
+/// Makes the changes, up to one that the host refuses; whether it refused none.
+fn apply(map: Map, ops: &HeaderOps) -> bool {
     let removed = ops.remove.iter().map(|name| host::remove_header(map, name));
     let set = ops.set.iter().map(|(name, value)| host::set_header(map, name.as_bytes(), value));
     let state = ops.state.iter().map(|(name, value)| host::set_property(name, value));
-    match (removed.chain(set).chain(state).find(Result::is_err), map) {
-        (None, _) => Action::Continue,
-        (Some(failed), Map::Request | Map::RequestTrailers) => {
-            warn_if_failed(failed, "change a request's headers");
-            reply(&LocalReply::unavailable())
-        }
-        (Some(failed), Map::Response | Map::CallResponse) => {
-            warn_if_failed(failed, "change a response's headers");
-            Action::Continue
-        }
-    }
+    let failed = removed.chain(set).chain(state).find(Result::is_err);
+    failed.into_iter().for_each(|failed| warn_if_failed(failed, "change a header"));
+    failed.is_none()
 }
 
 /// Answers, or, if the host will not, ends the stream: a client is never left waiting, and never let through.

@@ -87,7 +87,7 @@ fn a_request_that_needs_no_token_is_told_of_nobody() {
 fn a_refusal_names_its_class_in_body_and_challenge() {
     let mut desk = Desk::new(example("enforce"));
     for (token, status, challenge) in [
-        (None, 401, "Bearer"),
+        (None, 401, "Bearer realm=\"gateway\""),
         (Some("x"), 401, "Bearer error=\"invalid_token\", error_description=\"The token is malformed\""),
     ] {
         let bearer = token.map(|token| format!("Bearer {token}").into_bytes());
@@ -150,11 +150,11 @@ fn a_token_is_taken_out_only_where_its_check_is_meant() {
 }
 
 #[test]
-fn preflights_have_no_token() {
+fn preflights_have_no_token_and_go_no_further() {
     let asks: &[(&str, &[u8])] =
         &[("origin", b"https://shop.example"), ("access-control-request-method", b"GET")];
     let (facts, step) = Desk::new(example("enforce")).judge("OPTIONS", "/a", asks);
-    assert!(matches!(step, Step::Forward(_)) && facts.denial.is_none(), "{step:?}");
+    assert!(matches!(&step, Step::Reply(reply) if reply.status == 200) && facts.denial.is_none(), "{step:?}");
 }
 
 #[test]
@@ -169,6 +169,16 @@ fn while_keys_are_fetched_requests_wait_and_too_many_are_refused() {
     assert!(
         matches!(facts.denial, Some(DenyReason::TokenUnknown(because)) if because.reason == "keys_pending")
     );
+}
+
+#[test]
+fn in_shadow_nobody_waits_for_keys_and_it_is_counted_all_the_same() {
+    let fetch = json!({"jwks_uri": "http://idp/keys", "cluster": "order"});
+    let jwt = json!({"mode": "shadow", "providers": {"idp": {"algorithms": ["HS256"], "fetch": fetch}}});
+    let (facts, step) = Desk::new(policy(jwt, json!([route("/a", json!({}))]))).get("/a", &alice());
+    assert!(matches!(step, Step::Forward(_)), "{step:?}");
+    let error = facts.access.token.and_then(|token| token.err()).map(|refusal| refusal.error.as_str());
+    assert_eq!(error, Some("keys_pending"));
 }
 
 #[test]

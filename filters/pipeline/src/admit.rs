@@ -94,6 +94,10 @@ impl Pipeline {
                 self.authorise(facts, route, proxy)
             }
             Authn::Refused(refusal) => self.refused(facts, route, refusal, proxy),
+            Authn::Wait(provider) if facts.access.mode != Mode::Enforce => {
+                let (error, detail) = (TokenError::KeysPending, "there are no keys yet");
+                self.refused(facts, route, Refusal { error, detail, provider: Some(provider) }, proxy)
+            }
             Authn::Wait(_) => Step::Wait,
             Authn::Ask(pending) => self.ask(facts, route, pending, worker, proxy),
         }

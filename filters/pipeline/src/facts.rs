@@ -17,7 +17,7 @@ pub enum Page {
 pub enum Target {
     /// To the service behind this route.
     Route(usize),
-    /// A browser asks whether it may send a request to this route; the proxy's CORS filter answers.
+    /// A browser asks whether it may send a request to this route.
     Preflight(usize),
     /// To a page of the gateway's.
     Page(Page),

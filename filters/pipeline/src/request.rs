@@ -44,10 +44,9 @@ impl Pipeline {
                 Some(route) => self.admit(&mut facts, route, now, worker, proxy),
                 None => self.deny(&mut facts, DenyReason::NoRoute),
             },
-            // A preflight has no token (Fetch standard, CORS protocol), and the proxy answers it.
-            (None, Target::Preflight(_) | Target::Unmatched) => {
-                Step::Forward(self.forward(&mut facts, proxy))
-            }
+            // A preflight has no token (Fetch standard, CORS protocol), so it goes no further.
+            (None, Target::Preflight(_)) => self.answer_preflight(&mut facts),
+            (None, Target::Unmatched) => self.deny(&mut facts, DenyReason::NoRoute),
         };
         (facts, step)
     }
@@ -178,7 +177,7 @@ impl Pipeline {
     /// Names to remove from a request's trailers: backends that merge them into the headers would believe them.
     #[must_use]
     pub fn on_request_trailers(&self, trailers: &Headers) -> Vec<Vec<u8>> {
-        self.policy.trust.forged(trailers).into_iter().map(<[u8]>::to_vec).collect()
+        self.policy.trust.forged_trailers(trailers).into_iter().map(<[u8]>::to_vec).collect()
     }
 
     pub(crate) fn deny(&self, facts: &mut Facts, reason: DenyReason) -> Step {
@@ -203,7 +202,8 @@ impl Pipeline {
     fn challenge(&self, facts: &Facts, reason: DenyReason) -> Option<String> {
         match reason {
             DenyReason::BadToken(because) if because.reason == TokenError::Missing.as_str() => {
-                Some("Bearer".to_owned())
+                // A challenge has one parameter at least.
+                Some(format!("Bearer realm=\"{}\"", self.policy.gateway.name))
             }
             DenyReason::BadToken(because) => {
                 Some(format!("Bearer error=\"invalid_token\", error_description=\"{}\"", because.message))
@@ -223,6 +223,28 @@ impl Pipeline {
         if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) }
     }
 
+    /// The answer to a request whose changes the proxy refused to make: unchanged, it could carry what its client forged.
+    pub fn give_up(&self, facts: &mut Facts) -> Step {
+        self.deny(facts, DenyReason::ServiceUnavailable)
+    }
+
+    fn answer_preflight(&self, facts: &mut Facts) -> Step {
+        let head = &facts.head;
+        let path = normalise(head.path()).map(|normal| normal.path.into_owned()).unwrap_or_default();
+        let methods: Vec<&str> = self.policy.table.methods(&path).collect();
+        let cors = self.policy.cors.iter();
+        let headers = cors.flat_map(|cors| cors.preflight(&head.headers, &methods));
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();
+        let reply = LocalReply {
+            status: 200,
+            headers,
+            body: Vec::new(),
+            grpc_status: None,
+            details: format!("{DETAILS}_preflight"),
+        };
+        Step::Reply(answered_here(facts, reply))
+    }
+
     fn health(&self, facts: &mut Facts) -> Step {
         let body = body::health_body(&self.policy.gateway.name, facts.started.wall);
         Step::Reply(self.reply(facts, 200, body::JSON, body))
@@ -235,15 +257,20 @@ impl Pipeline {
 
     /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and is dressed there.
     fn reply(&self, facts: &mut Facts, status: u16, content_type: &str, body: Vec<u8>) -> LocalReply {
-        facts.answered = Answered::Here;
-        facts.status = Some(status);
         let mut ops = HeaderOps::default();
         ops.set("content-type", content_type.as_bytes());
         if let Some(cors) = &self.policy.cors {
             cors.mark(&facts.head.headers).iter().for_each(|(name, value)| ops.set(name, value));
         }
-        LocalReply { status, headers: ops.set, body, grpc_status: None, details: DETAILS.to_owned() }
+        let (headers, details) = (ops.set, DETAILS.to_owned());
+        answered_here(facts, LocalReply { status, headers, body, grpc_status: None, details })
     }
+}
+
+fn answered_here(facts: &mut Facts, reply: LocalReply) -> LocalReply {
+    facts.answered = Answered::Here;
+    facts.status = Some(reply.status);
+    reply
 }
 
 impl Facts {

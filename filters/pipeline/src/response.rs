@@ -84,7 +84,6 @@ impl Pipeline {
 /// (`via_upstream`) or the proxy's.
 fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answered {
     match facts.target {
-        Target::Preflight(_) => Answered::Proxy,
         _ if status < 400 && !facts.head.is_grpc() => Answered::Service,
         _ if stream.code_details() == b"via_upstream" => Answered::Service,
         _ => Answered::Proxy,

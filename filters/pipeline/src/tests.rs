@@ -227,16 +227,31 @@ fn a_grpc_call_that_the_proxy_failed_is_no_success() {
 }
 
 #[test]
-fn a_preflight_is_forwarded_to_the_proxys_own_filter_and_counted_under_its_route() {
+fn a_preflight_is_answered_here_with_the_methods_of_its_path_and_counted_under_its_route() {
     let pipeline = alone();
     let asks: &[(&str, &[u8])] =
         &[("origin", b"https://shop.example"), ("access-control-request-method", b"GET")];
     let (mut facts, step) = judge(&pipeline, head("OPTIONS", "/api/v1/orders/7", asks));
-    forwarded(step);
+    let Step::Reply(reply) = step else { panic!("not answered: {step:?}") };
+    let told = |name: &str| reply.headers.iter().find(|(n, _)| n == name).map(|(_, value)| &value[..]);
+    assert_eq!((reply.status, reply.body.len()), (200, 0));
+    assert_eq!(told("access-control-allow-origin"), Some(&b"https://shop.example"[..]));
+    assert_eq!(told("access-control-allow-methods"), Some(&b"GET"[..]));
+    assert_eq!(told("access-control-max-age"), Some(&b"600"[..]));
     pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
     let record = pipeline.on_done(&facts, at(2).mono, &mut Fake::default());
     let seen = record.observation.unwrap();
     assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
+}
+
+/// Envoy's CORS filter lets such requests pass to their service; taken for preflights, they would pass without a token.
+#[test]
+fn what_is_no_preflight_to_the_letter_is_judged_like_any_request() {
+    for (origin, method) in [(&b""[..], &b"GET"[..]), (b"https://shop.example", b"")] {
+        let asks = [("origin", origin), ("access-control-request-method", method)];
+        let (facts, step) = judge(&alone(), head("OPTIONS", "/api/v1/orders/7", &asks));
+        assert_eq!((refused(step).0, facts.target), (404, Target::Unmatched));
+    }
 }
 
 #[test]

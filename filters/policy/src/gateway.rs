@@ -15,8 +15,11 @@ pub(crate) fn check(gateway: &RawGateway, at: &Node) -> Vec<ConfigError> {
 }
 
 fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
-    let is_bad = name.is_empty() || name.chars().any(char::is_control);
-    is_bad.then(|| at.error(format!("`{}`", name.escape_debug()), "a name"))
+    // It stands between quotes in `WWW-Authenticate`.
+    let is_bad = name.is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'));
+    is_bad.then(|| {
+        at.error(format!("`{}`", name.escape_debug()), "a name without quotes, backslashes and controls")
+    })
 }
 
 fn check_address(address: &str, at: &Node) -> Option<ConfigError> {

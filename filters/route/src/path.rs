@@ -4,7 +4,7 @@
 //! - unreserved characters are unescaped, remaining escapes get upper-case digits;
 //! - `//` becomes `/`, `.` and `..` segments are resolved; `..` above the root, or together with `//` (readers differ on
 //!   which comes first), is refused;
-//! - refused outright: escaped `/`, `\` and NUL or other controls, `\`, `;`, `#`, bytes outside printable ASCII, broken
+//! - refused outright: escaped `/`, `\` and NUL or other controls, escapes that spell no UTF-8 text, `\`, `;`, `#`, bytes outside printable ASCII, broken
 //!   escapes, a path that does not begin with `/`.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ pub enum PathError {
     ForbiddenByte(u8),
     /// `%` without two hexadecimal digits.
     BrokenEscape,
-    /// `%2F`, `%5C`, `%00` and their like.
+    /// `%2F`, `%5C`, `%00` and their like; a byte that belongs to no UTF-8 text.
     ForbiddenEscape(u8),
     /// `..` leads above the root, or stands in a path that also has `//`.
     AmbiguousDots,
@@ -107,11 +107,27 @@ fn rewrite(path: &[u8]) -> Result<String, PathError> {
 
 fn unescape_unreserved(path: &str) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len());
+    let mut escaped = Vec::new();
     let mut rest = path.chars();
     while let Some(c) = rest.next() {
-        if c == '%' { push_escape(&mut out, hex_pair(&mut rest)?)? } else { out.push(c) }
+        if c == '%' {
+            let byte = hex_pair(&mut rest)?;
+            push_escape(&mut out, byte)?;
+            escaped.push(byte);
+        } else {
+            out.push(c);
+            check_text(&escaped)?;
+            escaped.clear();
+        }
     }
+    check_text(&escaped)?;
     Ok(out)
+}
+
+/// Escapes one behind the other spell text or nothing: an overlong `.` or `/` (`%C0%AF`) is one to some readers.
+fn check_text(escaped: &[u8]) -> Result<(), PathError> {
+    let bad = core::str::from_utf8(escaped).err().and_then(|error| escaped.get(error.valid_up_to()));
+    bad.map_or(Ok(()), |byte| Err(PathError::ForbiddenEscape(*byte)))
 }
 
 fn hex_pair(rest: &mut core::str::Chars<'_>) -> Result<u8, PathError> {
@@ -218,6 +234,12 @@ mod tests {
             "a",
             "http://x/y",
             "/a%7f",
+            "/a/%c0%ae%c0%ae/b",
+            "/a%c0%afb",
+            "/a%e0%80%afb",
+            "/a%e9b",
+            "/a%c3/%a9",
+            "/a%ff",
         ];
         for target in refused {
             assert!(normalise(target.as_bytes()).is_err(), "{target:?} was accepted");

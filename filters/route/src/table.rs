@@ -71,6 +71,11 @@ impl RouteTable {
         let method = self.0.iter().find(|m| m.name.as_bytes() == method)?;
         method.paths.at(path).ok().map(|found| *found.value)
     }
+
+    /// The methods that a normalised path has.
+    pub fn methods<'t>(&'t self, path: &str) -> impl Iterator<Item = &'t str> {
+        self.0.iter().filter(move |method| method.paths.at(path).is_ok()).map(|method| method.name.as_str())
+    }
 }
 
 /// The route that has the method numbered `at` of route `index` for the same path already; it may be that route itself.

@@ -1,8 +1,9 @@
 //! Cross-origin requests.
 //!
-//! The proxy's own CORS filter answers preflights and marks what services answer. What the gateway answers itself never
-//! reaches that filter, so its answers are marked here: without that, a browser shows a script "CORS error" where it should
-//! show "401".
+//! A preflight has no token, so whoever forwards one lets somebody unknown through: the gateway answers all of them itself, and what is
+//! no preflight to the letter is judged like any request. The proxy's own CORS filter marks what services answer. What the gateway
+//! answers itself never reaches that filter, so its answers are marked here: without that, a browser shows a script "CORS error" where
+//! it should show "401".
 
 use crate::trust::header_value;
 use deserr::Deserr;
@@ -60,6 +61,8 @@ pub struct Cors {
     rules: Vec<OriginRule>,
     credentials: bool,
     expose: Vec<u8>,
+    headers: Vec<u8>,
+    max_age: PolicyDuration,
 }
 
 impl RawCors {
@@ -74,8 +77,10 @@ impl RawCors {
             errors.extend(check_names(names, &at.key(field)));
         }
         errors.extend(self.check_max_age(&at.key("max_age")));
-        let expose = self.expose_headers.join(", ").into_bytes();
-        let cors = Cors { rules, credentials: self.credentials, expose };
+        let [expose, headers] =
+            [&self.expose_headers, &self.headers].map(|names| names.join(", ").into_bytes());
+        let (credentials, max_age) = (self.credentials, self.max_age);
+        let cors = Cors { rules, credentials, expose, headers, max_age };
         if errors.is_empty() { Ok(cors) } else { Err(errors) }
     }
 
@@ -159,10 +164,24 @@ impl Cors {
         &self.rules
     }
 
-    /// Whether pages of `origin` may call.
+    /// Whether pages of `origin` may call. No page has an empty origin.
     #[must_use]
     pub fn allows(&self, origin: &[u8]) -> bool {
-        core::str::from_utf8(origin).is_ok_and(|o| self.rules.iter().any(|rule| rule.allows(o)))
+        let allows = |origin: &str| self.rules.iter().any(|rule| rule.allows(origin));
+        !origin.is_empty() && core::str::from_utf8(origin).is_ok_and(allows)
+    }
+
+    /// The headers of the answer to a preflight from an allowed origin, for a path that has these `methods` (Fetch standard, section
+    /// 3.3.3).
+    #[must_use]
+    pub fn preflight(&self, request: &Headers, methods: &[&str]) -> Vec<(&'static str, Vec<u8>)> {
+        let mut headers = self.mark(request);
+        headers.push(("access-control-allow-methods", methods.join(", ").into_bytes()));
+        if !self.headers.is_empty() {
+            headers.push(("access-control-allow-headers", self.headers.clone()));
+        }
+        headers.push(("access-control-max-age", self.max_age.0.as_secs().to_string().into_bytes()));
+        headers
     }
 
     /// The headers that let the page that sent `request` read an answer of the gateway's own.
@@ -187,8 +206,11 @@ impl Cors {
 /// The method a CORS preflight asks about; `None` when the request is no preflight (Fetch standard, section 3.3.2).
 #[must_use]
 pub fn preflight_method(head: &RequestHead) -> Option<&[u8]> {
-    let is_preflight = head.method() == b"OPTIONS" && head.headers.first("origin").is_some();
-    if is_preflight { head.headers.first("access-control-request-method") } else { None }
+    let has_origin = head.headers.first("origin").is_some_and(|origin| !origin.is_empty());
+    if head.method() != b"OPTIONS" || !has_origin {
+        return None;
+    }
+    head.headers.first("access-control-request-method").filter(|method| !method.is_empty())
 }
 
 #[cfg(test)]
@@ -240,6 +262,13 @@ mod tests {
             .unwrap_err();
         let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
         assert_eq!(places, ["cors.origins[0]", "cors.origins[1]", "cors.origins[2]", "cors.origins[3]"]);
+    }
+
+    #[test]
+    fn no_page_has_an_empty_origin_whatever_the_rule() {
+        for rule in ["*", "https://shop.example", "https://*.example"] {
+            assert!(!allows(rule, ""), "{rule}");
+        }
     }
 
     #[test]

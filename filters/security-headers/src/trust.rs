@@ -171,7 +171,7 @@ impl TrustHeaders {
 
 /// Headers that mean something to the proxy or the protocol, or that clients send for good reasons; removing a client's copy
 /// would break the request. Those that begin with `x-envoy-` are the proxy's too.
-const NOT_OURS: [&str; 17] = [
+const NOT_OURS: [&str; 16] = [
     "accept",
     "accept-encoding",
     "authorization",
@@ -186,7 +186,6 @@ const NOT_OURS: [&str; 17] = [
     "upgrade",
     "user-agent",
     "x-forwarded-for",
-    "x-forwarded-host",
     "x-forwarded-proto",
     "x-request-id",
 ];
@@ -201,8 +200,8 @@ fn trust_name(name: &str, known: &[HeaderName], at: &Node) -> Result<HeaderName,
     let parsed = HeaderName::parse(name)
         .map_err(|expected| at.error(format!("`{}`", name.escape_debug()), expected))?;
     if is_not_ours(&parsed) {
-        let expected = "a header that neither clients nor the proxy need (the gateway takes care of `x-request-id` and \
-            `x-forwarded-*` itself)";
+        let expected = "a header that neither clients nor the proxy need (the gateway takes care of `x-request-id`, \
+            `x-forwarded-for` and `x-forwarded-proto` itself)";
         return Err(at.error(format!("`{name}`"), expected));
     }
     if known.iter().any(|k| k.is_spelt_like(name.as_bytes())) {
@@ -229,7 +228,7 @@ pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigErro
 
 /// Headers that the proxy and this gateway write themselves. A client's own are dealt with where they are written; a misspelt
 /// copy would arrive beside the genuine one.
-const PROXYS: [&str; 4] = ["x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+const PROXYS: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-forwarded-proto"];
 
 /// Lengths beyond 63 share the last bit.
 fn length_bit(length: usize) -> u64 {
@@ -289,6 +288,14 @@ impl TrustHeaders {
     #[must_use]
     pub fn forged<'h>(&self, headers: &'h Headers) -> Vec<&'h [u8]> {
         headers.iter().map(|(name, _)| name).filter(|name| self.claims_trust(name)).collect()
+    }
+
+    /// The names in a request's trailers that must be removed. Nobody in front writes trailers, so there the proxy's own names are
+    /// forged in any spelling.
+    #[must_use]
+    pub fn forged_trailers<'h>(&self, trailers: &'h Headers) -> Vec<&'h [u8]> {
+        let names = trailers.iter().map(|(name, _)| name);
+        names.filter(|name| self.claims_trust(name) || is_like_proxys(name)).collect()
     }
 
     /// The `Connection` header without our names, if a client listed any.
@@ -382,6 +389,22 @@ mod tests {
     }
 
     #[test]
+    fn in_trailers_the_proxys_own_names_are_forged_too() {
+        let names = ["x-request-id", "x_forwarded_for", "x-user-role", "grpc-status"];
+        let trailers = Headers::from_pairs(names.map(|name| (name, &b"v"[..])));
+        assert_eq!(
+            trust().forged_trailers(&trailers),
+            names[..3].iter().map(|n| n.as_bytes()).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_host_that_a_client_claims_can_be_reserved_like_any_name() {
+        let trust = policy(&[], &["X-Forwarded-Host"]).compile(&Node::top()).unwrap();
+        assert!(trust.claims_trust(b"x-forwarded-host") && trust.claims_trust(b"x_forwarded-host"));
+    }
+
+    #[test]
     fn a_client_cannot_have_the_next_hop_drop_our_headers() {
         let headers = Headers::from_pairs([
             ("connection", &b"Upgrade, X-Source"[..]),
@@ -418,7 +441,6 @@ mod tests {
             "X_Request_ID",
             "X-Forwarded-For",
             "x_forwarded_proto",
-            "X-Forwarded-Host",
             "Accept",
             "Accept-Encoding",
             "Origin",
@@ -427,7 +449,7 @@ mod tests {
         ];
         let errors = policy(&[], &names).compile(&Node::top()).unwrap_err();
         assert_eq!(errors.len(), names.len(), "{errors:#?}");
-        assert!(errors[3].to_string().contains("takes care of `x-request-id` and `x-forwarded-*` itself"));
+        assert!(errors[3].to_string().contains("takes care of `x-request-id`, `x-forwarded-for` and"));
     }
 
     #[test]

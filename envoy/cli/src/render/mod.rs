@@ -1,7 +1,7 @@
 //! An Envoy bootstrap for a policy.
 //!
 //! Whatever Envoy does well and cheaper than a filter is left to it: the client's address, the request id, path normalisation,
-//! static headers on the way to a service and back, CORS preflights. The plugin is told so in its policy's `proxy` section.
+//! static headers on the way to a service and back, CORS marks on services' answers. The plugin is told so in its policy's `proxy` section.
 
 mod access_log;
 mod clusters;

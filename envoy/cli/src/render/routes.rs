@@ -33,10 +33,9 @@ pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
 fn virtual_host(policy: &Policy, options: &Options) -> Value {
     let mut routes: Vec<&Route> = policy.routes.iter().collect();
     routes.sort_by(|a, b| by_precision(&a.template, &b.template));
-    let mut rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
+    let rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
     let mut host = json!({ "name": policy.gateway.name, "domains": ["*"] });
     if let Some(cors) = &policy.raw_cors {
-        rendered.extend(preflights(policy, &routes));
         host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(policy, cors) });
     }
     host["routes"] = rendered.into();
@@ -111,43 +110,17 @@ fn quoted(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// The CORS filter answers preflights, but only where a route to a cluster matches; the filter in front of it has refused those
-/// of strangers' pages, so none goes further.
-fn preflights(policy: &Policy, routes: &[&Route]) -> Vec<Value> {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut rendered = Vec::new();
-    for route in routes {
-        if seen.contains(&route.template.as_str()) {
-            continue;
-        }
-        seen.push(route.template.as_str());
-        let mut matcher = matcher(&route.template, &methods_matcher(&["OPTIONS".to_owned()]));
-        if let Some(headers) = matcher["headers"].as_array_mut() {
-            headers.push(json!({ "name": "access-control-request-method", "present_match": true }));
-        }
-        let cluster = policy.services.get(route.service).map(|s| s.name.as_str());
-        rendered.push(json!({ "match": matcher, "route": { "cluster": cluster } }));
-    }
-    rendered
-}
-
+/// The CORS filter marks what services answer. No preflight comes so far; should one, it goes no further either.
 fn cors_policy(policy: &Policy, raw: &RawCors) -> Value {
     let rules = policy.cors.iter().flat_map(|cors| cors.rules()).map(origin_matcher);
-    let mut methods: Vec<&str> =
-        policy.routes.iter().flat_map(|r| r.methods.iter().map(String::as_str)).collect();
-    methods.sort_unstable();
-    methods.dedup();
     let mut cors = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": rules.collect::<Vec<_>>(),
-        "allow_methods": methods.join(", "),
         "allow_credentials": raw.credentials,
-        "max_age": raw.max_age.0.as_secs().to_string(),
+        "forward_not_matching_preflights": false,
     });
-    for (field, names) in [("allow_headers", &raw.headers), ("expose_headers", &raw.expose_headers)] {
-        if !names.is_empty() {
-            cors[field] = names.join(", ").into();
-        }
+    if !raw.expose_headers.is_empty() {
+        cors["expose_headers"] = raw.expose_headers.join(", ").into();
     }
     cors
 }

@@ -68,6 +68,18 @@ fn a_preflight_of_a_stranger_is_refused() {
     });
 }
 
+/// Envoy's own filter takes neither for a preflight.
+#[test]
+fn a_preflight_without_an_origin_or_a_method_is_a_request_without_a_route() {
+    both_ways(|gateway| {
+        for (origin, method) in [("", "GET"), (SHOP, "")] {
+            let answer = gateway.send(&preflight("/api/v1/orders/NEITHER", origin, method).body("x"));
+            assert_error(&answer, 404, "SVC_001");
+        }
+        assert!(gateway.captured(Service::Order, "/orders/NEITHER").is_empty());
+    });
+}
+
 #[test]
 fn a_preflight_for_what_no_route_has_is_404_and_readable() {
     both_ways(|gateway| {

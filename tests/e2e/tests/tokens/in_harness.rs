@@ -3,9 +3,9 @@
 
 use crate::keys::{fetching, jwks, token};
 use crate::lab::{install, route};
-use crate::sides::MODULE;
+use crate::sides::{MODULE, line};
 use portcullis_e2e::example_policy;
-use portcullis_harness::{Builder, Plugin, Proxy, Reply, Request, StreamHandle, Upstream};
+use portcullis_harness::{Builder, Plugin, Proxy, Reply, Request, Status, StreamHandle, Upstream};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -208,4 +208,19 @@ fn a_question_that_cannot_be_sent_is_counted_as_a_failure() {
     assert_eq!(outcome.client.status(), Some(503), "{outcome:?}");
     assert_eq!(told(&mut proxy, "gateway_auth_service_calls_total{status=\"failure\"}"), "2");
     assert_eq!(told(&mut proxy, "gateway_auth_service_response_time_seconds_count"), "2");
+}
+
+#[test]
+fn a_request_that_the_proxy_will_not_change_is_refused_and_booked_as_refused() {
+    let mut proxy = builder(fetching(json!({})), &["idp"]).peer("idp", keys()).build().expect("it starts");
+    proxy.advance(Duration::from_secs(2));
+    proxy.faults(|faults| {
+        faults.status("proxy_replace_header_map_value", Status::BadArgument, 1);
+    });
+    let outcome = proxy.send(ask(&token("RS256", "a")).on_worker(0)).expect("it ends");
+    assert_eq!((outcome.client.status(), outcome.upstream.is_some()), (Some(503), false));
+    let line = line(&outcome);
+    assert_eq!(line["extra"]["denied"], "service_unavailable", "{line}");
+    assert_eq!(line["extra"]["target_service"], "gateway", "{line}");
+    assert_eq!(told(&mut proxy, "gateway_security_headers_injected_total"), "0");
 }
