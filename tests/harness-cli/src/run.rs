@@ -110,17 +110,19 @@ pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
             scope.spawn(|| {
-                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(number) else { break };
                     let Some(report) = one(file, options, &modules) else { continue };
                     tell(&report);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
+                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((number, report));
                 }
             });
         }
     });
     let mut reports = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    reports.sort_by_key(|report| files.iter().position(|file| *file == report.file));
-    reports
+    reports.sort_by_key(|(number, _)| *number);
+    reports.into_iter().map(|(_, report)| report).collect()
 }
 
 /// `None` if the filter leaves it out.

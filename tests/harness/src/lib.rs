@@ -52,7 +52,7 @@ pub use message::{Reply, Request};
 pub use outcome::{ClientResponse, Outcome};
 pub use process::faults::Faults;
 pub use process::logs::LogLine;
-pub use process::metrics::{Histogram, Metrics};
+pub use process::metrics::{Histogram, Metrics, Numbers};
 pub use profile_text::profile_table;
 pub use proxy::{Proxy, StreamHandle};
 pub use vm::accounting::{CallbackCost, HostCallCost, Profile};

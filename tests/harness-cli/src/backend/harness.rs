@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use portcullis_harness::{
-    Builder, ClientResponse, Error, HeaderMap, LoadError, LoadedModule, LogLevel, MetricType, Metrics, Proxy,
-    Received, Status, Upstream,
+    Builder, ClientResponse, Error, HeaderMap, LoadError, LoadedModule, LogLevel, MetricType, Metrics,
+    Numbers, Proxy, Received, Status, Upstream,
 };
 
 use super::Ran;
@@ -59,7 +59,7 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
         .starting_at(plan.clock)
         .workers(plan.workers)
         .log_level(level(plan.log_level))
-        .facing_clients(&own_address())
+        .facing_clients(own_address())
         .pass_server_header_through();
     for plugin in &plan.plugins {
         builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
@@ -80,7 +80,12 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
 }
 
 /// The address that Envoy takes for the machine's own: the first of IPv4 that is no loopback's.
-fn own_address() -> String {
+fn own_address() -> &'static str {
+    static ADDRESS: OnceLock<String> = OnceLock::new();
+    ADDRESS.get_or_init(find_own_address)
+}
+
+fn find_own_address() -> String {
     let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let mut addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
     addresses.find(|address| !address.is_loopback()).unwrap_or(std::net::Ipv4Addr::LOCALHOST).to_string()
@@ -149,7 +154,7 @@ fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
 struct Marks {
     received: BTreeMap<String, usize>,
     logs: usize,
-    metrics: BTreeMap<String, i64>,
+    metrics: Numbers,
 }
 
 struct Running<'a> {
@@ -177,7 +182,7 @@ impl Running<'_> {
         self.marks = Marks {
             received: names.map(|name| (name.clone(), self.proxy.received(name).len())).collect(),
             logs: self.proxy.logs().len(),
-            metrics: numbers(&self.proxy.metrics()),
+            metrics: self.proxy.metrics().numbers(),
         };
     }
 
@@ -216,13 +221,7 @@ impl Running<'_> {
             }
         }
         let logs = self.proxy.logs()[self.marks.logs..].iter().map(log).collect();
-        let mut metrics = numbers(&self.proxy.metrics());
-        for (name, before) in &self.marks.metrics {
-            if let Some(now) = metrics.get_mut(name) {
-                *now = now.wrapping_sub(*before);
-            }
-        }
-        metrics.retain(|_, by| *by != 0);
+        let metrics = moved(&self.proxy.metrics(), &self.marks.metrics);
         Seen { upstreams, logs, metrics, ..seen }
     }
 }
@@ -231,17 +230,10 @@ fn log(line: &portcullis_harness::LogLine) -> Log {
     Log { level: format!("{:?}", line.level).to_lowercase(), text: line.message.clone() }
 }
 
-/// Counters and gauges, by their name as people write it.
-fn numbers(metrics: &Metrics) -> BTreeMap<String, i64> {
-    let number = |(name, kind): (&str, MetricType)| {
-        let value = match kind {
-            MetricType::Counter => metrics.counter(name),
-            MetricType::Gauge => metrics.gauge(name),
-            MetricType::Histogram => None,
-        };
-        Some((metric_name(name), value?.cast_signed()))
-    };
-    metrics.names().filter_map(number).collect()
+/// Counters and gauges that moved, by their name as people write it.
+fn moved(metrics: &Metrics, before: &Numbers) -> BTreeMap<String, i64> {
+    let numbers = metrics.moved(before).filter(|(_, kind, _)| *kind != MetricType::Histogram);
+    numbers.map(|(name, _, by)| (metric_name(name), by)).collect()
 }
 
 fn set(faults: &Faults, proxy: &mut Proxy) {

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use jsonwebtoken::{EncodingKey, crypto, jwk::Jwk};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Algorithm, Key, Token};
@@ -29,6 +30,34 @@ pub struct Minted {
 struct Signer {
     key: EncodingKey,
     alg: Algorithm,
+    /// What the key is made of.
+    material: Vec<u8>,
+}
+
+/// So many results are kept.
+const MOST_KNOWN: usize = 4096;
+
+/// What was made in this run is not made again: signing with RSA takes milliseconds, and scenarios share their tokens.
+/// A key and a text have one signature: every algorithm here is deterministic.
+fn once(
+    signer: &Signer,
+    text: &str,
+    make: impl FnOnce() -> Result<String, String>,
+) -> Result<String, String> {
+    type Known = HashMap<(&'static str, Vec<u8>, String), String>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = (signer.alg.name(), signer.material.clone(), text.to_owned());
+    if let Some(made) = known().get(&place) {
+        return Ok(made.clone());
+    }
+    let made = make()?;
+    let mut known = known();
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(place, made.clone());
+    Ok(made)
 }
 
 /// Mints everything.
@@ -45,7 +74,7 @@ pub fn mint(
     for (name, key) in keys {
         let rsa = keys.iter().take_while(|(other, _)| *other != name);
         let number = rsa.filter(|(_, other)| other.alg == Algorithm::RS256).count();
-        let signer = Signer { key: encoding_key(name, key, number)?, alg: key.alg };
+        let signer = signer(name, key, number)?;
         minted.jwks.insert(name.clone(), jwk(name, &signer, key)?);
         signers.insert(name.clone(), signer);
     }
@@ -56,16 +85,18 @@ pub fn mint(
     Ok(minted)
 }
 
-fn encoding_key(name: &str, key: &Key, number: usize) -> Result<EncodingKey, String> {
-    Ok(match key.alg {
+fn signer(name: &str, key: &Key, number: usize) -> Result<Signer, String> {
+    let alg = key.alg;
+    let (key, material) = match alg {
         Algorithm::RS256 => {
-            let der = RSA.get(number).ok_or_else(|| format!("more than {} RS256 keys", RSA.len()))?;
-            EncodingKey::from_rsa_der(der)
+            let der = *RSA.get(number).ok_or_else(|| format!("more than {} RS256 keys", RSA.len()))?;
+            (EncodingKey::from_rsa_der(der), der.to_vec())
         }
-        Algorithm::ES256 => EncodingKey::from_ec_der(&p256_pkcs8(&seed(name))?),
-        Algorithm::EdDSA => EncodingKey::from_ed_der(&ed25519_pkcs8(&seed(name))),
-        _ => EncodingKey::from_secret(secret(name, key).as_bytes()),
-    })
+        Algorithm::ES256 => (EncodingKey::from_ec_der(&p256_pkcs8(&seed(name))?), seed(name).to_vec()),
+        Algorithm::EdDSA => (EncodingKey::from_ed_der(&ed25519_pkcs8(&seed(name))), seed(name).to_vec()),
+        _ => (EncodingKey::from_secret(secret(name, key).as_bytes()), secret(name, key).into_bytes()),
+    };
+    Ok(Signer { key, alg, material })
 }
 
 fn secret(name: &str, key: &Key) -> String {
@@ -109,9 +140,12 @@ fn jwk(name: &str, signer: &Signer, key: &Key) -> Result<Value, String> {
         let k = BASE64URL.encode(secret(name, key));
         return Ok(json!({ "kty": "oct", "kid": name, "alg": key.alg.name(), "k": k }));
     }
-    let jwk =
-        Jwk::from_encoding_key(&signer.key, algorithm(signer.alg)).map_err(|error| error.to_string())?;
-    let mut jwk = serde_json::to_value(jwk).map_err(|error| error.to_string())?;
+    let text = once(signer, "its JWK", || {
+        let jwk = Jwk::from_encoding_key(&signer.key, algorithm(signer.alg));
+        jwk.map_err(|error| error.to_string())
+            .and_then(|jwk| serde_json::to_string(&jwk).map_err(|error| error.to_string()))
+    })?;
+    let mut jwk: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     jwk["kid"] = name.into();
     jwk["alg"] = key.alg.name().into();
     jwk["use"] = "sig".into();
@@ -131,8 +165,10 @@ fn sign(token: &Token, signer: &Signer, start: Duration) -> Result<String, Strin
     let signed = format!("{}.{}", part(header), part(token.claims.at(start)));
     let signature = match &token.signature {
         Some(signature) => signature.clone(),
-        None => crypto::sign(signed.as_bytes(), &signer.key, algorithm(signer.alg))
-            .map_err(|error| error.to_string())?,
+        None => once(signer, &signed, || {
+            crypto::sign(signed.as_bytes(), &signer.key, algorithm(signer.alg))
+                .map_err(|error| error.to_string())
+        })?,
     };
     Ok(format!("{signed}.{signature}"))
 }

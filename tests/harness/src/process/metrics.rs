@@ -42,9 +42,10 @@ impl Index {
     }
 }
 
-/// The numbers at some moment. Metrics are only ever added, so a slot means the same later.
+/// The numbers at some moment, to tell what moved since then (see `Metrics::moved`).
+// Metrics are only ever added, so a slot means the same later.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Numbers(Vec<u64>);
+pub struct Numbers(Vec<u64>);
 
 impl Metrics {
     /// The counter's value; `None` if no VM ever defined it.
@@ -71,17 +72,26 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn numbers(&self) -> Numbers {
+    /// The numbers at this moment.
+    pub fn numbers(&self) -> Numbers {
         Numbers(self.numbers.clone())
     }
 
     /// What moved since then: counters and gauges by their difference, histograms by their new samples.
+    pub fn moved(&self, before: &Numbers) -> impl Iterator<Item = (&str, MetricType, i64)> {
+        let befores = before.0.iter().copied().chain(std::iter::repeat(0));
+        let by = self.numbers.iter().zip(befores).map(|(now, before)| now.wrapping_sub(before) as i64);
+        self.index
+            .kinds
+            .iter()
+            .zip(by)
+            .filter(|(_, by)| *by != 0)
+            .map(|((name, kind), by)| (name.as_str(), *kind, by))
+    }
+
+    /// The same by name, whatever the type.
     pub(crate) fn since(&self, before: &Numbers) -> BTreeMap<String, i64> {
-        let moved = |(slot, now): (usize, &u64)| {
-            let by = now.wrapping_sub(before.0.get(slot).copied().unwrap_or(0)) as i64;
-            (by != 0).then(|| (self.index.kinds[slot].0.clone(), by))
-        };
-        self.numbers.iter().enumerate().filter_map(moved).collect()
+        self.moved(before).map(|(name, _, by)| (name.to_owned(), by)).collect()
     }
 
     /// The metric of this name and type, made at zero if it is new.
