@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help rust run test fuzz test-scenarios sample-modules bench bench-modules build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust run test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 TOOLS   := tests/tools.sh
@@ -71,7 +71,12 @@ bench-modules: rust
 	@echo "== build: the modules that the gateway is measured against"
 	@cargo build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
 
-bench: build bench-modules ## CPU time per request against Envoy's native filters
+# Another host for tests of modules, to show its figures beside the harness's.
+bench-peer:
+	@$(TOOLS) go
+	@cd tests/bench/peer && $(GO) build -trimpath -o $(CURDIR)/target/tmp/bench-peer .
+
+bench: build bench-modules bench-peer ## CPU time per request against Envoy's native filters; what the harness costs
 	@$(TOOLS) envoy
 	@cargo run --release -p portcullis-bench -- --out docs/bench.md
 

@@ -71,16 +71,20 @@ pub struct Bench {
     upstream: Upstream,
 }
 
+/// The policy that is measured.
+pub fn policy_file(arguments: &Arguments) -> PathBuf {
+    arguments.policy.clone().unwrap_or_else(|| workspace().join("envoy/gateway.yaml"))
+}
+
 impl Bench {
     /// Finds modules and policy, and starts the upstream.
     ///
     /// # Errors
     /// If something is missing.
     pub fn open(arguments: &Arguments) -> Result<Self> {
-        let example = workspace().join("envoy/gateway.yaml");
         let increments = modules::find(arguments.increments.as_deref(), "examples/increments.wasm")?;
         Ok(Self {
-            document: Document::read(arguments.policy.as_ref().unwrap_or(&example))?,
+            document: Document::read(&policy_file(arguments))?,
             gateway: modules::find(arguments.gateway.as_deref(), "portcullis.wasm")?,
             empty: modules::find(arguments.empty.as_deref(), "examples/empty.wasm")?,
             increments,

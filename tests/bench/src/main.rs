@@ -4,6 +4,7 @@ mod books;
 mod bootstrap;
 mod contenders;
 mod cpus;
+mod harness;
 mod increments;
 mod load;
 mod machine;
@@ -25,6 +26,7 @@ use crate::contenders::{Also, Bench, Services};
 use crate::cpus::Cores;
 use crate::machine::{Machine, load_average};
 use crate::measure::Plan;
+use crate::policy::Document;
 use crate::report::Report;
 use crate::table::Table;
 use anyhow::Result;
@@ -74,6 +76,9 @@ struct Arguments {
     /// Only CPU time, and only of direct responses: for comparing builds with --also
     #[arg(long)]
     chains_only: bool,
+    /// Only the harness
+    #[arg(long)]
+    harness_only: bool,
     /// Also memory over that many requests that all differ
     #[arg(long, value_name = "REQUESTS", num_args = 0..=1, default_missing_value = "1000000")]
     soak: Option<usize>,
@@ -81,6 +86,12 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.harness_only {
+        let mut report = Report::default();
+        harness(&arguments, &mut report)?;
+        print!("{}", report.text());
+        return Ok(());
+    }
     let bench = Bench::open(&arguments)?;
     if let Some(folder) = &arguments.dump {
         return bench.dump(folder);
@@ -116,11 +127,20 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     report.sizes(&bench.sizes()?);
     progress("one increment");
     report.increments(&increments::native(), &increments::in_envoy(bench.counting()?)?);
+    harness(arguments, &mut report)?;
     if let Some(requests) = arguments.soak {
         progress("memory over many requests");
         report.soak(&soak::run(bench.soaked()?, requests, plan.cores)?);
     }
     Ok(report)
+}
+
+fn harness(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    progress("the harness");
+    let document = Document::read(&contenders::policy_file(arguments))?;
+    let subjects = harness::Subjects::find(arguments.gateway.as_deref())?;
+    report.harness(&harness::measure(&subjects, &document)?);
+    Ok(())
 }
 
 fn plan(arguments: &Arguments) -> Result<Plan> {

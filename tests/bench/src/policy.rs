@@ -48,6 +48,11 @@ impl Document {
         document
     }
 
+    /// As the filter reads it.
+    pub fn json(&self) -> Vec<u8> {
+        self.0.to_string().into_bytes()
+    }
+
     /// The bootstrap that the policy renders to, with all services at `upstream`.
     ///
     /// # Errors

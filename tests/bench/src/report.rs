@@ -1,5 +1,6 @@
 //! The results as Markdown.
 
+use crate::harness::{Scenarios, Speed};
 use crate::increments::Increments;
 use crate::measure::{Measured, Plan};
 use crate::soak::Soaked;
@@ -114,6 +115,31 @@ impl Report {
             "Of the nine that a good token makes: {} in Envoy's VM, {} natively.",
             show(in_envoy.token),
             show(native.token)
+        ));
+    }
+
+    /// How fast the harness is.
+    pub fn harness(&mut self, speed: &Speed) {
+        self.paragraph("## The harness");
+        self.paragraph(
+            "Microseconds of wall-clock time in one thread. A test is a VM of its own (worker only), configured, and one request; the \
+             gateway has a token to check on every route, and is sent a good one. \
+             A compiler and a VM a test is how Google's tester of Service Extensions goes about it, here on our own host. The `proxy-wasm` \
+             test framework for Rust is not on crates.io and therefore not measured; the Go SDK's proxytest lacks host functions that \
+             modules of the Rust SDK import, so it is compared on a filter that needs few of them.",
+        );
+        self.head(&["module", "host", "a test, us", "a further request, us"]);
+        for way in &speed.ways {
+            let (test, request) = (way.test.show(0), way.request.show(1));
+            self.row(&[way.module.to_owned(), way.host.to_owned(), test, request]);
+        }
+        self.line("");
+        let Scenarios { files, runs, cpu } = speed.scenarios;
+        let per_second = runs as f64 / cpu.as_secs_f64();
+        self.paragraph(&format!(
+            "Scenarios: {runs} runs of the {files} in `tests/scenarios/gateway`, each with its own proxy of all VMs, took {:.2} s of CPU \
+             time: {per_second:.0} a second on one core, the first start of each configuration included.",
+            cpu.as_secs_f64()
         ));
     }
 

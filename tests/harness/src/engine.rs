@@ -43,11 +43,16 @@ pub(crate) fn compile(bytes: &[u8]) -> Result<Module, LoadError> {
     if let Some(module) = file.as_deref().and_then(load_cached) {
         return Ok(module);
     }
-    let module = Module::new(engine(), bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+    let module = compile_anew(bytes)?;
     if let Some(file) = file {
         store_cached(&file, &module);
     }
     Ok(module)
+}
+
+/// Compiles a module.
+pub(crate) fn compile_anew(bytes: &[u8]) -> Result<Module, LoadError> {
+    Module::new(engine(), bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))
 }
 
 /// The key holds all that changes the compiled code: the module, and the engine's version and settings.

@@ -47,9 +47,21 @@ impl LoadedModule {
     /// # Errors
     /// Every `LoadError` but `Unreadable`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::new(bytes, engine::compile)
+    }
+
+    /// As `from_bytes`, without the cache: to see what a machine pays that has never met the module.
+    ///
+    /// # Errors
+    /// As `from_bytes`.
+    pub fn compiled(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::new(bytes, engine::compile_anew)
+    }
+
+    fn new(bytes: &[u8], compile: fn(&[u8]) -> Result<Module, LoadError>) -> Result<Self, LoadError> {
         check_magic(bytes)?;
         let opened = Arc::new(Opened::new(bytes));
-        let module = engine::compile(opened.bytes())?;
+        let module = compile(opened.bytes())?;
         let abi = abi_version(&module)?;
         let linker = linker(abi);
         check_imports(&module, &linker, abi)?;

@@ -3,8 +3,9 @@
 use portcullis_edge_core::{ConfigError, Named, Node};
 use portcullis_source::source::Source;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::mint::{Minted, mint};
@@ -69,9 +70,27 @@ pub fn config_file(path: &Path) -> Result<Vec<u8>, String> {
     if !path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
         return Ok(bytes);
     }
-    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let source = Source::parse(text).map_err(|error| error.message)?;
-    Ok(source.value.to_string().into_bytes())
+    json_of(String::from_utf8(bytes).map_err(|error| error.to_string())?)
+}
+
+/// So many texts are remembered.
+const MOST_TEXTS: usize = 64;
+
+/// YAML as JSON. Scenarios share their configurations, so a text that was read before is not read again.
+fn json_of(yaml: String) -> Result<Vec<u8>, String> {
+    static READ: LazyLock<Mutex<HashMap<String, Vec<u8>>>> = LazyLock::new(Mutex::default);
+    let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(json) = read().get(&yaml) {
+        return Ok(json.clone());
+    }
+    let source = Source::parse(yaml.clone()).map_err(|error| error.message)?;
+    let json = source.value.to_string().into_bytes();
+    let mut read = read();
+    if read.len() >= MOST_TEXTS {
+        read.clear();
+    }
+    read.insert(yaml, json.clone());
+    Ok(json)
 }
 
 struct Make<'a> {
