@@ -129,3 +129,13 @@ pub fn plugin(module: &Path) -> Value {
         },
     })
 }
+
+/// The same with a configuration.
+pub fn configured(module: &Path, configuration: &Value) -> Value {
+    let mut plugin = plugin(module);
+    plugin["typed_config"]["config"]["configuration"] = json!({
+        "@type": "type.googleapis.com/google.protobuf.StringValue",
+        "value": configuration.to_string(),
+    });
+    plugin
+}

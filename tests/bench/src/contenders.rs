@@ -1,7 +1,7 @@
 //! Who is compared.
 
 use crate::Arguments;
-use crate::bootstrap::{Bootstrap, plugin};
+use crate::bootstrap::{Bootstrap, configured, plugin};
 use crate::cpus::Cores;
 use crate::measure::Contender;
 use crate::modules;
@@ -66,6 +66,7 @@ pub struct Bench {
     gateway: PathBuf,
     empty: PathBuf,
     increments: PathBuf,
+    sights: PathBuf,
     also: Vec<Also>,
     only: Vec<String>,
     upstream: Upstream,
@@ -83,11 +84,13 @@ impl Bench {
     /// If something is missing.
     pub fn open(arguments: &Arguments) -> Result<Self> {
         let increments = modules::find(arguments.increments.as_deref(), "examples/increments.wasm")?;
+        let sights = modules::find(arguments.sights.as_deref(), "examples/sights.wasm")?;
         Ok(Self {
             document: Document::read(&policy_file(arguments))?,
             gateway: modules::find(arguments.gateway.as_deref(), "portcullis.wasm")?,
             empty: modules::find(arguments.empty.as_deref(), "examples/empty.wasm")?,
             increments,
+            sights,
             also: arguments.also.clone(),
             only: arguments.only.clone(),
             upstream: Upstream::start()?,
@@ -217,6 +220,14 @@ impl Bench {
         Ok(ready(self.render(&self.document, &self.gateway, true)?, Services::Direct))
     }
 
+    /// The gateway, for a soak with tokens, with so much memory for known ones, or the default.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn soaked_with_tokens(&self, cache: Option<u32>) -> Result<Value> {
+        Ok(ready(self.rendered(&tokens::soaked(&self.document, cache))?, Services::Direct))
+    }
+
     /// An Envoy with the module that counts.
     ///
     /// # Errors
@@ -224,6 +235,15 @@ impl Bench {
     pub fn counting(&self) -> Result<Value> {
         let bare = self.render(&self.document, &self.gateway, false)?.bare();
         Ok(bare.with_filter(plugin(&self.increments)).into_value())
+    }
+
+    /// An Envoy with the module that looks at tokens, configured so.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn looking(&self, configuration: &Value) -> Result<Value> {
+        let bare = self.render(&self.document, &self.gateway, false)?.bare();
+        Ok(bare.with_filter(configured(&self.sights, configuration)).into_value())
     }
 
     /// Sizes of the modules, in bytes.
@@ -246,6 +266,13 @@ impl Bench {
             std::fs::write(file, format!("{:#}\n", ready(bootstrap, Services::Direct)))?;
         }
         Ok(())
+    }
+
+    /// As without arguments.
+    #[cfg(test)]
+    pub fn of_defaults() -> Self {
+        use clap::Parser as _;
+        Self::open(&Arguments::parse_from(["portcullis-bench"])).expect("the modules are built")
     }
 
     /// Where the requests go.

@@ -4,6 +4,7 @@ mod books;
 mod bootstrap;
 mod contenders;
 mod cpus;
+mod first_sight;
 mod harness;
 mod increments;
 mod load;
@@ -15,6 +16,7 @@ mod policy;
 mod report;
 #[cfg(test)]
 mod same_work;
+mod sights;
 mod soak;
 mod start_up;
 mod statistics;
@@ -46,6 +48,9 @@ struct Arguments {
     /// A module that counts [default: the one in the target folder]
     #[arg(long, value_name = "WASM")]
     increments: Option<PathBuf>,
+    /// A module that looks at tokens [default: the one in the target folder]
+    #[arg(long, value_name = "WASM")]
+    sights: Option<PathBuf>,
     /// The policy [default: the example's]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -79,7 +84,10 @@ struct Arguments {
     /// Only the harness
     #[arg(long)]
     harness_only: bool,
-    /// Also memory over that many requests that all differ
+    /// Only the first sight of a token, and, if asked for, memory over many requests
+    #[arg(long)]
+    in_module: bool,
+    /// Also memory over that many requests that all differ, and over that many tokens
     #[arg(long, value_name = "REQUESTS", num_args = 0..=1, default_missing_value = "1000000")]
     soak: Option<usize>,
 }
@@ -108,6 +116,11 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     let mut report = Report::default();
     let plan = plan(arguments)?;
     report.opening(&Machine::this()?.line(), plan, load_average());
+    if arguments.in_module {
+        first_sights(bench, &mut report)?;
+        soaks(bench, &mut report, arguments.soak, plan)?;
+        return Ok(report);
+    }
     let some_only = arguments.chains_only || arguments.table.is_some();
     let start_ups = if some_only { None } else { Some(start_ups(bench, arguments)?) };
     // From here on: start-up was measured with all cores.
@@ -127,12 +140,20 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     report.sizes(&bench.sizes()?);
     progress("one increment");
     report.increments(&increments::native(), &increments::in_envoy(bench.counting()?)?);
+    first_sights(bench, &mut report)?;
     harness(arguments, &mut report)?;
-    if let Some(requests) = arguments.soak {
-        progress("memory over many requests");
-        report.soak(&soak::run(bench.soaked()?, requests, plan.cores)?);
-    }
+    soaks(bench, &mut report, arguments.soak, plan)?;
     Ok(report)
+}
+
+fn soaks(bench: &Bench, report: &mut Report, requests: Option<usize>, plan: Plan) -> Result<()> {
+    let Some(requests) = requests else { return Ok(()) };
+    progress("memory over many requests");
+    report.soak(&soak::paths(bench.soaked()?, requests, plan.cores)?);
+    progress("memory over many tokens");
+    let (soaked, cache) = soak::tokens(bench.soaked_with_tokens(None)?, requests, plan.cores)?;
+    report.soak_with_tokens(&soaked, cache);
+    Ok(())
 }
 
 fn harness(arguments: &Arguments, report: &mut Report) -> Result<()> {
@@ -140,6 +161,13 @@ fn harness(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let document = Document::read(&contenders::policy_file(arguments))?;
     let subjects = harness::Subjects::find(arguments.gateway.as_deref())?;
     report.harness(&harness::measure(&subjects, &document)?);
+    Ok(())
+}
+
+fn first_sights(bench: &Bench, report: &mut Report) -> Result<()> {
+    progress("the first sight of a token");
+    let configuration = first_sight::configuration();
+    report.first_sights(&first_sight::measure(bench.looking(&configuration)?, &configuration)?);
     Ok(())
 }
 

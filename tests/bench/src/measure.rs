@@ -66,7 +66,8 @@ impl Requests {
     }
 }
 
-fn request(token: &str) -> Vec<u8> {
+/// A request with this token.
+pub fn request(token: &str) -> Vec<u8> {
     format!(
         "GET /api/v1/orders/12345 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) \
          Gecko/20100101 Firefox/128.0\r\naccept: application/json, text/plain, */*\r\naccept-language: en-US,en;q=0.5\r\n\

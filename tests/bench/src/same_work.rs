@@ -1,9 +1,7 @@
 //! The chains that are compared do the same work; otherwise comparing them says nothing.
 
-use crate::Arguments;
 use crate::contenders::{ALONE, BARE, Bench, EMPTY, GATEWAY, NATIVE};
 use crate::tokens::{self, Sight};
-use clap::Parser;
 use portcullis_e2e::{Answer, Envoy, EnvoyConfig, Request};
 use serde_json::Value;
 
@@ -15,7 +13,7 @@ struct Outcome {
 }
 
 fn outcome(chain: &str) -> Outcome {
-    let bench = Bench::open(&Arguments::parse_from(["portcullis-bench"])).expect("the modules are built");
+    let bench = Bench::of_defaults();
     let chains = bench.bootstraps().expect("the example is right");
     let (_, bootstrap) = chains.into_iter().find(|(name, _)| name == chain).expect("there is such a chain");
     let envoy = Envoy::start(EnvoyConfig::json(bootstrap.into_value()).workers(1));
@@ -101,7 +99,7 @@ fn the_floor_does_nothing_but_forward() {
 /// Both chains take a good token, tell the service whose it is, log the user, and refuse a request without one.
 #[test]
 fn the_chains_that_check_tokens_do_the_same() {
-    let bench = Bench::open(&Arguments::parse_from(["portcullis-bench"])).expect("the modules are built");
+    let bench = Bench::of_defaults();
     for alg in tokens::ALGORITHMS {
         for (name, chain) in tokens::chains(&bench, alg, Sight::Repeated).expect("the example is right") {
             if name == BARE {

@@ -1,9 +1,12 @@
-//! Memory over many requests that all differ: paths and client addresses are what an attacker can vary for nothing.
+//! Memory over many requests that all differ: paths and client addresses are what an attacker can vary for nothing, and tokens are
+//! what a busy issuer varies.
 
 use crate::cpus::Cores;
 use crate::load::Load;
-use crate::measure::{rss_mib, start};
-use anyhow::Result;
+use crate::measure::{request, rss_mib, start};
+use crate::tokens::token;
+use anyhow::{Context, Result, bail};
+use portcullis_e2e::{Envoy, Samples};
 use serde_json::Value;
 use std::io::Write;
 
@@ -18,21 +21,77 @@ pub struct Soaked {
     pub memory: Vec<(usize, f64)>,
 }
 
-/// Sends `requests` requests with random paths and addresses, and looks at the memory on the way. Each part of the way is as
-/// long as all before it: what grows with the logarithm looks straight, what grows with every request doubles.
+/// What the gateway says of its cache of verified tokens at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Tokens that were known.
+    pub hits: u64,
+    /// Tokens that were not.
+    pub misses: u64,
+    /// Tokens that have left for others.
+    pub evictions: u64,
+}
+
+/// Sends `requests` requests with random paths and addresses.
 ///
 /// # Errors
 /// If Envoy does not start, or stops to answer.
-pub fn run(bootstrap: Value, requests: usize, cores: Option<Cores>) -> Result<Soaked> {
+pub fn paths(bootstrap: Value, requests: usize, cores: Option<Cores>) -> Result<Soaked> {
     let envoy = start(bootstrap, cores)?;
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    run(&envoy, requests, |out| write_request(out, &mut random), |_| Ok(()))
+}
+
+/// Sends `requests` requests, each with a good HS256 token of its own.
+///
+/// # Errors
+/// If Envoy does not start, or a token is refused.
+pub fn tokens(bootstrap: Value, requests: usize, cores: Option<Cores>) -> Result<(Soaked, Cache)> {
+    let envoy = start(bootstrap, cores)?;
+    let mut number = 0;
+    let next = |out: &mut Vec<u8>| {
+        out.extend(request(&token("HS256", number)));
+        number += 1;
+    };
+    let only_200 = |status| if status == 200 { Ok(()) } else { bail!("a good token is answered {status}") };
+    let soaked = run(&envoy, requests, next, only_200)?;
+    let metrics = Samples::parse(envoy.get("/metrics").text()).context("/metrics")?;
+    Ok((soaked, Cache::of(&metrics)))
+}
+
+impl Cache {
+    fn of(metrics: &Samples) -> Self {
+        // Counts are whole numbers, and far below 2^53.
+        let sum =
+            |name: &str, labels: &[_]| metrics.sum(&format!("gateway_jwt_cache_{name}_total"), labels) as u64;
+        Self {
+            hits: sum("requests", &[("result", "hit")]),
+            misses: sum("requests", &[("result", "miss")]),
+            evictions: sum("evictions", &[]),
+        }
+    }
+
+    /// Tokens that are in it: every good one is put there when it is met.
+    pub fn kept(self) -> u64 {
+        self.misses.saturating_sub(self.evictions)
+    }
+}
+
+/// Looks at the memory on the way. Each part of the way is as long as all before it: what grows with the logarithm looks straight,
+/// what grows with every request doubles.
+fn run(
+    envoy: &Envoy,
+    requests: usize,
+    mut write: impl FnMut(&mut Vec<u8>),
+    mut seen: impl FnMut(u16) -> Result<()>,
+) -> Result<Soaked> {
     let mut load = Load::connect(envoy.address())?;
-    let (mut random, mut done) = (Random(0x9e37_79b9_7f4a_7c15), 0);
-    let mut memory = vec![(0, rss_mib(&envoy))];
+    let (mut memory, mut done) = (vec![(0, rss_mib(envoy))], 0);
     for look in (0..LOOKS).rev() {
         let until = requests >> look;
-        load.run(until - done, |out| write_request(out, &mut random), |_| Ok(()))?;
+        load.run(until - done, &mut write, &mut seen)?;
         done = until;
-        memory.push((done, rss_mib(&envoy)));
+        memory.push((done, rss_mib(envoy)));
     }
     Ok(Soaked { requests, memory })
 }
@@ -78,5 +137,24 @@ mod tests {
         assert_eq!(requests.len(), 1000);
         let matching = requests.iter().filter(|r| r.starts_with("GET /api/v1/orders/")).count();
         assert!((400..600).contains(&matching), "{matching}");
+    }
+    /// Memory for some dozens of tokens.
+    const SMALL: u32 = 65_536;
+
+    #[test]
+    fn the_cache_keeps_what_it_has_room_for_and_drops_the_rest_however_many_tokens_come() {
+        let bench = crate::contenders::Bench::of_defaults();
+        let kept: Vec<_> = [500, 1_000]
+            .into_iter()
+            .map(|requests| {
+                let bootstrap = bench.soaked_with_tokens(Some(SMALL)).expect("the policy is right");
+                let (soaked, cache) = tokens(bootstrap, requests, None).expect("every token is taken");
+                let told: Vec<_> = soaked.memory.iter().map(|(done, _)| *done).collect();
+                assert_eq!(told, [0, requests / 16, requests / 8, requests / 4, requests / 2, requests]);
+                assert_eq!((cache.hits, cache.misses), (0, requests as u64));
+                cache.kept()
+            })
+            .collect();
+        assert!(kept[0] == kept[1] && (10..200).contains(&kept[0]), "{kept:?}");
     }
 }

@@ -52,6 +52,18 @@ pub fn token(alg: &str, number: usize) -> String {
     )
 }
 
+/// The `number`th token with the order processor's claims, and so many permissions, of which each is some 20 bytes.
+pub fn with_permissions(alg: &str, number: usize, permissions: usize) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut claims = json!({"sub": format!("customer{number:05}"), "role": "customer", "iat": now, "exp": now + 86_400,
+        "type": "access_token"});
+    if permissions > 0 {
+        let permission = |n: usize| format!("orders:{n:04}:read");
+        claims["permissions"] = (0..permissions).map(permission).collect();
+    }
+    mint(alg, &claims)
+}
+
 /// The requests of a measurement.
 pub fn requests(alg: &str, sight: Sight) -> Requests {
     let count = if sight == Sight::First { DISTINCT } else { 1 };
@@ -60,8 +72,15 @@ pub fn requests(alg: &str, sight: Sight) -> Requests {
 
 /// The section `jwt` for one algorithm. The smallest cache knows some ten tokens.
 fn section(alg: &str, sight: Sight) -> Value {
-    let cache = if sight == Sight::First { 4_096 } else { 4_194_304 };
-    json!({"cache_bytes": cache, "providers": {"idp": {"issuer": ISSUER, "jwks": {"keys": [public_jwk(alg, "k")]}}}})
+    with_cache(alg, (sight == Sight::First).then_some(4_096))
+}
+
+/// The same with so much memory for known tokens, or the default.
+fn with_cache(alg: &str, bytes: Option<u32>) -> Value {
+    let mut section =
+        json!({"providers": {"idp": {"issuer": ISSUER, "jwks": {"keys": [public_jwk(alg, "k")]}}}});
+    bytes.into_iter().for_each(|bytes| section["cache_bytes"] = bytes.into());
+    section
 }
 
 /// Envoy's filter, set up to do the same.
@@ -89,6 +108,11 @@ pub fn jwt_authn(alg: &str, sight: Sight) -> Value {
 /// The policy with tokens on every route.
 pub fn policy(bench: &Document, alg: &str, sight: Sight) -> Document {
     bench.with_tokens(section(alg, sight), |_| json!({}))
+}
+
+/// The policy of a soak: HS256 tokens on every route, and so much memory for known ones, or the default.
+pub fn soaked(bench: &Document, cache: Option<u32>) -> Document {
+    bench.with_tokens(with_cache("HS256", cache), |_| json!({}))
 }
 
 /// A policy with so many routes and providers: the routes take the providers' tokens in turn.
