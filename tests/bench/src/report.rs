@@ -148,8 +148,8 @@ impl Report {
     pub fn first_sights(&mut self, sights: &[FirstSight]) {
         self.paragraph("## The first sight of a token, in the module");
         self.paragraph(
-            "From the header to the identity in the cache, one token after another, each of them new. RSA and ECDSA without the check \
-             of the signature itself, which is Envoy's; HMAC with it.",
+            "From the header to the identity in the cache, one token after another, each of them new. RS256 and ES256 without the \
+             check of the signature itself, which is Envoy's; the others with it.",
         );
         self.head(&["token", "us in Envoy's VM", "us natively"]);
         for sight in sights {

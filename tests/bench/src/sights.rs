@@ -29,6 +29,13 @@ impl SignatureCheck for SaysYes {
     }
 }
 
+impl Batch {
+    /// How many tokens it has.
+    pub fn size(&self) -> usize {
+        self.heads.len()
+    }
+}
+
 impl Sights {
     /// From `{"jwt": SECTION, "batches": {NAME: [TOKEN]}}`.
     pub fn read(config: &Value) -> Option<Self> {
@@ -54,7 +61,7 @@ impl Sights {
             let authn = self.tokens.authenticate(&self.route, found.as_ref(), now, &SaysYes);
             good += usize::from(matches!(authn, Authn::Bearer { cached: false, .. }));
         }
-        good == batch.heads.len()
+        good == batch.size()
     }
 }
 
