@@ -1,7 +1,7 @@
 //! Requests that are held, and the calls that they are held for.
 //!
-//! A request waits for fetched keys, or for an auth service's word on its token. Fetches belong to the root context, so that
-//! no client that leaves can end one; a question belongs to its request, and ends with it.
+//! A request waits for fetched keys, or for an auth service's word on its token. All calls belong to the root context, and no
+//! client that leaves ends one: a question goes on to its answer, and has its place among those that may wait until then.
 
 use crate::host::{self, Map};
 use crate::http::{perform, warn_if_failed};
@@ -36,7 +36,8 @@ pub struct Stream {
 
 /// A question under way.
 struct Question {
-    of: Rc<Stream>,
+    /// Nothing if its request has ended meanwhile.
+    of: Option<Rc<Stream>>,
     since: Mono,
 }
 
@@ -54,7 +55,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// How many requests wait.
+    /// How many requests wait, and questions of requests that did.
     pub fn held(&self) -> usize {
         [self.waiting.len(), self.due.len(), self.asking.len()].iter().sum()
     }
@@ -63,7 +64,9 @@ impl Calls {
     pub fn forget(&mut self, context: u32) {
         self.waiting.retain(|stream| stream.context != context);
         self.due.retain(|stream| stream.context != context);
-        self.asking.retain(|_, question| question.of.context != context);
+        for question in self.asking.values_mut() {
+            question.of.take_if(|stream| stream.context == context);
+        }
     }
 }
 
@@ -75,7 +78,7 @@ impl Shared {
         loop {
             step = match step {
                 Step::Wait if self.hold(stream) => return Action::Pause,
-                Step::Ask(call) => match self.ask(stream, &call, home) {
+                Step::Ask(call) => match self.ask(stream, call, home) {
                     Ok(()) => return Action::Pause,
                     Err(Some(error)) => self.answer(stream, Err(error)),
                     Err(None) => self.refuse(stream),
@@ -107,16 +110,14 @@ impl Shared {
     }
 
     /// Asks an auth service; `None` if too many ask already.
-    fn ask(&self, stream: &Rc<Stream>, call: &HttpCall, home: u32) -> Result<(), Option<CallError>> {
+    fn ask(&self, stream: &Rc<Stream>, call: HttpCall, home: u32) -> Result<(), Option<CallError>> {
         let mut calls = self.room().ok_or(None)?;
         let since = host::mono();
-        let asked = host::speak_of(home).and_then(|()| host::call(call));
-        warn_if_failed(host::speak_of(stream.context), "go back to a request");
-        let Ok(id) = asked else {
+        let Ok(id) = self.errands.send(call, home) else {
             self.count_question(since, false);
             return Err(Some(CallError::NotSent));
         };
-        calls.asking.insert(id, Question { of: Rc::clone(stream), since });
+        calls.asking.insert(id, Question { of: Some(Rc::clone(stream)), since });
         stream.held.set(true);
         Ok(())
     }
@@ -201,12 +202,11 @@ impl Shared {
 
     fn told(&self, question: &Question, num_headers: usize, home: u32) {
         let answer = answer_at_hand(num_headers, MAX_ANSWER.saturating_add(1));
+        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(|e| *e);
         self.count_question(question.since, matches!(answer, Ok((200..=299, _))));
-        let step = |shared: &Self| {
-            let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(|e| *e);
-            shared.answer(&question.of, answer)
-        };
-        self.let_go(&question.of, home, step);
+        if let Some(stream) = &question.of {
+            self.let_go(stream, home, |shared| shared.answer(stream, answer));
+        }
     }
 
     /// Makes the calls that the machines want, and tells whoever waited, if something was settled.

@@ -76,11 +76,7 @@ impl Drop for Http {
     }
 }
 
-impl Context for Http {
-    fn on_http_call_response(&mut self, call: u32, num_headers: usize, _: usize, _: usize) {
-        self.shared.on_call_response(call, num_headers, self.stream.context);
-    }
-}
+impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {

@@ -1,5 +1,6 @@
 //! The plugin in one worker: its policy, its metrics, its tick.
 
+use crate::errands::Errands;
 use crate::held::{Calls, SOON};
 use crate::host;
 use crate::http::Http;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub worker: RefCell<Worker>,
     /// What the worker waits for.
     pub calls: RefCell<Calls>,
+    /// What the root context is to do for its streams.
+    pub errands: Errands,
     /// What of the cache's counts is in the metrics already.
     pub cache_told: Cell<[u64; 3]>,
     /// The worker's metrics.
@@ -88,8 +91,15 @@ impl Root {
         let stats = RefCell::new(Stats::define(metrics));
         let (worker, calls) = (RefCell::new(pipeline.worker()), RefCell::default());
         let (cache_told, flushed) = (Cell::default(), Cell::default());
-        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, cache_told, stats, flushed }));
+        let errands = Errands::of(self.context);
+        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, errands, cache_told, stats, flushed }));
         Ok(())
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.shared.iter().for_each(|shared| shared.errands.end());
     }
 }
 
@@ -135,6 +145,11 @@ impl RootContext for Root {
         if shared.fetches() {
             shared.poll(self.context);
         }
+    }
+
+    /// No queue: a stream of ours has an errand for the root.
+    fn on_queue_ready(&mut self, _: u32) {
+        self.shared.iter().for_each(|shared| shared.errands.run());
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {

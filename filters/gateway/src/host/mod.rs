@@ -10,7 +10,7 @@ mod metrics;
 mod misc;
 mod shared;
 
-pub use calls::{call, call_body, foreign, speak_of, tick_every};
+pub use calls::{call, call_back, call_body, foreign, speak_of, tick_every};
 pub use headers::{
     Map, close_stream, continue_request, header, headers, remove_header, replace_body, send_reply, set_header,
 };

@@ -224,3 +224,48 @@ fn a_request_that_the_proxy_will_not_change_is_refused_and_booked_as_refused() {
     assert_eq!(line["extra"]["target_service"], "gateway", "{line}");
     assert_eq!(told(&mut proxy, "gateway_security_headers_injected_total"), "0");
 }
+
+fn asking(more: Value) -> Value {
+    let mut jwt = json!({"providers": {"as": {"introspection": {"url": "http://auth.example/introspect",
+        "cluster": "as", "retries": 0, "client_id": "gateway", "client_secret": "a secret of ours"}}}});
+    jwt.as_object_mut().expect("a section").extend(more.as_object().expect("settings").clone());
+    jwt
+}
+
+#[test]
+fn a_question_whose_client_has_left_has_its_place_until_its_answer_comes() {
+    let slow = || Upstream::respond(200).body(r#"{"active":true,"sub":"a"}"#).delay(SLOW);
+    let builder = builder(asking(json!({"max_waiting": 1})), &["as"]).peer("as", slow());
+    let mut proxy = builder.workers(1).build().expect("the gateway starts");
+    let leaves = proxy.start(ask("one"));
+    proxy.run();
+    proxy.client_leaves(&leaves);
+    assert_eq!(proxy.send(ask("two")).expect("it ends").client.status(), Some(503));
+    assert_eq!(told(&mut proxy, "auth_concurrent_requests"), "1");
+    assert_eq!(told(&mut proxy, "gateway_jwt_waiting_refused_total"), "1");
+    assert_eq!(proxy.received("as").len(), 1);
+    proxy.advance(SLOW);
+    assert_eq!(told(&mut proxy, "auth_concurrent_requests"), "0");
+    let third = proxy.start(ask("three"));
+    assert_eq!(proxy.finish(&third).expect("it ends").client.status(), Some(200));
+    assert_eq!(told(&mut proxy, "gateway_auth_service_calls_total{status=\"success\"}"), "2");
+    assert!(proxy.failures().is_empty(), "{:?}", proxy.failures());
+}
+
+#[test]
+fn questions_are_asked_and_answered_while_the_policy_is_replaced() {
+    let slow = || Upstream::respond(200).body(r#"{"active":true,"sub":"a"}"#).delay(SLOW);
+    let builder = builder(asking(json!({})), &["as"]).peer("as", slow());
+    let mut proxy = builder.workers(1).build().expect("the gateway starts");
+    let stream = proxy.start(ask("one"));
+    proxy.run();
+    let mut policy = example_policy();
+    install(&mut policy, asking(json!({"max_waiting": 2})), vec![route("/a", json!({}))]);
+    policy["clusters"] = json!({"as": {"address": "127.0.0.1:1"}});
+    proxy.reload(policy.to_string()).expect("the policy is sound");
+    assert_eq!(proxy.finish(&stream).expect("it ends").client.status(), Some(200));
+    let next = proxy.start(ask("two"));
+    assert_eq!(proxy.finish(&next).expect("it ends").client.status(), Some(200));
+    assert_eq!(proxy.received("as").len(), 2);
+    assert!(proxy.failures().is_empty(), "{:?}", proxy.failures());
+}

@@ -124,3 +124,42 @@ fn a_revoked_token_is_refused_within_a_refresh_even_if_it_is_known() {
     let answer = settles(&gateway, &other, 503);
     assert_eq!(reason(&gateway, &answer), "revocation_unknown");
 }
+
+/// Envoy goes on asking when the client has left, so leaving must not make room for the next.
+#[test]
+fn clients_that_leave_do_not_make_the_gateway_ask_more_than_it_may() {
+    const MOST: usize = 5;
+    let server = KeyServer::start(KeyAnswer::Hang);
+    let mut jwt = opaque(json!({"timeout": "30s", "retries": 0}));
+    jwt["max_waiting"] = MOST.into();
+    let setup = setup_with(jwt, vec![route("/a", json!({}))], &[("as", server.address())]);
+    let gateway = setup.envoy(|config| config.workers(1)).start();
+    let connection = H2Connection::open(gateway.address());
+    let junk = |n: usize| Request::get("/api/v1/a").bearer(&format!("junk-{n}"));
+    let pending: Vec<_> =
+        (0..MOST).map(|n| connection.start(&junk(n)).expect("the gateway listens")).collect();
+    server.wait_for_fetches(MOST);
+    drop((pending, connection));
+    let active = || {
+        let gateways = [("envoy_http_conn_manager_prefix", "gateway")];
+        gateway.envoy.samples().sum("envoy_http_downstream_rq_active", &gateways)
+    };
+    eventually("all have left", || active() <= 1.0);
+    for n in 0..20 {
+        let answer = ask(&gateway, "/a", &format!("next-{n}"));
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    assert_eq!(server.fetches(), MOST, "nobody else was asked about");
+    assert_eq!(gateway.settled("gateway_jwt_waiting_refused_total", &[], 20.0), 20.0);
+    server.answer_with(self::active());
+    eventually("there is room again", || ask(&gateway, "/a", "good-token").status == 200);
+    let told = [("status", "success")];
+    let asked = f64::from(u32::try_from(server.fetches()).expect("few"));
+    assert_eq!(
+        gateway.settled("gateway_auth_service_calls_total", &told, asked),
+        asked,
+        "each answer is counted"
+    );
+    assert_eq!(gateway.settled("auth_concurrent_requests", &[], 0.0), 0.0, "and nothing is left");
+    assert_eq!(gateway.envoy.samples().sum("envoy_wasm_portcullis_vm_reload_success", &[]), 0.0, "no trap");
+}
