@@ -100,7 +100,7 @@ impl Shared {
         let Some(mut calls) = self.room() else { return false };
         calls.waiting.push(Rc::clone(stream));
         stream.held.set(true);
-        host::tick_every(SOON);
+        self.tick_every(SOON);
         true
     }
 
@@ -173,7 +173,7 @@ impl Shared {
         self.release(home);
         let is_idle =
             self.calls.try_borrow().is_ok_and(|calls| calls.waiting.is_empty() && calls.due.is_empty());
-        host::tick_every(if is_idle { self.until_flush() } else { SOON });
+        self.tick_every(if is_idle { self.until_flush() } else { SOON });
     }
 
     /// The answer to a call has come, or will not (`num_headers` is 0).
@@ -269,7 +269,7 @@ impl Shared {
         if let Ok(mut calls) = self.calls.try_borrow_mut() {
             let Calls { waiting, due, .. } = &mut *calls;
             due.extend(waiting.drain(..));
-            host::tick_every(SOON);
+            self.tick_every(SOON);
         }
     }
 

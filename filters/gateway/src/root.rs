@@ -31,6 +31,8 @@ pub struct Shared {
     pub stats: RefCell<Stats>,
     /// When they were last handed over.
     flushed: Cell<Option<Mono>>,
+    /// The time between ticks.
+    tick: Cell<Duration>,
 }
 
 impl Shared {
@@ -43,6 +45,14 @@ impl Shared {
 
     fn flush_period(&self) -> Duration {
         Duration::from_millis(self.pipeline.policy().metrics.flush_millis)
+    }
+
+    /// Sets the time between ticks. A host begins to count anew each time it is told, so it is told of changes only: else a dense
+    /// row of requests that begin to wait would put the tick off for ever.
+    pub fn tick_every(&self, period: Duration) {
+        if self.tick.replace(period) != period {
+            host::tick_every(period);
+        }
     }
 
     /// The time to the next tick where nothing is waited for.
@@ -90,9 +100,10 @@ impl Root {
         let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
         let stats = RefCell::new(Stats::define(metrics));
         let (worker, calls) = (RefCell::new(pipeline.worker()), RefCell::default());
-        let (cache_told, flushed) = (Cell::default(), Cell::default());
+        let (cache_told, flushed, tick) = (Cell::default(), Cell::default(), Cell::default());
         let errands = Errands::of(self.context);
-        self.shared = Some(Rc::new(Shared { pipeline, worker, calls, errands, cache_told, stats, flushed }));
+        let shared = Shared { pipeline, worker, calls, errands, cache_told, stats, flushed, tick };
+        self.shared = Some(Rc::new(shared));
         Ok(())
     }
 }
@@ -123,7 +134,7 @@ impl RootContext for Root {
             Ok(()) => {
                 // Calls cannot be made while the proxy starts: keys are fetched at the first tick.
                 let period = |s: &Rc<Shared>| if s.fetches() { SOON } else { s.flush_period() };
-                host::tick_every(self.shared.as_ref().map_or(SOON, period));
+                self.shared.iter().for_each(|shared| shared.tick_every(period(shared)));
                 true
             }
             Err(errors) => {

@@ -269,3 +269,17 @@ fn questions_are_asked_and_answered_while_the_policy_is_replaced() {
     assert_eq!(proxy.received("as").len(), 2);
     assert!(proxy.failures().is_empty(), "{:?}", proxy.failures());
 }
+
+/// A host begins to count anew when it is told a time between ticks.
+#[test]
+fn a_dense_row_of_requests_that_begin_to_wait_does_not_put_off_the_fetch() {
+    let builder = builder(fetching(json!({"timeout": "30s"})), &["idp"]).peer("idp", Upstream::never());
+    let mut proxy = builder.workers(1).only_worker_vms().build().expect("the gateway starts");
+    let token = token("RS256", "a");
+    for _ in 0..50 {
+        let stream = proxy.start(ask(&token));
+        proxy.advance(Duration::from_millis(1));
+        proxy.client_leaves(&stream);
+    }
+    assert_eq!(proxy.received("idp").len(), 1);
+}
