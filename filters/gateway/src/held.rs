@@ -203,10 +203,22 @@ impl Shared {
     fn told(&self, question: &Question, num_headers: usize, home: u32) {
         let answer = answer_at_hand(num_headers, MAX_ANSWER.saturating_add(1));
         let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(|e| *e);
-        self.count_question(question.since, matches!(answer, Ok((200..=299, _))));
+        // What nobody waits for any more is not read.
+        let mut believed = matches!(answer, Ok((200, _)));
+        let since = question.since;
         if let Some(stream) = &question.of {
-            self.let_go(stream, home, |shared| shared.answer(stream, answer));
+            self.let_go(stream, home, |shared| {
+                let before = shared.answers_believed();
+                let step = shared.answer(stream, answer);
+                believed = shared.answers_believed() != before;
+                step
+            });
         }
+        self.count_question(since, believed);
+    }
+
+    fn answers_believed(&self) -> u64 {
+        self.with_tokens(|tokens| tokens.answers_believed()).unwrap_or(0)
     }
 
     /// Makes the calls that the machines want, and tells whoever waited, if something was settled.

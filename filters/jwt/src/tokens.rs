@@ -26,6 +26,7 @@ pub struct Tokens {
     header: HeaderMemo,
     hits: u64,
     misses: u64,
+    answers: u64,
 }
 
 struct Fetching {
@@ -101,6 +102,7 @@ impl Tokens {
             header: HeaderMemo::default(),
             hits: 0,
             misses: 0,
+            answers: 0,
         }
     }
 
@@ -132,6 +134,12 @@ impl Tokens {
     #[must_use]
     pub fn cache_evictions(&self) -> u64 {
         self.cache.evictions()
+    }
+
+    /// How many answers of auth services said whether a token is active; only ever grows.
+    #[must_use]
+    pub fn answers_believed(&self) -> u64 {
+        self.answers
     }
 
     /// The fetched keys.

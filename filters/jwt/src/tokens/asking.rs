@@ -51,10 +51,11 @@ impl Tokens {
         let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
             return Authn::Refused(no_service);
         };
+        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
+        self.answers = self.answers.saturating_add(u64::from(answer.is_ok()));
         if let Err(refusal) = self.check_again(provider, &pending, now.wall) {
             return Authn::Refused(refusal.of(index));
         }
-        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
         match answer {
             Ok(Some(json)) => {
                 let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);

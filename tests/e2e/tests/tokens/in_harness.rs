@@ -283,3 +283,21 @@ fn a_dense_row_of_requests_that_begin_to_wait_does_not_put_off_the_fetch() {
     }
     assert_eq!(proxy.received("idp").len(), 1);
 }
+
+#[test]
+fn only_an_answer_that_is_believed_counts_as_a_success() {
+    let told_of = |answer: Reply| {
+        let mut proxy =
+            builder(asking(json!({})), &["as"]).peer("as", answer).build().expect("the gateway starts");
+        proxy.send(ask("opaque-token").on_worker(0)).expect("it ends");
+        ["success", "failure"].map(|status| {
+            told(&mut proxy, &format!("gateway_auth_service_calls_total{{status=\"{status}\"}}"))
+        })
+    };
+    let answer = |body: &str| Upstream::respond(200).body(body);
+    assert_eq!(told_of(answer(r#"{"active":true,"sub":"a"}"#)), ["1", "0"]);
+    assert_eq!(told_of(answer(r#"{"active":false}"#)), ["1", "0"]);
+    assert_eq!(told_of(answer("<html>")), ["0", "1"]);
+    assert_eq!(told_of(Upstream::respond(204)), ["0", "1"]);
+    assert_eq!(told_of(Upstream::respond(500)), ["0", "1"]);
+}
