@@ -12,6 +12,11 @@ use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 
 const DOCUMENT_BYTES: NumberRange = NumberRange { least: 256, most: 1_048_576 };
 
+/// How long an auth service may think.
+const ASKING: (PolicyDuration, PolicyDuration) = (PolicyDuration::millis(1), PolicyDuration::secs(60));
+/// How long it may be believed: so long a revoked token passes.
+const BELIEVING: (PolicyDuration, PolicyDuration) = (PolicyDuration::secs(0), PolicyDuration::secs(3600));
+
 impl Section<'_> {
     pub(crate) fn fetch(&self, raw: &RawFetch, mistakes: &mut Mistakes) -> Option<(FetchPolicy, SetRules)> {
         let at = self.at.key("fetch");
@@ -63,6 +68,10 @@ impl Section<'_> {
         let target = mistakes.keep(url(&raw.url, &at.key("url")));
         let credentials = mistakes.keep(self.credentials(raw, &at)).flatten();
         NumberRange { least: 0, most: 3 }.check(raw.retries.into(), &at.key("retries"), &mut mistakes);
+        let durations = [("timeout", raw.timeout, ASKING), ("cache", raw.cache, BELIEVING)];
+        for (name, value, (least, most)) in durations {
+            value.outside(least, most, &at.key(name)).into_iter().for_each(|error| mistakes.add(error));
+        }
         check_cluster(&raw.cluster, &at, &mut mistakes);
         let allow_unavailable = raw.when_unavailable == RawWhenUnknown::Allow;
         if allow_unavailable && self.is_opaque() {

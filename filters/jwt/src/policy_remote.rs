@@ -123,7 +123,7 @@ pub struct RawIntrospection {
     #[deserr(default)]
     #[schemars(default)]
     pub client_secret: Option<SecretText>,
-    /// How long an answer may take (default 2s).
+    /// How long an answer may take, 60s at most (default 2s).
     #[deserr(default = PolicyDuration::secs(2))]
     #[schemars(default = "two_seconds")]
     pub timeout: PolicyDuration,
@@ -131,7 +131,8 @@ pub struct RawIntrospection {
     #[deserr(default = 1)]
     #[schemars(default = "one", range(max = 3))]
     pub retries: u8,
-    /// How long a good answer is believed (default 30s; 0s asks every time). So long may a revoked token still pass.
+    /// How long a good answer is believed, 1h at most (default 30s; 0s asks every time). So long may a revoked token still
+    /// pass.
     #[deserr(default = PolicyDuration::secs(30))]
     #[schemars(default = "half_a_minute")]
     pub cache: PolicyDuration,

@@ -60,7 +60,11 @@ impl Tokens {
             Ok(Some(json)) => {
                 let fresh_until = Wall(Mono(now.wall.0).plus(service.cache).0);
                 match confirmed(provider, &pending, json, now.wall) {
-                    Ok(identity) => self.keep(&pending.token, Identity { fresh_until, ..identity }, now.mono),
+                    Ok(identity) => {
+                        // Of a time before it the answer says nothing: a clock that is set back does not make it last.
+                        let from = identity.from.max(now.wall);
+                        self.keep(&pending.token, Identity { from, fresh_until, ..identity }, now.mono)
+                    }
                     Err(refusal) => Authn::Refused(refusal.of(index)),
                 }
             }

@@ -196,3 +196,20 @@ fn keys_without_ids_of_which_some_would_never_be_tried_are_a_mistake() {
     assert_eq!(pem("ES256", "P-256", false, 16), [""; 0]);
     has(&pem("ES256", "P-256", false, 17), "found 17 keys for ES256 without `kid`, expected 16 at most");
 }
+
+#[test]
+fn an_auth_service_is_given_time_and_believed_within_bounds() {
+    let asking = |more: Value| {
+        let mut service = json!({"url": "http://auth/ask", "cluster": "auth"});
+        service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        errors(json!({"introspection": service}))
+    };
+    for fine in [json!({"cache": "0s", "timeout": "1ms"}), json!({"cache": "1h", "timeout": "60s"})] {
+        assert_eq!(asking(fine.clone()), [""; 0], "{fine}");
+    }
+    let at = "jwt.providers.p.introspection";
+    has(&asking(json!({"cache": "61m"})), &format!("{at}.cache: found"));
+    has(&asking(json!({"timeout": "0s"})), &format!("{at}.timeout: found"));
+    has(&asking(json!({"timeout": "61s"})), &format!("{at}.timeout: found"));
+    assert_eq!(asking(json!({"cache": "10000h", "timeout": "10000h"})).len(), 2);
+}

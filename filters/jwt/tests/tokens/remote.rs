@@ -208,8 +208,22 @@ fn an_opaque_token_is_what_the_auth_service_says() {
     assert_eq!(identity.user(), Some("alice"));
     assert_eq!(identity.roles().collect::<Vec<_>>(), ["vip"]);
     assert_eq!(worker.token(&route, "opaque-token", NOW + 29), user("alice"), "believed for 30 s");
-    assert_eq!(worker.token(&route, "opaque-token", NOW + 30), Outcome::Ask, "and not longer");
+    assert_eq!(
+        worker.token(&route, "opaque-token", NOW - 1),
+        Outcome::Ask,
+        "a clock set back proves nothing"
+    );
     assert_eq!(worker.token(&route, "not a token", NOW), Outcome::Refused(TokenError::Malformed));
+}
+
+#[test]
+fn an_answer_is_believed_for_its_time_and_not_longer() {
+    let mut worker = asking(json!({}), json!({}));
+    let route = worker.route(json!({}));
+    let (pending, _) = ask(&mut worker, "opaque-token", NOW);
+    worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW));
+    assert_eq!(worker.token(&route, "opaque-token", NOW + 29), user("a"));
+    assert_eq!(worker.token(&route, "opaque-token", NOW + 30), Outcome::Ask);
 }
 
 #[test]
