@@ -78,7 +78,7 @@ bench-peer:
 
 bench: build bench-modules bench-peer ## CPU time per request against Envoy's native filters; what the harness costs
 	@$(TOOLS) envoy
-	@cargo run --release -p portcullis-bench -- --soak --out docs/bench.md
+	@cargo run --profile measure -p portcullis-bench -- --soak --out docs/bench.md
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
