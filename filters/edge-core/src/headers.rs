@@ -80,7 +80,7 @@ impl Headers {
 
     /// The entries under `name` (lower case), in order.
     #[inline]
-    fn under(&self, name: &[u8]) -> impl Iterator<Item = &Entry> {
+    fn under<'h>(&'h self, name: &[u8]) -> impl Iterator<Item = &'h Entry> {
         let wanted = tag(name);
         self.entries.iter().filter(move |entry| entry.tag == wanted && self.slice(entry.name) == name)
     }
@@ -98,7 +98,7 @@ impl Headers {
     }
 
     /// Every value under `name` (lower case), in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn all<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
         self.under(name.as_bytes()).map(|entry| self.slice(entry.value))
     }
 
