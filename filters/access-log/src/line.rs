@@ -131,7 +131,7 @@ impl<'a> EscapedExtra<'a> {
     }
 }
 
-/// The line is a template: a field at a time, with its name looked after by a writer of objects, takes twice as long.
+/// The line is a template: every request has one, and writing it a field at a time, each with its name, takes longer.
 fn push<const N: usize>(line: &mut Vec<u8>, parts: [&str; N]) {
     parts.iter().for_each(|part| line.extend_from_slice(part.as_bytes()));
 }

@@ -83,11 +83,8 @@ impl Pipeline {
 /// Successes are asked no questions, but for gRPC, where errors look like them. An error is either the service's own
 /// (`via_upstream`) or the proxy's.
 fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answered {
-    match facts.target {
-        _ if status < 400 && !facts.head.is_grpc() => Answered::Service,
-        _ if stream.code_details() == b"via_upstream" => Answered::Service,
-        _ => Answered::Proxy,
-    }
+    let is_success = status < 400 && !facts.head.is_grpc();
+    if is_success || stream.code_details() == b"via_upstream" { Answered::Service } else { Answered::Proxy }
 }
 
 /// Puts an error body of ours in the place of the proxy's.

@@ -52,8 +52,6 @@ pub struct Policy {
     pub table: RouteTable,
     /// Web pages that may call.
     pub cors: Option<Cors>,
-    /// The same, as written.
-    pub raw_cors: Option<RawCors>,
     /// Trust headers.
     pub trust: TrustHeaders,
     /// Browser headers where no route says otherwise.
@@ -190,7 +188,6 @@ struct Parts {
     tokens: Section,
     routes: Vec<(usize, RawRoute)>,
     cors: Option<Cors>,
-    raw_cors: Option<RawCors>,
     trust: Option<TrustHeaders>,
     browser: BrowserHeaders,
     metrics: Option<MetricsPolicy>,
@@ -206,7 +203,7 @@ impl Parts {
         let clusters = read_clusters(document, &services);
         let tokens = Section::read(document, env);
         let routes = document.list("routes");
-        let (raw_cors, cors) = read_cors(document);
+        let cors = read_cors(document);
         let trust = read_trust(document, &tokens);
         let browser = read_browser(document);
         let metrics = read_metrics(document, &gateway.health_path);
@@ -220,7 +217,6 @@ impl Parts {
             tokens,
             routes,
             cors,
-            raw_cors,
             trust,
             browser,
             metrics,
@@ -248,7 +244,6 @@ impl Parts {
             routes,
             table: table?,
             cors: self.cors,
-            raw_cors: self.raw_cors,
             trust: self.trust?,
             browser: self.browser,
             metrics,
@@ -299,10 +294,9 @@ fn read_client_ip(document: &mut Document<'_>) -> Option<ClientIpPolicy> {
     document.keep(raw.compile(&Node::top().key("client_ip")))
 }
 
-fn read_cors(document: &mut Document<'_>) -> (Option<RawCors>, Option<Cors>) {
-    let raw: Option<RawCors> = document.section("cors");
-    let cors = raw.as_ref().and_then(|cors| document.keep(cors.compile(&Node::top().key("cors"))));
-    (raw, cors)
+fn read_cors(document: &mut Document<'_>) -> Option<Cors> {
+    let raw: RawCors = document.section("cors")?;
+    document.keep(raw.compile(&Node::top().key("cors")))
 }
 
 fn read_trust(document: &mut Document<'_>, tokens: &Section) -> Option<TrustHeaders> {

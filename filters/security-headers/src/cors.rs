@@ -164,6 +164,18 @@ impl Cors {
         &self.rules
     }
 
+    /// Whether requests with cookies or client certificates are allowed.
+    #[must_use]
+    pub fn credentials(&self) -> bool {
+        self.credentials
+    }
+
+    /// The response headers that scripts may read, commas between; empty for none.
+    #[must_use]
+    pub fn exposed(&self) -> &[u8] {
+        &self.expose
+    }
+
     /// Whether pages of `origin` may call. No page has an empty origin.
     #[must_use]
     pub fn allows(&self, origin: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use super::{Options, headers};
 use core::time::Duration;
 use portcullis_policy::{Policy, Route};
 use portcullis_route::{Segment, Template};
-use portcullis_security_headers::{OriginRule, RawCors};
+use portcullis_security_headers::{Cors, OriginRule};
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 
@@ -35,8 +35,8 @@ fn virtual_host(policy: &Policy, options: &Options) -> Value {
     routes.sort_by(|a, b| by_precision(&a.template, &b.template));
     let rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
     let mut host = json!({ "name": policy.gateway.name, "domains": ["*"] });
-    if let Some(cors) = &policy.raw_cors {
-        host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(policy, cors) });
+    if let Some(cors) = &policy.cors {
+        host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(cors) });
     }
     host["routes"] = rendered.into();
     host
@@ -111,18 +111,17 @@ fn quoted(text: &str) -> String {
 }
 
 /// The CORS filter marks what services answer. No preflight comes so far; should one, it goes no further either.
-fn cors_policy(policy: &Policy, raw: &RawCors) -> Value {
-    let rules = policy.cors.iter().flat_map(|cors| cors.rules()).map(origin_matcher);
-    let mut cors = json!({
+fn cors_policy(cors: &Cors) -> Value {
+    let mut rendered = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
-        "allow_origin_string_match": rules.collect::<Vec<_>>(),
-        "allow_credentials": raw.credentials,
+        "allow_origin_string_match": cors.rules().iter().map(origin_matcher).collect::<Vec<_>>(),
+        "allow_credentials": cors.credentials(),
         "forward_not_matching_preflights": false,
     });
-    if !raw.expose_headers.is_empty() {
-        cors["expose_headers"] = raw.expose_headers.join(", ").into();
+    if !cors.exposed().is_empty() {
+        rendered["expose_headers"] = String::from_utf8_lossy(cors.exposed()).into();
     }
-    cors
+    rendered
 }
 
 fn origin_matcher(rule: &OriginRule) -> Value {
