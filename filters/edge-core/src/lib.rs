@@ -3,22 +3,30 @@
 //! A stage is a pure function of a [`RequestHead`], a [`Now`] and its own compiled policy. Nothing here knows a stage, a
 //! proxy or a clock: what the host does (reading maps, telling the time, sending replies) happens in the `gateway` crate.
 
+mod call;
 mod config;
 mod denial;
 mod duration;
 mod headers;
+mod host;
+mod memory_host;
 mod mode;
 mod name;
 mod named;
+mod reason;
 mod request;
 mod time;
 
+pub use call::{Answered, Call, CallError, CallToken, GrpcCall, HttpCall};
 pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
 pub use denial::{Answer, Because, DenyReason};
 pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
+pub use host::{Host, HostError, Namespace, Shared};
+pub use memory_host::{MemoryHost, SignatureCheck};
 pub use mode::Mode;
 pub use name::{HeaderName, spelt_alike};
 pub use named::Named;
+pub use reason::{Class, Denial, Quota, Reason};
 pub use request::RequestHead;
 pub use time::{Mono, Now, Wall};

@@ -47,6 +47,12 @@ impl Wall {
         core::str::from_utf8(&text).map(str::to_owned).unwrap_or_default()
     }
 
+    /// This moment and `more`; the end of the clock at most.
+    #[must_use]
+    pub fn plus(self, more: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(more)))
+    }
+
     /// Whole seconds since the epoch (a JWT's NumericDate, RFC 7519 section 2).
     #[must_use]
     pub fn unix_seconds(self) -> u64 {
@@ -69,6 +75,17 @@ impl Mono {
     pub fn since(self, earlier: Mono) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// This moment and `more`; the end of the clock at most.
+    #[must_use]
+    pub fn plus(self, more: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(more)))
+    }
+}
+
+/// Whole nanoseconds, as many as fit.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

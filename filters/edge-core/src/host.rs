@@ -1,0 +1,83 @@
+//! What a proxy lends to the stages. Everything that is not a pure function of the request comes through here: time, randomness,
+//! state that the workers share, native cryptography, calls to other servers.
+
+use crate::{Call, CallToken, Mono, Now};
+
+/// The proxy in which the stages run. Methods take `&self`: inside a proxy a host is a set of functions, without state of its own.
+pub trait Host {
+    /// Both clocks.
+    fn now(&self) -> Now;
+
+    /// The monotonic clock alone, which is cheaper than both.
+    fn mono(&self) -> Mono;
+
+    /// 16 random bytes.
+    fn random_16(&self) -> [u8; 16];
+
+    /// Calls the host's function `verify_signature` with `arguments` and returns its answer; `None` where it has no such function.
+    fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>>;
+
+    /// The value that all workers share under `key`; `None` if nothing was ever written there. Use keys of a [`Namespace`].
+    ///
+    /// # Errors
+    /// When the host cannot say.
+    fn shared(&self, key: &str) -> Result<Option<Shared>, HostError>;
+
+    /// Writes `value` under `key` if its version is still `expected` (`None`: if nothing was ever written there). Returns whether it
+    /// did; `false` means that another worker wrote in between. What is written once can be replaced and never removed.
+    ///
+    /// # Errors
+    /// When the host cannot write.
+    fn swap_shared(&self, key: &str, value: &[u8], expected: Option<u32>) -> Result<bool, HostError>;
+
+    /// Starts a call. Its answer comes later, under the token.
+    ///
+    /// # Errors
+    /// When it cannot be sent: the proxy has no such cluster.
+    fn call(&self, call: &Call) -> Result<CallToken, HostError>;
+}
+
+/// A value that all workers share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// To swap it by.
+    pub version: u32,
+}
+
+/// A host call did not succeed; the host's status (proxy-wasm ABI 0.2.1, `proxy_status_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostError(pub u32);
+
+impl HostError {
+    /// What was asked for does not exist.
+    pub const NOT_FOUND: Self = Self(1);
+    /// An argument names nothing the host knows.
+    pub const BAD_ARGUMENT: Self = Self(2);
+    /// The value under a key is another than the caller read.
+    pub const CAS_MISMATCH: Self = Self(8);
+}
+
+/// Keeps apart what two instances of the filter in one proxy share with their other workers: names in shared data and of stats.
+///
+/// ```
+/// use portcullis_edge_core::Namespace;
+/// assert_eq!(Namespace::new("edge").key("limits/7"), "portcullis/edge/limits/7");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// That of the instance with this name (`gateway.instance` of the policy).
+    #[must_use]
+    pub fn new(instance: &str) -> Self {
+        Self(format!("portcullis/{instance}/"))
+    }
+
+    /// The key in shared data for `name`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        [self.0.as_str(), name].concat()
+    }
+}
