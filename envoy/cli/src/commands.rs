@@ -131,7 +131,8 @@ fn add_keys(keys: &mut Keys, jwt: &Jwt, argument: &str) -> Result<(), Trouble> {
         return Err(format!("--jwks {argument}: no such provider fetches keys").into());
     }
     for (index, provider) in wanted {
-        let set = provider.read_keys(&set).map_err(|why| format!("{path}: {why}"))?;
+        let Some(set) = provider.read_keys(&set) else { continue };
+        let set = set.map_err(|why| format!("{path}: {}", why.as_str()))?;
         keys.set(index, Some(Rc::new(set)));
     }
     Ok(())

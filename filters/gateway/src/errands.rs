@@ -6,7 +6,7 @@
 
 use crate::host::{self, HostError};
 use core::cell::{Cell, RefCell};
-use portcullis_jwt::HttpCall;
+use portcullis_edge_core::HttpCall;
 
 /// What the root context is to do for others.
 pub struct Errands {

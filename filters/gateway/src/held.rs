@@ -5,12 +5,12 @@
 
 use crate::host::{self, Map};
 use crate::http::{perform, warn_if_failed};
-use crate::proxy::{Store, ThisProxy};
+use crate::proxy::ThisProxy;
 use crate::root::Shared;
 use core::cell::{Cell, RefCell, RefMut};
 use core::time::Duration;
-use portcullis_edge_core::Mono;
-use portcullis_jwt::{CallError, CallId, FetchFailure, Fetched, HttpCall, MAX_ANSWER, Polled, Tokens};
+use portcullis_edge_core::{CallError, HttpCall, Mono};
+use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled, Tokens};
 use portcullis_metrics::GatewayMetrics;
 use portcullis_pipeline::{Facts, Pipeline, Step, Worker};
 use proxy_wasm::types::{Action, LogLevel};
@@ -168,7 +168,7 @@ impl Shared {
 
     /// Starts fetches that are due, learns of those of other workers, and lets go whoever waited for them.
     pub fn poll(&self, home: u32) {
-        let polled = self.with_tokens(|tokens| tokens.poll(host::mono(), &mut Store));
+        let polled = self.with_tokens(|tokens| tokens.poll(&ThisProxy));
         self.act(polled.unwrap_or_default());
         self.release(home);
         let is_idle =
@@ -192,8 +192,8 @@ impl Shared {
         let polled = self.with_tokens(|tokens| {
             let max = tokens.max_answer(call).saturating_add(1);
             match answer_at_hand(num_headers, max) {
-                Ok((status, body)) => tokens.on_response(call, status, &body, host::mono(), &mut Store),
-                Err(error) => tokens.on_failure(call, error, host::mono(), &mut Store),
+                Ok((status, body)) => tokens.on_response(call, status, &body, &ThisProxy),
+                Err(error) => tokens.on_failure(call, error, &ThisProxy),
             }
         });
         self.act(polled.unwrap_or_default());
@@ -232,8 +232,7 @@ impl Shared {
                     }
                 }
                 Err(_) => {
-                    let now = host::mono();
-                    let more = self.with_tokens(|t| t.on_failure(id, CallError::NotSent, now, &mut Store));
+                    let more = self.with_tokens(|t| t.on_failure(id, CallError::NotSent, &ThisProxy));
                     let more = more.unwrap_or_default();
                     calls.extend(more.calls);
                     ended.extend(more.ended);
@@ -248,11 +247,10 @@ impl Shared {
     }
 
     fn count_fetch(&self, index: usize, failure: Option<FetchFailure>) {
-        let label = failure.map(FetchFailure::as_str);
-        let known = |label| FetchFailure::ALL_LABELS.iter().position(|known| *known == label);
-        self.with_metrics(|metrics| metrics.fetched(index, label.and_then(known)));
+        self.with_metrics(|metrics| metrics.fetched(index, failure.map(FetchFailure::index)));
         let what = self.with_tokens(|tokens| tokens.fetched_at(index)).flatten();
-        if let Some((Fetched { provider, what }, why)) = what.zip(label) {
+        if let Some((Fetched { provider, what }, why)) = what.zip(failure) {
+            let why = why.as_str();
             let told = format!("portcullis: fetching the {what} of the provider {provider} failed: {why}");
             host::log(LogLevel::Warn, &told);
         }

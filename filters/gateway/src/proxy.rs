@@ -1,38 +1,50 @@
 //! What this proxy lends to the pipeline.
 
 use crate::host;
-use portcullis_edge_core::Mono;
-use portcullis_jwt::{KeyStore, SignatureCheck};
-use portcullis_pipeline::Proxy;
+use portcullis_edge_core::{Call, CallToken, Host, HostError, Mono, Now, Shared};
 
 /// The proxy whose callback is running.
 pub struct ThisProxy;
 
-impl SignatureCheck for ThisProxy {
-    fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
-        host::foreign("verify_signature", arguments).ok()
-    }
-}
-
-impl Proxy for ThisProxy {
-    fn random_16(&self) -> [u8; 16] {
-        host::random_16()
+impl Host for ThisProxy {
+    fn now(&self) -> Now {
+        host::now()
     }
 
     fn mono(&self) -> Mono {
         host::mono()
     }
+
+    fn random_16(&self) -> [u8; 16] {
+        host::random_16()
+    }
+
+    fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
+        host::foreign("verify_signature", arguments).ok()
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {
+        let (value, version) = host::shared(key).map_err(status)?;
+        Ok((version != host::ABSENT).then_some(Shared { value, version }))
+    }
+
+    fn swap_shared(&self, key: &str, value: &[u8], expected: Option<u32>) -> Result<bool, HostError> {
+        match host::swap_shared(key, value, expected.unwrap_or(host::ABSENT)).map_err(status) {
+            Ok(()) => Ok(true),
+            Err(HostError::CAS_MISMATCH) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn call(&self, call: &Call) -> Result<CallToken, HostError> {
+        match call {
+            Call::Http(call) => host::call(call).map(CallToken).map_err(status),
+            // Nothing in the pipeline makes one yet.
+            Call::Grpc(_) => Err(HostError::BAD_ARGUMENT),
+        }
+    }
 }
 
-/// The proxy's shared data, for fetched documents.
-pub struct Store;
-
-impl KeyStore for Store {
-    fn get(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {
-        host::shared(key).ok().filter(|(_, version)| *version != host::ABSENT)
-    }
-
-    fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        host::swap_shared(key, value, version.unwrap_or(host::ABSENT)).is_ok()
-    }
+fn status(error: host::HostError) -> HostError {
+    HostError(error.0)
 }

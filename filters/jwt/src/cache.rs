@@ -4,7 +4,7 @@
 //! when that holds; which provider a route would ask is compared again at every use, so an entry never answers for a route
 //! that would have asked another. Only good tokens are kept, so nobody fills the cache with garbage.
 
-use crate::Identity;
+use crate::token::Identity;
 use core::hash::{BuildHasherDefault, Hasher};
 use lru::LruCache;
 use portcullis_edge_core::Wall;

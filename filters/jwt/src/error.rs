@@ -1,4 +1,5 @@
 use core::fmt;
+use portcullis_edge_core::{Class, Reason};
 
 /// Why a token does not let a request through. A verdict, not a failure of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,57 +80,70 @@ impl TokenError {
     /// The reason of a success in the same label.
     pub const NONE: &'static str = "none";
 
+    /// What a denial is made of: name, class and sentence.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Missing => bad("missing", "A token is required"),
+            Self::Malformed => bad("malformed", MALFORMED),
+            Self::TooLarge => bad("too_large", MALFORMED),
+            Self::TwoTokens => bad("two_tokens", "More than one token in the request"),
+            Self::Unexpected => bad("unexpected", "No token is accepted here"),
+            Self::Encrypted => bad("encrypted", MALFORMED),
+            Self::CriticalHeader => bad("critical_header", MALFORMED),
+            Self::UnsupportedAlgorithm => bad("unsupported_algorithm", INVALID),
+            Self::InvalidType => bad("invalid_type", INVALID),
+            Self::InvalidIssuer => bad("invalid_issuer", INVALID),
+            Self::InvalidAudience => bad("invalid_audience", INVALID),
+            Self::UnknownKey => bad("unknown_key", INVALID),
+            Self::KeysPending => unknown("keys_pending"),
+            Self::InvalidSignature => bad("invalid_signature", INVALID),
+            Self::Expired => bad("expired", "The token has expired"),
+            Self::NotYetValid => bad("not_yet_valid", "The token is not valid yet"),
+            Self::LifetimeTooLong => bad("lifetime_too_long", INVALID),
+            Self::InvalidClaim => bad("invalid_claim", INVALID),
+            Self::UnmappableClaim => bad("unmappable_claim", INVALID),
+            Self::ConfirmationRequired => bad("confirmation_required", INVALID),
+            Self::Revoked => bad("revoked", "The token has been revoked"),
+            Self::RevocationUnknown => unknown("revocation_unknown"),
+        }
+    }
+
     /// The value of the label `reason` of `auth_jwt_validation_total`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-            Self::TwoTokens => "two_tokens",
-            Self::Unexpected => "unexpected",
-            Self::Encrypted => "encrypted",
-            Self::CriticalHeader => "critical_header",
-            Self::UnsupportedAlgorithm => "unsupported_algorithm",
-            Self::InvalidType => "invalid_type",
-            Self::InvalidIssuer => "invalid_issuer",
-            Self::InvalidAudience => "invalid_audience",
-            Self::UnknownKey => "unknown_key",
-            Self::KeysPending => "keys_pending",
-            Self::InvalidSignature => "invalid_signature",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::LifetimeTooLong => "lifetime_too_long",
-            Self::InvalidClaim => "invalid_claim",
-            Self::UnmappableClaim => "unmappable_claim",
-            Self::ConfirmationRequired => "confirmation_required",
-            Self::Revoked => "revoked",
-            Self::RevocationUnknown => "revocation_unknown",
-        }
+        self.reason().name
     }
 
     /// The sentence for the client: which class of mistake, never internals.
     #[must_use]
     pub const fn message(self) -> &'static str {
-        match self {
-            Self::Missing => "A token is required",
-            Self::TwoTokens => "More than one token in the request",
-            Self::Unexpected => "No token is accepted here",
-            Self::Expired => "The token has expired",
-            Self::NotYetValid => "The token is not valid yet",
-            Self::Revoked => "The token has been revoked",
-            Self::KeysPending | Self::RevocationUnknown => "The token cannot be checked now",
-            Self::Malformed | Self::TooLarge | Self::Encrypted | Self::CriticalHeader => {
-                "The token is malformed"
-            }
-            _ => "The token is invalid",
-        }
+        self.reason().message
     }
 
-    /// Whether the token may be fine and we cannot tell: 503 instead of 401.
+    /// Whether the token may be good and the gateway cannot tell now: 503 instead of 401.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::KeysPending | Self::RevocationUnknown)
+        matches!(self.reason().class, Class::Unavailable)
+    }
+}
+
+const MALFORMED: &str = "The token is malformed";
+const INVALID: &str = "The token is invalid";
+
+/// The reason of a token that is missing or bad.
+const fn bad(name: &'static str, message: &'static str) -> Reason {
+    Reason::new(name, Class::Unauthenticated, message)
+}
+
+/// The reason of a token that cannot be checked now.
+const fn unknown(name: &'static str) -> Reason {
+    Reason::new(name, Class::Unavailable, "The token cannot be checked now")
+}
+
+impl From<TokenError> for Reason {
+    fn from(error: TokenError) -> Self {
+        error.reason()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Why a token is taken or refused, for people. Prints no signature and no secret.
 
-use crate::jose::{Compact, Header};
-use crate::provider::Signed;
-use crate::registered::Registered;
+use crate::error::Refusal;
+use crate::keys::{Key, Keys};
+use crate::section::{Jwt, RouteAuth, Signed};
+use crate::token::{Compact, Header, Registered};
 use crate::verify::Checked;
-use crate::{Jwt, Keys, Refusal, RouteAuth, SignatureCheck};
-use portcullis_edge_core::Wall;
+use portcullis_edge_core::{Host, Wall};
 use serde_json::{Value, json};
 
 /// What can be told of a token. Parts that could not be read are missing.
@@ -47,7 +47,7 @@ impl Jwt {
         token: &[u8],
         keys: &Keys,
         now: Wall,
-        host: &dyn SignatureCheck,
+        host: &dyn Host,
     ) -> Explanation {
         let mut told = Explanation::default();
         match self.verify(route, token, keys, now, host) {
@@ -67,7 +67,7 @@ impl Jwt {
         route: &RouteAuth,
         token: &Compact<'_>,
         keys: &Keys,
-        host: &dyn SignatureCheck,
+        host: &dyn Host,
     ) {
         let (header, claims) = (token.header().ok(), token.claims().ok());
         told.header = header.as_ref().map(|json| json.root().to_serde());
@@ -78,8 +78,7 @@ impl Jwt {
         told.provider = Some(provider.name().to_owned());
         let read = header.as_ref().and_then(|json| Header::read(json).ok());
         let Some((header, signature)) = read.zip(token.signature().ok()) else { return };
-        let facts =
-            |key: &crate::Key| KeyFacts { kid: key.kid().map(str::to_owned), alg: key.alg().as_str() };
+        let facts = |key: &Key| KeyFacts { kid: key.kid().map(str::to_owned), alg: key.alg().as_str() };
         told.candidates = provider.candidates(&header, keys.of(index)).map(facts).collect();
         let signed = Signed { header: &header, signed: token.signed, signature: &signature };
         told.key = provider.check_signature(&signed, keys.of(index), host).ok().map(facts);

@@ -2,65 +2,39 @@
 //!
 //! A token is untrusted bytes until every check of its provider has passed, in this order: size, form (RFC 7515), header
 //! (RFC 7515 section 4), claims' types (RFC 7519 section 4), issuer, key, signature, and then what the claims say. JSON is
-//! read once, strictly. No clock, no network: time, keys and the host's native crypto come in as arguments.
+//! read once, strictly. No clock, no network: time, shared data and native cryptography come in through [`Host`].
+//!
+//! Four wings, each of which uses only those before it: `token` (what a token says), `keys` (what checks it), `remote` (what
+//! is fetched or asked), `section` (the policy). The files beside them join these into a verdict (`verify`) and into a worker's
+//! state (`tokens`).
+//!
+//! [`Host`]: portcullis_edge_core::Host
 
-mod alg;
-mod base64url;
+mod asking;
 mod cache;
-mod claim_header;
-mod compile;
-mod compile_remote;
-mod deny;
 mod error;
 mod explain;
-mod fetch;
-mod fetch_failure;
-mod fetcher;
-mod host;
-mod http;
-mod identity;
-mod introspection;
-mod jose;
-mod json;
-mod key;
-mod keyset;
-mod pem;
-mod pointer;
-mod policy;
-mod policy_remote;
-mod provider;
-mod record;
-mod registered;
-mod secret;
-mod source;
+mod keys;
+mod pending;
+mod remote;
+mod section;
+mod token;
 mod tokens;
-mod url;
 mod verify;
 
-pub use alg::{Alg, Family};
 pub use cache::TokenCache;
-pub use deny::DenyList;
 pub use error::{Refusal, TokenError};
 pub use explain::{Explanation, KeyFacts};
-pub use fetch::FetchPolicy;
-pub use fetch_failure::FetchFailure;
-pub use fetcher::{Document, FetchFacts, Fetcher, KeyStore, Step};
-pub use host::{NoHost, SignatureCheck};
-pub use http::{CallError, HttpCall};
-pub use identity::Identity;
-pub use introspection::MAX_ANSWER;
-pub use json::{Json, JsonRef, Value};
-pub use key::{Key, KeyError};
-pub use keyset::{AlgSet, KeySet, SetError, SetRules, Skip, Skipped};
-pub use pointer::Pointer;
-pub use policy::{
-    ClaimEncoding, RawAuth, RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawNeed, RawPem, RawProvider,
-    RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
+pub use keys::{AlgSet, Key, KeyError, KeySet, Keys, SetError, SetRules, Skip, Skipped};
+pub use pending::Pending;
+pub use remote::{
+    DenyList, Document, FetchFacts, FetchFailure, FetchPolicy, Fetcher, MAX_ANSWER, Step, Target,
 };
-pub use policy_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
-pub use provider::Provider;
-pub use secret::{Env, SecretText, Variable};
-pub use source::{Found, Strip};
-pub use tokens::{Authn, CallId, Fetched, Pending, Polled, Tokens};
-pub use url::Target;
-pub use verify::{Checked, Jwt, Keys, Question, RouteAuth, unknown_provider};
+pub use section::{
+    Env, Jwt, Provider, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawIntrospection, RawJwks,
+    RawJwt, RawNeed, RawPem, RawProvider, RawRequiredClaim, RawRevocation, RawSecret, RawSecretEncoding,
+    RawSource, RawStyle, RawWhenUnknown, RouteAuth, SecretText, Variable, unknown_provider,
+};
+pub use token::{Alg, ClaimEncoding, Family, Found, Identity, Json, JsonRef, Pointer, Strip, Value};
+pub use tokens::{Authn, CallId, Fetched, Polled, Tokens};
+pub use verify::{Checked, Question};

@@ -1,32 +1,26 @@
 //! All of a worker's token state in one place: the cache, the fetched keys, the deny lists.
 
-use crate::deny::DenyList;
-use crate::error::refuse;
-use crate::fetcher::{FetchFacts, Fetcher, KeyStore, Step};
-use crate::jose::HeaderMemo;
-use crate::policy::RawNeed;
+use crate::cache::TokenCache;
+use crate::error::{Refusal, TokenError, refuse};
+use crate::keys::{KeySet, Keys};
+use crate::pending::Pending;
+use crate::remote::{DenyList, FetchFacts, FetchFailure, Fetcher, Step};
+use crate::section::{Jwt, Provider, RawNeed, RouteAuth};
+use crate::token::{Found, HeaderMemo, Identity};
 use crate::verify::Checked;
-use crate::{
-    CallError, FetchFailure, Found, HttpCall, Identity, Jwt, KeySet, Keys, Provider, Refusal, RouteAuth,
-    SignatureCheck, TokenCache, TokenError,
-};
-use portcullis_edge_core::{Mono, Now, RequestHead};
+use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Now, RequestHead};
 use std::rc::Rc;
-
-mod asking;
-
-pub use asking::Pending;
 
 /// A worker's tokens.
 pub struct Tokens {
-    jwt: Rc<Jwt>,
-    keys: Keys,
+    pub(crate) jwt: Rc<Jwt>,
+    pub(crate) keys: Keys,
     fetching: Vec<Fetching>,
     cache: TokenCache,
     header: HeaderMemo,
     hits: u64,
     misses: u64,
-    answers: u64,
+    pub(crate) answers: u64,
 }
 
 struct Fetching {
@@ -168,7 +162,7 @@ impl Tokens {
         route: &RouteAuth,
         found: Option<&Found<'_>>,
         now: Now,
-        host: &dyn SignatureCheck,
+        host: &dyn Host,
     ) -> Authn {
         if !route.looks() {
             return Authn::Anonymous;
@@ -185,7 +179,7 @@ impl Tokens {
         }
     }
 
-    fn check(&mut self, route: &RouteAuth, token: &[u8], now: Now, host: &dyn SignatureCheck) -> Authn {
+    fn check(&mut self, route: &RouteAuth, token: &[u8], now: Now, host: &dyn Host) -> Authn {
         if let Some(identity) = self.cache.get(token, now.wall, self.keys.generation())
             && self.jwt.would_choose(route, &identity)
         {
@@ -221,7 +215,7 @@ impl Tokens {
     }
 
     /// The deny list has its say at every use, so a revocation ends a cached token too.
-    fn finish(&mut self, identity: Rc<Identity>, cached: bool, now: Mono) -> Authn {
+    pub(crate) fn finish(&mut self, identity: Rc<Identity>, cached: bool, now: Mono) -> Authn {
         let index = identity.provider;
         let Some(revocation) = self.jwt.providers().get(index).and_then(|p| p.revocation.as_ref()) else {
             return Authn::Bearer { identity, cached };
@@ -246,53 +240,40 @@ impl Tokens {
     }
 
     /// Remembers a good token.
-    fn keep(&mut self, token: &[u8], identity: Identity, now: Mono) -> Authn {
+    pub(crate) fn keep(&mut self, token: &[u8], identity: Identity, now: Mono) -> Authn {
         let identity = Rc::new(identity);
         self.cache.put(token, &identity, self.keys.generation());
         self.finish(identity, false, now)
     }
 
     /// To be called on every tick, and after [`Authn::Wait`].
-    pub fn poll(&mut self, now: Mono, store: &mut dyn KeyStore) -> Polled {
+    pub fn poll(&mut self, host: &dyn Host) -> Polled {
         let mut polled = Polled::default();
         for source in 0..self.fetching.len() {
             self.step(source, &mut polled, |what| match what {
-                What::Keys(keys) => keys.poll(now, store),
-                What::DenyList(list) => list.poll(now, store),
+                What::Keys(keys) => keys.poll(host),
+                What::DenyList(list) => list.poll(host),
             });
         }
         polled
     }
 
     /// The host's answer to a call.
-    pub fn on_response(
-        &mut self,
-        call: CallId,
-        status: u16,
-        body: &[u8],
-        now: Mono,
-        store: &mut dyn KeyStore,
-    ) -> Polled {
+    pub fn on_response(&mut self, call: CallId, status: u16, body: &[u8], host: &dyn Host) -> Polled {
         let mut polled = Polled::default();
         self.step(call.source, &mut polled, |what| match what {
-            What::Keys(keys) => keys.on_response(call.id, status, body, now, store),
-            What::DenyList(list) => list.on_response(call.id, status, body, now, store),
+            What::Keys(keys) => keys.on_response(call.id, status, body, host),
+            What::DenyList(list) => list.on_response(call.id, status, body, host),
         });
         polled
     }
 
     /// The host's word that a call has no answer.
-    pub fn on_failure(
-        &mut self,
-        call: CallId,
-        error: CallError,
-        now: Mono,
-        store: &mut dyn KeyStore,
-    ) -> Polled {
+    pub fn on_failure(&mut self, call: CallId, error: CallError, host: &dyn Host) -> Polled {
         let mut polled = Polled::default();
         self.step(call.source, &mut polled, |what| match what {
-            What::Keys(keys) => keys.on_failure(call.id, error, now, store),
-            What::DenyList(list) => list.on_failure(call.id, error, now, store),
+            What::Keys(keys) => keys.on_failure(call.id, error, host),
+            What::DenyList(list) => list.on_failure(call.id, error, host),
         });
         polled
     }

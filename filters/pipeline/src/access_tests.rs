@@ -1,6 +1,6 @@
 //! Who may: tokens and rules, without a host.
 
-use crate::tests::{Nothing, at, head};
+use crate::tests::{at, head, nothing};
 use crate::{Facts, LocalReply, Pipeline, Step, Worker};
 use portcullis_edge_core::DenyReason;
 use portcullis_token_lab::{SECRET, mint};
@@ -48,7 +48,7 @@ impl Desk {
     }
 
     fn judge(&mut self, method: &str, path: &str, more: &[(&str, &[u8])]) -> (Facts, Step) {
-        self.pipeline.on_request(head(method, path, more), at(1), &mut self.worker, &Nothing)
+        self.pipeline.on_request(head(method, path, more), at(1), &mut self.worker, &nothing())
     }
 
     fn get(&mut self, path: &str, token: &str) -> (Facts, Step) {
@@ -164,7 +164,7 @@ fn while_keys_are_fetched_requests_wait_and_too_many_are_refused() {
     let mut desk = Desk::new(policy(jwt, json!([route("/a", json!({}))])));
     let (mut facts, step) = desk.get("/a", &alice());
     assert_eq!(step, Step::Wait);
-    let refused = reply(desk.pipeline.refuse_waiting(&mut facts, &Nothing));
+    let refused = reply(desk.pipeline.refuse_waiting(&mut facts, &nothing()));
     assert_eq!(refused.status, 503);
     assert!(
         matches!(facts.denial, Some(DenyReason::TokenUnknown(because)) if because.reason == "keys_pending")
@@ -192,7 +192,7 @@ fn an_auth_service_is_asked_and_its_answer_decides() {
         let (mut facts, step) = desk.get("/a", if passes { "opaque" } else { "other" });
         assert!(matches!(step, Step::Ask(_)), "{step:?}");
         let step =
-            desk.pipeline.on_auth_answer(&mut facts, Ok((200, answer)), at(1), &mut desk.worker, &Nothing);
+            desk.pipeline.on_auth_answer(&mut facts, Ok((200, answer)), at(1), &mut desk.worker, &nothing());
         assert_eq!(matches!(step, Step::Forward(_)), passes, "{step:?}");
     }
 }

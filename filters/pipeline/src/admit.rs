@@ -3,8 +3,8 @@
 use crate::access::Bearer;
 use crate::{Facts, Pipeline, Proxy, Step, Target, Worker};
 use portcullis_authz::{Forbidden, Rules};
-use portcullis_edge_core::{Because, DenyReason, Mode, Mono, Now};
-use portcullis_jwt::{Authn, CallError, Pending, Refusal, RouteAuth, TokenError, Tokens};
+use portcullis_edge_core::{Because, CallError, DenyReason, Mode, Mono, Now};
+use portcullis_jwt::{Authn, Pending, Refusal, RouteAuth, TokenError, Tokens};
 use portcullis_policy::Route;
 
 impl Pipeline {
@@ -49,7 +49,7 @@ impl Pipeline {
         let pending = facts.access.pending.take();
         match (pending, worker.tokens.as_mut(), self.route_of(facts)) {
             (Some(pending), Some(tokens), Some(route)) => {
-                let authn = tokens.on_answer(*pending, answer, now);
+                let authn = tokens.on_answer(*pending, answer, now, proxy);
                 self.judge(facts, route, authn, worker, proxy)
             }
             // An answer that nobody waits for tells nothing.

@@ -6,8 +6,8 @@ use crate::facts::{Answered, Facts, Page, Target};
 use crate::request_id::{self, RequestId};
 use crate::{Access, HeaderOps, Pipeline, Proxy, Worker};
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{DenyReason, HeaderName, Headers, Now, RequestHead};
-use portcullis_jwt::{HttpCall, Identity, Strip, TokenError};
+use portcullis_edge_core::{DenyReason, HeaderName, Headers, HttpCall, Now, RequestHead};
+use portcullis_jwt::{Identity, Strip, TokenError};
 use portcullis_route::{NormalPath, PathError, normalise};
 use portcullis_security_headers::preflight_method;
 

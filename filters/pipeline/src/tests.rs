@@ -1,14 +1,14 @@
 //! The pipeline on the example policy's shape, without a host.
 
 use crate::facts::Target;
-use crate::{Facts, HeaderOps, Pipeline, Proxy, Step, Stream};
-use portcullis_edge_core::{Headers, Mono, Now, RequestHead, Wall};
+use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
+use portcullis_edge_core::{Headers, MemoryHost, Mono, Now, RequestHead, Wall};
 use portcullis_metrics::ProxyError;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const OUR_ID: &str = "00000000-0000-4000-8000-000000000000";
+const OUR_ID: &str = "00000000-0000-4000-8000-000000000001";
 
 fn pipeline_with(proxy: bool) -> Pipeline {
     let policy = json!({
@@ -51,7 +51,7 @@ fn judge(pipeline: &Pipeline, mut head: RequestHead) -> (Facts, Step) {
     if !pipeline.needs_peer() {
         head.peer.clear();
     }
-    pipeline.on_request(head, at(1), &mut pipeline.worker(), &Nothing)
+    pipeline.on_request(head, at(1), &mut pipeline.worker(), &nothing())
 }
 
 fn forwarded(step: Step) -> HeaderOps {
@@ -68,23 +68,9 @@ fn refused(step: Step) -> (u16, Value) {
     }
 }
 
-/// A proxy that can do nothing.
-pub(crate) struct Nothing;
-
-impl portcullis_jwt::SignatureCheck for Nothing {
-    fn verify_signature(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-impl Proxy for Nothing {
-    fn random_16(&self) -> [u8; 16] {
-        [0; 16]
-    }
-
-    fn mono(&self) -> Mono {
-        at(1).mono
-    }
+/// A proxy that can do nothing but tell the time.
+pub(crate) fn nothing() -> MemoryHost {
+    MemoryHost::at(at(1))
 }
 
 #[derive(Default)]
@@ -346,7 +332,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
 fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), &Nothing, &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), &nothing(), &mut stream);
     assert_eq!(record.observation.unwrap().endpoint, pipeline.unmatched);
 }
 
@@ -384,7 +370,7 @@ fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the
     let pipeline = alone();
     let mut stream = Fake { code: Some(431), ..Fake::default() };
     let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), &Nothing, &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), &nothing(), &mut stream);
     let seen = record.observation.unwrap();
     assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
     let line: Value = serde_json::from_slice(&record.lines).unwrap();

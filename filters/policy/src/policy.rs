@@ -381,7 +381,7 @@ fn auth_catalogue(jwt: Option<&Jwt>, routes: &[Route]) -> Option<AuthCatalogue> 
         reasons: TokenError::ALL.iter().map(|error| error.as_str()).collect(),
         rules,
         fetched: fetched.map(|(provider, what)| (provider.to_owned(), what)).collect(),
-        fetch_failures: FetchFailure::ALL_LABELS.to_vec(),
+        fetch_failures: FetchFailure::ALL.iter().map(|failure| failure.as_str()).collect(),
         auth_service: jwt.is_some_and(Jwt::asks),
         login: routes.iter().any(|route| route.auth.as_ref().is_some_and(RouteAuth::issues)),
     })

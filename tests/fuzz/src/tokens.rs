@@ -10,8 +10,8 @@ mod json;
 mod seed;
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_edge_core::{ConfigErrors, Headers, Mono, Node, Now, RequestHead, Wall};
-use portcullis_jwt::{Authn, Identity, NoHost, RawAuth, RawJwt, RouteAuth, TokenError, Tokens, Variable};
+use portcullis_edge_core::{ConfigErrors, Headers, MemoryHost, Mono, Node, Now, RequestHead, Wall};
+use portcullis_jwt::{Authn, Identity, RawAuth, RawJwt, RouteAuth, TokenError, Tokens, Variable};
 use portcullis_token_lab::{SECRET, b64, mac};
 use seed::NOW;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl Worker {
         if let Some(found) = &found {
                 let _ = self.tokens.jwt().strip(head, found);
         }
-        match self.tokens.authenticate(&self.route, found.as_ref(), now, &NoHost) {
+        match self.tokens.authenticate(&self.route, found.as_ref(), now, &MemoryHost::default()) {
             Authn::Bearer { identity, .. } => Ok(identity),
             Authn::Refused(refusal) => Err(refusal.error),
             other => panic!("nobody to wait for: {other:?}"),
@@ -111,7 +111,7 @@ fn signed(data: &[u8]) {
         token.as_bytes(),
         worker.tokens.keys(),
         Wall(NOW * 1_000_000_000),
-        &NoHost,
+        &MemoryHost::default(),
     );
     let verdict = worker.request(&bearer(token.as_bytes()));
     assert_eq!(explained.refusal.map(|refusal| refusal.error), verdict.as_ref().err().copied());

@@ -6,10 +6,8 @@
 mod text;
 
 use portcullis_authz::Judged;
-use portcullis_edge_core::Wall;
-use portcullis_jwt::{
-    Checked, Explanation, Identity, Jwt, Keys, NoHost, RawNeed, Refusal, RouteAuth, TokenError,
-};
+use portcullis_edge_core::{MemoryHost, Wall};
+use portcullis_jwt::{Checked, Explanation, Identity, Jwt, Keys, RawNeed, Refusal, RouteAuth, TokenError};
 use portcullis_pipeline::Bearer;
 use portcullis_policy::{Policy, Route};
 use serde_json::{Value, json};
@@ -135,8 +133,8 @@ impl Told<'_> {
             RawNeed::Optional | RawNeed::Required => {}
         }
         let (token, keys, at) = (question.token, &question.keys, question.at);
-        self.token = Some(jwt.explain(self.auth, token, keys, at, &NoHost));
-        match jwt.verify(self.auth, token, keys, at, &NoHost) {
+        self.token = Some(jwt.explain(self.auth, token, keys, at, &MemoryHost::default()));
+        match jwt.verify(self.auth, token, keys, at, &MemoryHost::default()) {
             Ok(checked) => self.take(checked),
             Err(refusal) => self.outcome = Outcome::refused(refusal),
         }

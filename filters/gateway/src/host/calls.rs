@@ -2,7 +2,7 @@
 
 use super::{HostError, abi, check};
 use core::time::Duration;
-use portcullis_jwt::HttpCall;
+use portcullis_edge_core::HttpCall;
 use proxy_wasm::hostcalls;
 
 const CALL_RESPONSE_BODY: u32 = 4;

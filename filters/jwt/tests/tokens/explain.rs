@@ -1,7 +1,7 @@
 //! Explanations, which tell all but signature and secret.
 
 use crate::support::*;
-use portcullis_jwt::{Alg, Explanation, Keys, NoHost};
+use portcullis_jwt::{Alg, Explanation, Keys};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -12,7 +12,13 @@ fn explain(token: &str) -> Explanation {
         {"alg": "HS256", "kid": "new", "value": "${ENV:JWT_SECRET}"},
         {"alg": "HS512", "kid": "other", "value": "${ENV:JWT_SECRET}"}]);
     let jwt = jwt(json!({"providers": {"main": {"secrets": secrets}}}));
-    jwt.explain(&route(&jwt, json!({})), token.as_bytes(), &Keys::default(), at(NOW), &NoHost)
+    jwt.explain(
+        &route(&jwt, json!({})),
+        token.as_bytes(),
+        &Keys::default(),
+        at(NOW),
+        &portcullis_edge_core::MemoryHost::default(),
+    )
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use portcullis_edge_core::{Headers, RequestHead};
-use portcullis_jwt::{Alg, NoHost, RouteAuth};
+use portcullis_jwt::{Alg, RouteAuth};
 use serde_json::json;
 
 /// A small generator with a seed (xorshift), so that a failure happens again.
@@ -56,7 +56,7 @@ fn ask(worker: &mut Worker, route: &RouteAuth, value: &[u8]) -> Outcome {
         Ok(found) => found,
         Err(refusal) => return Outcome::Refused(refusal.error),
     };
-    outcome(&worker.tokens.authenticate(route, found.as_ref(), moment(NOW), &NoHost))
+    outcome(&worker.tokens.authenticate(route, found.as_ref(), moment(NOW), &worker.host))
 }
 
 #[test]

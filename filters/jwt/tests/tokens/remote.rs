@@ -1,7 +1,8 @@
 //! Keys, deny lists and verdicts that come from elsewhere.
 
 use crate::support::*;
-use portcullis_jwt::{Alg, Authn, CallError, CallId, FetchFailure, HttpCall, TokenError};
+use portcullis_edge_core::{CallError, HttpCall};
+use portcullis_jwt::{Alg, Authn, CallId, FetchFailure, TokenError};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -30,7 +31,8 @@ fn only_call(worker: &mut Worker, now: u64) -> CallId {
 }
 
 fn respond(worker: &mut Worker, call: CallId, status: u16, body: &[u8], now: u64) -> portcullis_jwt::Polled {
-    worker.tokens.on_response(call, status, body, moment(now).mono, &mut worker.shared)
+    worker.host.set_now(moment(now));
+    worker.tokens.on_response(call, status, body, &worker.host)
 }
 
 #[test]
@@ -54,9 +56,10 @@ fn when_the_fetch_fails_requests_get_503_at_once_until_a_later_one_succeeds() {
         let now = NOW + 100 * u64::try_from(round).unwrap();
         assert_eq!(worker.token(&route, &token, now), Outcome::Wait);
         let call = only_call(&mut worker, now);
-        let polled = worker.tokens.on_failure(call, error, moment(now).mono, &mut worker.shared);
+        worker.host.set_now(moment(now));
+        let polled = worker.tokens.on_failure(call, error, &worker.host);
         assert!(polled.settled);
-        assert_eq!(polled.ended[0].1, Some(FetchFailure::Call(error)));
+        assert_eq!(polled.ended[0].1, Some(FetchFailure::from(error)));
         assert_eq!(worker.tokens.fetched_at(polled.ended[0].0).unwrap().provider, "main");
         assert_eq!(worker.token(&route, &token, now), Outcome::Refused(TokenError::KeysPending));
     }
@@ -203,7 +206,7 @@ fn an_opaque_token_is_what_the_auth_service_says() {
     assert_eq!(call.body, br#"{"token":"opaque-token"}"#);
     assert_eq!(call.cluster, "auth");
     let body: &[u8] = br#"{"valid":true,"user":"alice","role":"vip"}"#;
-    let authn = worker.tokens.on_answer(*pending, Ok((200, body)), moment(NOW));
+    let authn = worker.tokens.on_answer(*pending, Ok((200, body)), moment(NOW), &worker.host);
     let Authn::Bearer { identity, .. } = authn else { panic!("{authn:?}") };
     assert_eq!(identity.user(), Some("alice"));
     assert_eq!(identity.roles().collect::<Vec<_>>(), ["vip"]);
@@ -221,7 +224,7 @@ fn an_answer_is_believed_for_its_time_and_not_longer() {
     let mut worker = asking(json!({}), json!({}));
     let route = worker.route(json!({}));
     let (pending, _) = ask(&mut worker, "opaque-token", NOW);
-    worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW));
+    worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW), &worker.host);
     assert_eq!(worker.token(&route, "opaque-token", NOW + 29), user("a"));
     assert_eq!(worker.token(&route, "opaque-token", NOW + 30), Outcome::Ask);
 }
@@ -231,7 +234,7 @@ fn an_inactive_token_is_revoked_and_an_answer_is_checked_like_claims() {
     let verdict = |body: &str| {
         let mut worker = asking(json!({"audiences": ["api"]}), json!({"cache": "0s"}));
         let (pending, _) = ask(&mut worker, "opaque", NOW);
-        outcome(&worker.tokens.on_answer(*pending, Ok((200, body.as_bytes())), moment(NOW)))
+        outcome(&worker.tokens.on_answer(*pending, Ok((200, body.as_bytes())), moment(NOW), &worker.host))
     };
     assert_eq!(verdict(r#"{"active":true,"sub":"a","aud":"api"}"#), user("a"));
     for (body, error) in [
@@ -253,12 +256,12 @@ fn a_service_that_does_not_answer_is_asked_again_and_then_the_policy_decides() {
         let (mut pending, _) = ask(&mut worker, &token, NOW);
         let answers: [Result<(u16, &[u8]), CallError>; 2] = [Err(CallError::Timeout), Ok((500, b""))];
         for answer in answers {
-            match worker.tokens.on_answer(*pending, answer, moment(NOW)) {
+            match worker.tokens.on_answer(*pending, answer, moment(NOW), &worker.host) {
                 Authn::Ask(again) => pending = again,
                 other => panic!("{other:?}"),
             }
         }
-        let last = worker.tokens.on_answer(*pending, Ok((200, b"nonsense")), moment(NOW));
+        let last = worker.tokens.on_answer(*pending, Ok((200, b"nonsense")), moment(NOW), &worker.host);
         assert!(worker.tokens.cache().is_empty(), "what nobody confirmed is not kept");
         outcome(&last)
     };
@@ -285,7 +288,7 @@ fn an_opaque_verdict_does_not_pass_on_a_route_that_asks_somebody_else() {
     for token in ["opaque".to_owned(), token(Alg::RS256, &json!({"iss": "x", "exp": NOW + 9}))] {
         let Authn::Ask(pending) = worker.request(&a, &[&format!("Bearer {token}")], NOW) else { panic!() };
         let yes: &[u8] = br#"{"active":true,"sub":"alice","iss":"whatever"}"#;
-        worker.tokens.on_answer(*pending, Ok((200, yes)), moment(NOW));
+        worker.tokens.on_answer(*pending, Ok((200, yes)), moment(NOW), &worker.host);
         assert_eq!(worker.token(&a, &token, NOW), user("alice"));
         assert_eq!(worker.token(&b, &token, NOW), Outcome::Ask);
     }
@@ -308,7 +311,7 @@ fn a_key_that_is_taken_away_while_the_auth_service_thinks_ends_its_token_too() {
     let (pending, _) = ask(&mut worker, &ed25519_token("a"), NOW + 600);
     let call = only_call(&mut worker, NOW + 600);
     respond(&mut worker, call, 200, &ed25519_set("b"), NOW + 600);
-    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600));
+    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600), &worker.host);
     assert_eq!(outcome(&authn), Outcome::Refused(TokenError::UnknownKey));
     assert!(worker.tokens.cache().is_empty());
 }
@@ -321,7 +324,7 @@ fn other_keys_that_still_have_the_tokens_own_change_nothing_while_the_auth_servi
     let both = [ed25519_set("b"), ed25519_set("a")].map(|set| serde_json::from_slice::<Value>(&set).unwrap());
     let both = json!({"keys": both.map(|set| set["keys"][0].clone())});
     respond(&mut worker, call, 200, both.to_string().as_bytes(), NOW + 600);
-    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600));
+    let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW + 600), &worker.host);
     assert_eq!(outcome(&authn), user("alice"));
     let route = worker.route(json!({}));
     assert_eq!(worker.token(&route, &ed25519_token("a"), NOW + 601), user("alice"), "it is known");
@@ -335,7 +338,7 @@ fn a_token_that_expires_while_the_auth_service_thinks_is_refused_whatever_that_s
         let mut worker = asking(hs256_provider(json!({})), more);
         let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 2}));
         let (pending, _) = ask(&mut worker, &token, NOW + 1);
-        let authn = worker.tokens.on_answer(*pending, answer, moment(NOW + 2));
+        let authn = worker.tokens.on_answer(*pending, answer, moment(NOW + 2), &worker.host);
         assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Expired), "{answer:?}");
         assert!(worker.tokens.cache().is_empty());
     }
@@ -365,7 +368,12 @@ fn a_jwt_that_only_the_auth_service_can_read_may_be_revoked_by_what_was_signed()
     let call = only_call(&mut worker, NOW);
     respond(&mut worker, call, 200, list_with(&token).as_bytes(), NOW);
     let (pending, _) = ask(&mut worker, &token, NOW);
-    let authn = worker.tokens.on_answer(*pending, Ok((200, br#"{"active":true,"sub":"a"}"#)), moment(NOW));
+    let authn = worker.tokens.on_answer(
+        *pending,
+        Ok((200, br#"{"active":true,"sub":"a"}"#)),
+        moment(NOW),
+        &worker.host,
+    );
     assert_eq!(outcome(&authn), Outcome::Refused(TokenError::Revoked));
 }
 

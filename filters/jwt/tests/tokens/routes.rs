@@ -103,9 +103,7 @@ fn many_odd_authorization_values_are_refused_and_nothing_panics() {
             peer: Vec::new(),
         };
         let authn = match worker.tokens.find(&route, &head) {
-            Ok(found) => {
-                worker.tokens.authenticate(&route, found.as_ref(), moment(NOW), &portcullis_jwt::NoHost)
-            }
+            Ok(found) => worker.tokens.authenticate(&route, found.as_ref(), moment(NOW), &worker.host),
             Err(refusal) => portcullis_jwt::Authn::Refused(refusal),
         };
         if length > 0 || round % 4 != 0 {

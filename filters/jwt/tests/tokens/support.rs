@@ -1,9 +1,8 @@
 //! Policies from JSON, tokens of every algorithm, and a host that checks signatures as Envoy's does.
 
-use portcullis_edge_core::{ConfigErrors, Headers, Mono, Node, Now, RequestHead, Wall};
+use portcullis_edge_core::{ConfigErrors, Headers, Host, MemoryHost, Mono, Node, Now, RequestHead, Wall};
 use portcullis_jwt::{
-    Alg, Authn, Identity, Jwt, KeyStore, Keys, NoHost, Polled, RawAuth, RawJwt, Refusal, RouteAuth,
-    SignatureCheck, TokenError, Tokens,
+    Alg, Authn, Identity, Jwt, Keys, Polled, RawAuth, RawJwt, Refusal, RouteAuth, TokenError, Tokens,
 };
 use serde_json::{Value, json};
 
@@ -64,10 +63,10 @@ pub fn route(jwt: &Jwt, auth: Value) -> RouteAuth {
 }
 
 pub fn check_at(jwt: &Jwt, token: &str, now: Wall) -> Result<Identity, Refusal> {
-    verify(jwt, token, now, &NoHost)
+    verify(jwt, token, now, &MemoryHost::default())
 }
 
-fn verify(jwt: &Jwt, token: &str, now: Wall, host: &dyn SignatureCheck) -> Result<Identity, Refusal> {
+fn verify(jwt: &Jwt, token: &str, now: Wall, host: &dyn Host) -> Result<Identity, Refusal> {
     let checked = jwt.verify(&route(jwt, json!({})), token.as_bytes(), &Keys::default(), now, host)?;
     Ok(checked.good().expect("no auth service in these tests"))
 }
@@ -75,21 +74,19 @@ fn verify(jwt: &Jwt, token: &str, now: Wall, host: &dyn SignatureCheck) -> Resul
 /// The verdict on a token now, by pure Rust and by the host, which must be the same.
 pub fn check(jwt: &Jwt, token: &str) -> Result<Identity, TokenError> {
     let pure = check_at(jwt, token, at(NOW));
-    let host = verify(jwt, token, at(NOW), &Native);
+    let host = verify(jwt, token, at(NOW), &native());
     assert_eq!(pure.as_ref().err(), host.as_ref().err(), "pure Rust and the host disagree");
     pure.map_err(|refusal| refusal.error)
 }
 
-/// Reads `verify_signature`'s arguments and answers as Envoy does: SPKI keys, DER signatures, no PSS, no Ed25519.
-pub struct Native;
-
-impl SignatureCheck for Native {
-    fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
+/// A host that reads `verify_signature`'s arguments and answers as Envoy does: SPKI keys, DER signatures, no PSS, no Ed25519.
+pub fn native() -> MemoryHost {
+    MemoryHost::default().with_signatures(Box::new(|arguments| {
         let fields = fields(arguments);
         let [hash, key, signature, text] = [1, 2, 3, 4].map(|n| fields[&n].as_slice());
         let valid = native_verdict(hash, key, signature, text).unwrap_or(false);
         Some(if valid { vec![0x08, 1] } else { b"\x12\x03bad".to_vec() })
-    }
+    }))
 }
 
 fn native_verdict(hash: &[u8], key: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
@@ -145,7 +142,7 @@ fn varint(bytes: &mut &[u8]) -> u64 {
 /// A worker with its shared data, on one route.
 pub struct Worker {
     pub tokens: Tokens,
-    pub shared: Shared,
+    pub host: MemoryHost,
 }
 
 /// What became of a request.
@@ -160,7 +157,7 @@ pub enum Outcome {
 
 impl Worker {
     pub fn new(section: Value) -> Self {
-        Self { tokens: Tokens::new(jwt(section)), shared: Shared::default() }
+        Self { tokens: Tokens::new(jwt(section)), host: MemoryHost::default() }
     }
 
     pub fn route(&self, auth: Value) -> RouteAuth {
@@ -172,7 +169,7 @@ impl Worker {
         let pairs = authorization.iter().map(|value| ("authorization", value.as_bytes()));
         let head = RequestHead { headers: Headers::from_pairs(pairs), peer: Vec::new() };
         match self.tokens.find(route, &head) {
-            Ok(found) => self.tokens.authenticate(route, found.as_ref(), moment(now), &NoHost),
+            Ok(found) => self.tokens.authenticate(route, found.as_ref(), moment(now), &self.host),
             Err(refusal) => Authn::Refused(refusal),
         }
     }
@@ -183,7 +180,8 @@ impl Worker {
     }
 
     pub fn poll(&mut self, now: u64) -> Polled {
-        self.tokens.poll(moment(now).mono, &mut self.shared)
+        self.host.set_now(moment(now));
+        self.tokens.poll(&self.host)
     }
 }
 
@@ -204,26 +202,4 @@ pub fn user(name: &str) -> Outcome {
 /// Both clocks; the monotonic one has started elsewhere, as clocks do.
 pub fn moment(seconds: u64) -> Now {
     Now { wall: at(seconds), mono: Mono((seconds - 1_000_000) * 1_000_000_000) }
-}
-
-/// Shared data as Envoy keeps it.
-#[derive(Default)]
-pub struct Shared {
-    values: std::collections::HashMap<String, (Vec<u8>, u32)>,
-    version: u32,
-}
-
-impl KeyStore for Shared {
-    fn get(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {
-        self.values.get(key).cloned()
-    }
-
-    fn swap(&mut self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        if self.values.get(key).map(|(_, v)| *v) != version {
-            return false;
-        }
-        self.version += 1;
-        self.values.insert(key.to_owned(), (value.to_vec(), self.version));
-        true
-    }
 }

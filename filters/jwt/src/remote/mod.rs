@@ -1,0 +1,20 @@
+//! What is elsewhere: key sets, deny lists, the auth service's word. State machines without I/O: each says which call to make, and
+//! is told the answer.
+
+mod deny;
+mod failure;
+mod fetch_policy;
+mod fetcher;
+mod introspection;
+mod record;
+mod target;
+
+pub use deny::DenyList;
+pub(crate) use deny::Revocation;
+pub use failure::FetchFailure;
+pub(crate) use fetch_policy::FetchFrom;
+pub use fetch_policy::FetchPolicy;
+pub use fetcher::{Document, FetchFacts, Fetcher, Step};
+pub use introspection::MAX_ANSWER;
+pub(crate) use introspection::{Introspection, Style, basic};
+pub use target::Target;

@@ -1,0 +1,27 @@
+//! The section `jwt` of a policy: as it is written (`raw`), as it is checked (`compile` and its parts), as it is used (`jwt`,
+//! `provider`, `route`).
+
+mod compile;
+mod compile_keys;
+mod compile_remote;
+mod compile_sources;
+mod jwt;
+mod mistakes;
+mod part;
+mod provider;
+mod provider_claims;
+mod raw;
+mod raw_remote;
+mod route;
+mod secret;
+
+pub use jwt::Jwt;
+pub use provider::Provider;
+pub(crate) use provider::Signed;
+pub use raw::{
+    RawAuth, RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawNeed, RawPem, RawProvider,
+    RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
+};
+pub use raw_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
+pub use route::{RouteAuth, unknown_provider};
+pub use secret::{Env, SecretText, Variable};

@@ -1,0 +1,134 @@
+//! What a route asks for.
+
+use super::jwt::Jwt;
+use super::mistakes::Mistakes;
+use super::provider::Provider;
+use super::raw::{RawAuth, RawNeed};
+use portcullis_edge_core::{ConfigError, Mode, Node};
+
+/// What one route asks for.
+#[derive(Clone, Debug)]
+pub struct RouteAuth {
+    pub(crate) need: RawNeed,
+    /// Indices into the providers, in the policy's order.
+    pub(crate) providers: Vec<usize>,
+    pub(crate) max_token_bytes: usize,
+    /// The provider of tokens that are no JWTs.
+    pub(crate) opaque: Option<usize>,
+    pub(crate) mode: Mode,
+    pub(crate) issues: bool,
+}
+
+impl RawAuth {
+    /// Checks a route's need, which stands at `at`, against the providers.
+    ///
+    /// # Errors
+    /// Unknown names, and providers that a token could not tell apart.
+    pub fn compile(&self, jwt: Option<&Jwt>, at: &Node) -> Result<RouteAuth, Vec<ConfigError>> {
+        let mut mistakes = Mistakes::default();
+        let all = jwt.map(|jwt| jwt.providers.as_slice()).unwrap_or_default();
+        let looks = matches!(self.token, RawNeed::Optional | RawNeed::Required);
+        if all.is_empty() && self.token != RawNeed::None {
+            mistakes.add(at.error("no section `jwt` in the policy", "one, with the providers of the tokens"));
+        }
+        if !looks && !self.providers.is_empty() {
+            mistakes.add(at.key("providers").error("providers", "none where no token is taken"));
+        }
+        let providers = self.find_providers(all, at, &mut mistakes);
+        if looks {
+            tell_apart(&providers, all, at, &mut mistakes);
+        }
+        let sizes = providers.iter().filter_map(|index| all.get(*index)).map(|p| p.max_token_bytes);
+        let max_token_bytes = sizes.max().unwrap_or(0);
+        let is_opaque = |index: &&usize| all.get(**index).is_some_and(|provider| provider.is_opaque);
+        let mut opaque = providers.iter().filter(is_opaque).copied();
+        let (opaque, another) = (opaque.next(), opaque.next());
+        if looks && another.is_some() {
+            mistakes.add(at.key("providers").error(
+                "two providers with `introspection` and no keys",
+                "one at most: an opaque token does not say whose it is",
+            ));
+        }
+        let mode = self.mode.or(jwt.map(|jwt| jwt.mode)).unwrap_or_default();
+        mistakes.finish(RouteAuth {
+            need: self.token,
+            providers,
+            max_token_bytes,
+            opaque,
+            mode,
+            issues: self.issues,
+        })
+    }
+
+    fn find_providers(&self, all: &[Provider], at: &Node, mistakes: &mut Mistakes) -> Vec<usize> {
+        if self.providers.is_empty() {
+            return (0..all.len()).collect();
+        }
+        let mut found = Vec::new();
+        for (place, name) in self.providers.iter().enumerate() {
+            let at = at.key("providers").index(place);
+            match all.iter().position(|provider| provider.name == *name) {
+                Some(index) if found.contains(&index) => {
+                    mistakes.add(at.error(format!("`{name}` a second time"), "each provider once"));
+                }
+                Some(index) => found.push(index),
+                None => mistakes.add(unknown_provider(name, all.iter().map(Provider::name), &at)),
+            }
+        }
+        found
+    }
+}
+
+/// The mistake of a route that names a provider which the section `jwt` does not have.
+#[must_use]
+pub fn unknown_provider<'n>(name: &str, known: impl IntoIterator<Item = &'n str>, at: &Node) -> ConfigError {
+    at.error(format!("`{}`", name.escape_debug()), "a provider of the section `jwt`").near(name, known)
+}
+
+/// A token is its issuer's: two providers for one `iss` on one route would make the verdict depend on their order.
+fn tell_apart(providers: &[usize], all: &[Provider], at: &Node, mistakes: &mut Mistakes) {
+    let of = |index: &usize| all.get(*index).map(|provider| (&provider.name, &provider.issuer));
+    for (place, index) in providers.iter().enumerate() {
+        let earlier = providers.iter().take(place).filter_map(of);
+        let Some((name, issuer)) = of(index) else { continue };
+        for (other, _) in earlier.filter(|(_, other)| *other == issuer) {
+            let found = format!("`{other}` and `{name}`, both for the same issuer");
+            mistakes.add(
+                at.key("providers")
+                    .error(found, "one provider for each issuer, and one for tokens of no named issuer"),
+            );
+        }
+    }
+}
+
+impl RouteAuth {
+    /// Whether the route's good answers carry new tokens, as a login's do.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.issues
+    }
+
+    /// Whether the route needs a token.
+    #[must_use]
+    pub fn need(&self) -> RawNeed {
+        self.need
+    }
+
+    /// Whether tokens are looked at at all.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.need != RawNeed::None && self.mode != Mode::Off
+    }
+
+    /// How seriously that is meant: by the route's `auth`, else by the section.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The providers whose tokens it takes.
+    #[must_use]
+    pub fn providers(&self) -> &[usize] {
+        &self.providers
+    }
+}
