@@ -1,8 +1,6 @@
 //! The verdict.
 
-use crate::path::ClaimPath;
-use ipnet::IpNet;
-use portcullis_edge_core::Mode;
+use portcullis_edge_core::{ClaimPath, Mode, Networks};
 use std::net::IpAddr;
 
 /// A claim's value, as far as rules compare it.
@@ -40,7 +38,7 @@ pub(crate) struct Rule {
     pub(crate) roles: Names,
     pub(crate) scopes: Names,
     pub(crate) claims: Vec<ClaimRule>,
-    pub(crate) networks: Vec<IpNet>,
+    pub(crate) networks: Networks,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -123,7 +121,6 @@ impl Rules {
     /// # Errors
     /// Why not.
     pub fn check<S: Subject>(&self, subject: Option<&S>, client: Option<IpAddr>) -> Result<(), Forbidden> {
-        let client = client.map(|address| address.to_canonical());
         if let Some(index) = self.deny.iter().position(|rule| rule.failing(subject, client, true).is_none()) {
             return Err(Forbidden::Denied(index));
         }
@@ -142,7 +139,6 @@ impl Rules {
 
     /// What each rule makes of a request, for people: [`Rules::check`] stops at the first that matches.
     pub fn explain<S: Subject>(&self, subject: Option<&S>, client: Option<IpAddr>) -> Vec<Judged> {
-        let client = client.map(|address| address.to_canonical());
         let lists = [("deny", &self.deny, true), ("allow", &self.allow, false)];
         let mut judged = Vec::new();
         for (list, rules, if_unknown) in lists {
@@ -194,7 +190,7 @@ impl Rule {
         client: Option<IpAddr>,
         if_unknown: bool,
     ) -> Option<Condition> {
-        let in_networks = || client.map_or(if_unknown, |c| self.networks.iter().any(|n| n.contains(&c)));
+        let in_networks = || client.map_or(if_unknown, |c| self.networks.contains(c));
         if !self.networks.is_empty() && !in_networks() {
             return Some(Condition::Networks);
         }

@@ -5,9 +5,8 @@
 //! token: what is known of the bearer comes in as a [`Subject`].
 
 mod check;
-mod path;
 mod policy;
 
 pub use check::{Condition, Forbidden, Judged, Rules, Scalar, Subject};
-pub use path::ClaimPath;
 pub use policy::{RawCondition, RawDefault, RawNames, RawRule, RawRules};
+pub use portcullis_edge_core::ClaimPath;

@@ -1,12 +1,9 @@
 //! The section `authz` of a route, as it is written.
 
 use crate::check::{ClaimRule, Names, Rule, Rules};
-use crate::path::ClaimPath;
 use deserr::Deserr;
-use ipnet::IpNet;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Mode, Node};
+use portcullis_edge_core::{ClaimPath, ConfigError, ConfigErrors, Mode, Networks, Node};
 use schemars::JsonSchema;
-use std::net::IpAddr;
 
 /// `authz`: who may use a route. `deny` rules come first, then `allow` rules, then `default`.
 #[derive(Clone, Debug, Default, Deserr, JsonSchema)]
@@ -119,16 +116,7 @@ fn compile_all(rules: &[RawRule], at: &Node, errors: &mut Vec<ConfigError>) -> V
 
 impl RawRule {
     fn compile(&self, at: &Node, errors: &mut Vec<ConfigError>) -> Rule {
-        let mut networks = Vec::new();
-        for (index, text) in self.networks.iter().enumerate() {
-            match network(text) {
-                Ok(network) => networks.push(network),
-                Err(expected) => {
-                    let found = format!("`{}`", text.escape_debug());
-                    errors.push(at.key("networks").index(index).error(found, expected));
-                }
-            }
-        }
+        let networks = Networks::compile(&self.networks, &at.key("networks"), errors);
         for (index, condition) in self.claims.iter().enumerate() {
             let is_scalar = |v: &serde_json::Value| v.is_string() || v.is_number() || v.is_boolean();
             if condition.one_of.is_empty() || !condition.one_of.iter().all(is_scalar) {
@@ -143,7 +131,7 @@ impl RawRule {
             roles: self.roles.names(),
             scopes: self.scopes.names(),
             claims: claims.collect(),
-            networks: IpNet::aggregate(&networks),
+            networks,
         };
         if rule.is_empty() && self.networks.is_empty() {
             errors.push(at.error("no condition", "one at least (`default` is for everybody)"));
@@ -174,20 +162,4 @@ impl RawNames {
 /// A scope token (RFC 6749 section 3.3). `WWW-Authenticate` tells clients which they need, between quotes.
 fn is_scope(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-}
-
-/// A network, or one address as the network of itself.
-fn network(text: &str) -> Result<IpNet, &'static str> {
-    let expected = "a network such as `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`";
-    let network: IpNet = match text.parse::<IpAddr>() {
-        Ok(address) => address.into(),
-        Err(_) => text.parse().map_err(|_| expected)?,
-    };
-    if network.trunc() != network {
-        return Err("a network without bits set behind its prefix");
-    }
-    if matches!(network.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
-        return Err("the IPv4 form of an IPv4 network");
-    }
-    Ok(network)
 }

@@ -4,6 +4,7 @@
 //! proxy or a clock: what the host does (reading maps, telling the time, sending replies) happens in the `gateway` crate.
 
 mod call;
+mod claim_path;
 mod config;
 mod denial;
 mod duration;
@@ -13,11 +14,13 @@ mod memory_host;
 mod mode;
 mod name;
 mod named;
+mod network;
 mod reason;
 mod request;
 mod time;
 
 pub use call::{Answered, Call, CallError, CallToken, GrpcCall, HttpCall};
+pub use claim_path::ClaimPath;
 pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
 pub use denial::{Answer, Because, DenyReason};
 pub use duration::PolicyDuration;
@@ -27,6 +30,7 @@ pub use memory_host::{MemoryHost, SignatureCheck};
 pub use mode::Mode;
 pub use name::{HeaderName, spelt_alike};
 pub use named::Named;
+pub use network::Networks;
 pub use reason::{Class, Denial, Quota, Reason};
 pub use request::RequestHead;
 pub use time::{Mono, Now, Wall};

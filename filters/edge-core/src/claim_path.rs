@@ -1,5 +1,5 @@
+use crate::{ConfigError, ConfigErrors, Node};
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
 use schemars::JsonSchema;
 
 /// The way to a claim: the reference tokens of a JSON pointer (RFC 6901), or the name of one top-level claim.

@@ -1,0 +1,504 @@
+//! Whether a service is called, and what its answers make of that.
+
+use crate::definition::{self, Definition};
+use crate::section::RawBreaker;
+use crate::state::{Phase, Shared, Trial};
+use core::time::Duration;
+use portcullis_edge_core::{
+    Class, ConfigError, Denial, Host, HostError, Mode, Mono, Named, Namespace, Node, Reason,
+};
+
+/// The service's breaker is open, or all its trials are under way.
+pub const BREAKER_OPEN: Reason =
+    Reason::new("breaker_open", Class::Unavailable, "The service is unavailable");
+
+/// What a breaker shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Calls pass.
+    Closed,
+    /// None passes.
+    Open,
+    /// Trials pass.
+    HalfOpen,
+}
+
+impl State {
+    /// As the gauge `gateway_circuit_breaker_state` shows it.
+    #[must_use]
+    pub const fn level(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::Open => 1,
+            Self::HalfOpen => 2,
+        }
+    }
+
+    /// As log lines show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// A change of a breaker's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Index of the service.
+    pub service: usize,
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a breaker changes its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// So many failures in a row.
+    ConsecutiveFailures,
+    /// Too large a share of failures.
+    FailureRate,
+    /// Too large a share of slow calls.
+    SlowCalls,
+    /// It was open as long as it should be.
+    TimeForTrials,
+    /// A trial failed.
+    TrialFailed,
+    /// Enough trials succeeded.
+    TrialsSucceeded,
+}
+
+impl Why {
+    /// As log lines show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCalls => "slow_calls",
+            Self::TimeForTrials => "time_for_trials",
+            Self::TrialFailed => "trial_failed",
+            Self::TrialsSucceeded => "trials_succeeded",
+        }
+    }
+}
+
+/// A call that was let through, to be given back with its outcome, whatever becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    service: usize,
+    generation: u32,
+    trial: Option<u32>,
+    begun: Mono,
+}
+
+impl Call {
+    /// Index of its service.
+    #[must_use]
+    pub const fn service(&self) -> usize {
+        self.service
+    }
+
+    /// Whether it is a trial.
+    #[must_use]
+    pub const fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// When it was let through.
+    #[must_use]
+    pub const fn begun(&self) -> Mono {
+        self.begun
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered, and the answer began after so long.
+    Answered(Duration),
+    /// It was answered with 5xx, or the answer broke off, or there was none.
+    Failed,
+    /// The client left before it was answered, or it was never sent: that says nothing of the service.
+    Abandoned,
+}
+
+/// What a breaker says of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The call; nothing where it is refused, where there is no breaker, or where one in shadow mode would refuse it.
+    pub call: Option<Call>,
+    /// Why it is refused.
+    pub denial: Option<Denial>,
+    /// Whether a breaker in shadow mode would refuse it.
+    pub shadow: bool,
+    /// What it changed.
+    pub transition: Option<Transition>,
+    /// Whether the shared state could not be had; calls pass then.
+    pub failed: bool,
+}
+
+/// The breakers of a policy's services.
+#[derive(Clone, Debug, Default)]
+pub struct Breakers(Vec<Option<Definition>>);
+
+/// What a worker knows of breakers.
+pub struct BreakerState(Vec<Known>);
+
+struct Known {
+    /// Where the state stands in shared data. Never removed there: as many keys as services that policies have ever named.
+    key: String,
+    /// The shared state, and when it was read.
+    seen: Option<(u64, Shared)>,
+    /// Calls that succeeded and are not in the shared state yet.
+    successes: u32,
+    /// When they were last told.
+    told: u64,
+}
+
+/// How long a worker believes that a breaker is closed: within it, a breaker opened by another worker is not seen.
+pub const STALE: Duration = Duration::from_millis(1);
+
+/// How long successes may wait to be told. Failures never wait.
+const TELL: Duration = Duration::from_millis(100);
+
+/// How often a change of the shared state is tried.
+const TRIES: usize = 16;
+
+/// When to come back while trials are under way: nobody knows how long they take.
+const SOON: Duration = Duration::from_secs(1);
+
+impl Admitted {
+    fn passes(call: Option<Call>, transition: Option<Transition>) -> Self {
+        Self { call, denial: None, shadow: false, transition, failed: false }
+    }
+
+    fn refused(definition: &Definition, retry: Duration) -> Self {
+        let shadow = definition.mode == Mode::Shadow;
+        let denial = (!shadow).then(|| Denial::new(BREAKER_OPEN).retry_after(retry));
+        Self { call: None, denial, shadow, transition: None, failed: false }
+    }
+}
+
+impl Breakers {
+    /// Checks the section, which stands at `at`; `services` are the policy's, by index.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn compile(raw: &Named<RawBreaker>, at: &Node, services: &[&str]) -> Result<Self, Vec<ConfigError>> {
+        definition::compile(raw, at, services).map(Self)
+    }
+
+    /// What a worker begins with.
+    #[must_use]
+    pub fn state(&self, namespace: &Namespace) -> BreakerState {
+        let key = |definition: &Definition| namespace.key(&format!("breakers/{}", definition.service));
+        let known = |definition: &Option<Definition>| Known {
+            key: definition.as_ref().map(key).unwrap_or_default(),
+            seen: None,
+            successes: 0,
+            told: 0,
+        };
+        BreakerState(self.0.iter().map(known).collect())
+    }
+
+    /// Whether a service has a breaker.
+    #[must_use]
+    pub fn has(&self, service: usize) -> bool {
+        self.0.get(service).is_some_and(Option::is_some)
+    }
+
+    /// The mode of a service's breaker.
+    #[must_use]
+    pub fn mode(&self, service: usize) -> Mode {
+        self.0.get(service).and_then(Option::as_ref).map_or(Mode::Off, |definition| definition.mode)
+    }
+
+    /// Asks whether a service may be called.
+    pub fn admit(&self, service: usize, state: &mut BreakerState, host: &dyn Host) -> Admitted {
+        let (Some(Some(definition)), Some(known)) = (self.0.get(service), state.0.get_mut(service)) else {
+            return Admitted::passes(None, None);
+        };
+        let now = host.mono();
+        match known.glance(definition, now.0) {
+            Glance::Closed(generation) => {
+                Admitted::passes(Some(Call { service, generation, trial: None, begun: now }), None)
+            }
+            Glance::Open(retry) => Admitted::refused(definition, retry),
+            Glance::Unknown => ask(service, definition, known, now, host),
+        }
+    }
+
+    /// Gives a call back with what became of it. What was admitted in another phase of the breaker says nothing about this one.
+    ///
+    /// # Errors
+    /// When the shared state could not be changed; nothing is counted then, and a trial counts as lost after its timeout.
+    pub fn record(
+        &self,
+        call: Call,
+        outcome: Outcome,
+        state: &mut BreakerState,
+        host: &dyn Host,
+    ) -> Result<Option<Transition>, HostError> {
+        let (Some(Some(definition)), Some(known)) = (self.0.get(call.service), state.0.get_mut(call.service))
+        else {
+            return Ok(None);
+        };
+        let now = host.mono().0;
+        if call.trial.is_none() && !known.has_to_tell(definition, outcome, now) {
+            return Ok(None);
+        }
+        let successes = core::mem::take(&mut known.successes);
+        known.told = now;
+        let told = change(definition, known, now, host, |state| {
+            let mut judge = Judge { definition, state, now, host };
+            judge.record(call, outcome, successes)
+        })?;
+        Ok(told.map(|(from, to, why)| Transition { service: call.service, from, to, why }))
+    }
+
+    /// What each service's breaker shows, for its gauge; nothing where it has none, or where the host cannot say.
+    pub fn levels<'s>(
+        &'s self,
+        state: &'s BreakerState,
+        host: &'s dyn Host,
+    ) -> impl Iterator<Item = Option<State>> + 's {
+        self.0.iter().zip(&state.0).map(|(definition, known)| {
+            let definition = definition.as_ref()?;
+            let bytes = host.shared(&known.key).ok()?.map(|shared| shared.value).unwrap_or_default();
+            Some(shown(&Shared::read(&bytes, definition.hash).phase))
+        })
+    }
+}
+
+fn shown(phase: &Phase) -> State {
+    match phase {
+        Phase::Closed { .. } => State::Closed,
+        Phase::Open { .. } => State::Open,
+        Phase::HalfOpen { .. } => State::HalfOpen,
+    }
+}
+
+/// What a worker can say without asking.
+enum Glance {
+    Closed(u32),
+    Open(Duration),
+    Unknown,
+}
+
+impl Known {
+    fn glance(&self, definition: &Definition, now: u64) -> Glance {
+        match &self.seen {
+            Some((read, state)) if state.definition == definition.hash => match state.phase {
+                Phase::Closed { .. } if now.saturating_sub(*read) < nanos(STALE) && now >= *read => {
+                    Glance::Closed(state.generation)
+                }
+                Phase::Open { until } if now < until && now >= *read => {
+                    Glance::Open(Duration::from_nanos(until.saturating_sub(now)))
+                }
+                _ => Glance::Unknown,
+            },
+            _ => Glance::Unknown,
+        }
+    }
+
+    /// Whether an outcome of a call that is no trial has to be told at once. A success that need not be is kept.
+    fn has_to_tell(&mut self, definition: &Definition, outcome: Outcome, now: u64) -> bool {
+        match outcome {
+            Outcome::Abandoned => false,
+            Outcome::Failed => true,
+            Outcome::Answered(took) if definition.is_slow(took) => true,
+            Outcome::Answered(_) => {
+                let ends_a_row = self.seen.as_ref().is_some_and(|(_, state)| has_row(&state.phase));
+                let waits = definition.has_window();
+                if !ends_a_row && waits && now.saturating_sub(self.told) < nanos(TELL) {
+                    self.successes = self.successes.saturating_add(1);
+                    return false;
+                }
+                ends_a_row || waits
+            }
+        }
+    }
+}
+
+fn has_row(phase: &Phase) -> bool {
+    !matches!(phase, Phase::Closed { failures: 0, .. })
+}
+
+/// Asks the shared state, which may make the call a trial.
+fn ask(service: usize, definition: &Definition, known: &mut Known, now: Mono, host: &dyn Host) -> Admitted {
+    let asked = change(definition, known, now.0, host, |state| {
+        let mut judge = Judge { definition, state, now: now.0, host };
+        judge.admit()
+    });
+    let call = |generation, trial| Some(Call { service, generation, trial, begun: now });
+    match asked {
+        Ok(Asked::Passes(generation)) => Admitted::passes(call(generation, None), None),
+        Ok(Asked::Trial { generation, id, begins }) => {
+            let transition =
+                Transition { service, from: State::Open, to: State::HalfOpen, why: Why::TimeForTrials };
+            Admitted::passes(call(generation, Some(id)), begins.then_some(transition))
+        }
+        Ok(Asked::Refused(retry)) => Admitted::refused(definition, retry),
+        // A swap that others always win happens where trials are given out: there are enough then.
+        Err(HostError::CAS_MISMATCH) => Admitted { failed: true, ..Admitted::refused(definition, SOON) },
+        Err(_) => Admitted { failed: true, ..Admitted::passes(None, None) },
+    }
+}
+
+/// What the shared state says of a call.
+enum Asked {
+    Passes(u32),
+    Trial { generation: u32, id: u32, begins: bool },
+    Refused(Duration),
+}
+
+/// Reads the shared state, changes it, and writes it if it changed; remembers what it has become.
+fn change<R>(
+    definition: &Definition,
+    known: &mut Known,
+    now: u64,
+    host: &dyn Host,
+    mut with: impl FnMut(&mut Shared) -> R,
+) -> Result<R, HostError> {
+    for _ in 0..TRIES {
+        let read = host.shared(&known.key)?;
+        let (bytes, version) = read.map_or((Vec::new(), None), |shared| (shared.value, Some(shared.version)));
+        let before = Shared::read(&bytes, definition.hash);
+        let mut state = before.clone();
+        let result = with(&mut state);
+        if state == before || host.swap_shared(&known.key, &state.write(), version)? {
+            known.seen = Some((now, state));
+            return Ok(result);
+        }
+    }
+    known.seen = None;
+    Err(HostError::CAS_MISMATCH)
+}
+
+/// A state that is being changed.
+struct Judge<'a> {
+    definition: &'a Definition,
+    state: &'a mut Shared,
+    now: u64,
+    host: &'a dyn Host,
+}
+
+impl Judge<'_> {
+    fn admit(&mut self) -> Asked {
+        let begins = match &self.state.phase {
+            Phase::Closed { .. } => return Asked::Passes(self.state.generation),
+            // No breaker stays open longer than it may: a clock that was set back does not hold it.
+            Phase::Open { until }
+                if self.now < *until && until.saturating_sub(self.now) <= self.longest() =>
+            {
+                return Asked::Refused(Duration::from_nanos(until.saturating_sub(self.now)));
+            }
+            Phase::Open { .. } => {
+                self.state.enter(Phase::HalfOpen { successes: 0, trials: Vec::new() });
+                true
+            }
+            Phase::HalfOpen { .. } => false,
+        };
+        match self.begin_trial() {
+            Some(id) => Asked::Trial { generation: self.state.generation, id, begins },
+            None => Asked::Refused(SOON),
+        }
+    }
+
+    fn longest(&self) -> u64 {
+        nanos(self.definition.open_for).saturating_mul(2)
+    }
+
+    fn begin_trial(&mut self) -> Option<u32> {
+        let id = self.state.next_trial;
+        let until = self.now.saturating_add(nanos(self.definition.trial_timeout));
+        let Phase::HalfOpen { trials, .. } = &mut self.state.phase else { return None };
+        trials.retain(|trial| trial.until > self.now);
+        if trials.len() >= self.definition.trials {
+            return None;
+        }
+        trials.push(Trial { id, until });
+        self.state.next_trial = id.wrapping_add(1);
+        Some(id)
+    }
+
+    fn record(&mut self, call: Call, outcome: Outcome, successes: u32) -> Option<(State, State, Why)> {
+        if call.generation != self.state.generation {
+            return None;
+        }
+        match (call.trial, &self.state.phase) {
+            (Some(id), Phase::HalfOpen { .. }) => self.end_trial(id, outcome),
+            (None, Phase::Closed { .. }) => self.count(outcome, successes),
+            _ => None,
+        }
+    }
+
+    fn end_trial(&mut self, id: u32, outcome: Outcome) -> Option<(State, State, Why)> {
+        let Phase::HalfOpen { successes, trials } = &mut self.state.phase else { return None };
+        let index = trials.iter().position(|trial| trial.id == id)?;
+        trials.remove(index);
+        match outcome {
+            Outcome::Abandoned => None,
+            Outcome::Answered(took) if !self.definition.is_slow(took) => {
+                *successes = successes.saturating_add(1);
+                if *successes < self.definition.successes {
+                    return None;
+                }
+                self.state.enter(Shared::closed(0, 0).phase);
+                Some((State::HalfOpen, State::Closed, Why::TrialsSucceeded))
+            }
+            Outcome::Answered(_) | Outcome::Failed => {
+                self.open();
+                Some((State::HalfOpen, State::Open, Why::TrialFailed))
+            }
+        }
+    }
+
+    fn count(&mut self, outcome: Outcome, successes: u32) -> Option<(State, State, Why)> {
+        let slow = matches!(outcome, Outcome::Answered(took) if self.definition.is_slow(took));
+        let failed = outcome == Outcome::Failed;
+        let Phase::Closed { failures, parts } = &mut self.state.phase else { return None };
+        *failures = match failed {
+            true if successes > 0 => 1,
+            true => failures.saturating_add(1),
+            false => 0,
+        };
+        if let Some(part) = self.definition.part_at(parts, self.now).filter(|_| self.definition.has_window())
+        {
+            part.calls = part.calls.saturating_add(successes).saturating_add(1);
+            part.failures = part.failures.saturating_add(u32::from(failed));
+            part.slow = part.slow.saturating_add(u32::from(slow));
+        }
+        let why = self.definition.opens(*failures, parts, self.now)?;
+        self.open();
+        Some((State::Closed, State::Open, why))
+    }
+
+    fn open(&mut self) {
+        let open_for = nanos(self.definition.open_for);
+        let percent = u64::from(self.definition.jitter_percent);
+        let most = open_for.checked_div(100).unwrap_or(0).saturating_mul(percent);
+        let [.., a, b, c, d] = self.host.random_16();
+        // A share of `most`, by a random number of 32 bits.
+        let jitter = u128::from(most).saturating_mul(u128::from(u32::from_le_bytes([a, b, c, d]))) >> 32;
+        let until = self.now.saturating_add(open_for).saturating_add(u64::try_from(jitter).unwrap_or(0));
+        self.state.enter(Phase::Open { until });
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "breaker_tests.rs"]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod tests;

@@ -1,0 +1,54 @@
+//! Networks in a policy.
+
+use crate::{ConfigError, Node};
+use core::net::IpAddr;
+use ipnet::IpNet;
+
+/// Networks of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// Reads the list that stands at `at`; mistakes go to `errors`.
+    pub fn compile(list: &[String], at: &Node, errors: &mut Vec<ConfigError>) -> Self {
+        let mut networks = Vec::new();
+        for (index, text) in list.iter().enumerate() {
+            match network(text) {
+                Ok(network) => networks.push(network),
+                Err(expected) => {
+                    errors.push(at.index(index).error(format!("`{}`", text.escape_debug()), expected));
+                }
+            }
+        }
+        Self(IpNet::aggregate(&networks))
+    }
+
+    /// Whether `address` lies in one of them; an IPv4-mapped address is an IPv4 address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A network, or one address as the network of itself.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let expected = "a network such as `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`";
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(address) => address.into(),
+        Err(_) => text.parse().map_err(|_| expected)?,
+    };
+    if network.trunc() != network {
+        return Err("a network without bits set behind its prefix");
+    }
+    if matches!(network.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return Err("the IPv4 form of an IPv4 network");
+    }
+    Ok(network)
+}
