@@ -28,6 +28,45 @@ pub enum Class {
     Timeout,
 }
 
+/// How a class of reasons is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The machine-readable code of the error body.
+    pub code: &'static str,
+    /// `grpc-status` for gRPC clients (google.rpc.Code).
+    pub grpc_status: i32,
+}
+
+const INVALID_ARGUMENT: i32 = 3;
+const DEADLINE_EXCEEDED: i32 = 4;
+const PERMISSION_DENIED: i32 = 7;
+const RESOURCE_EXHAUSTED: i32 = 8;
+const UNIMPLEMENTED: i32 = 12;
+const UNAVAILABLE: i32 = 14;
+const UNAUTHENTICATED: i32 = 16;
+
+impl Class {
+    /// The answer for this class.
+    #[must_use]
+    pub const fn answer(self) -> Answer {
+        let (status, code, grpc_status) = match self {
+            Self::Malformed => (400, "REQ_001", INVALID_ARGUMENT),
+            Self::TooLarge => (413, "REQ_002", RESOURCE_EXHAUSTED),
+            Self::OriginNotAllowed => (403, "CORS_001", PERMISSION_DENIED),
+            Self::NoRoute => (404, "SVC_001", UNIMPLEMENTED),
+            Self::Unauthenticated => (401, "AUTH_001", UNAUTHENTICATED),
+            Self::PermissionDenied => (403, "PERM_001", PERMISSION_DENIED),
+            Self::Blocked => (403, "AUTH_004", PERMISSION_DENIED),
+            Self::RateLimited => (429, "RATE_001", RESOURCE_EXHAUSTED),
+            Self::Unavailable => (503, "SVC_001", UNAVAILABLE),
+            Self::Timeout => (504, "SVC_001", DEADLINE_EXCEEDED),
+        };
+        Answer { status, code, grpc_status }
+    }
+}
+
 /// Why a stage denies a request. Each stage declares its own as constants, and lists them all for docs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reason {
@@ -45,6 +84,43 @@ impl Reason {
     pub const fn new(name: &'static str, class: Class, message: &'static str) -> Self {
         Self { name, class, message }
     }
+
+    /// The answer of its class.
+    #[must_use]
+    pub const fn answer(self) -> Answer {
+        self.class.answer()
+    }
+
+    /// The path cannot be normalised without two readers disagreeing about it.
+    pub const MALFORMED_PATH: Self =
+        Self::new("malformed_path", Class::Malformed, "The request path is not acceptable");
+    /// The request is not one that this gateway can route at all (no `:path`, CONNECT, an unreadable header map).
+    pub const MALFORMED_REQUEST: Self =
+        Self::new("malformed_request", Class::Malformed, "The request is malformed");
+    /// No route has this method and path.
+    pub const NO_ROUTE: Self = Self::new("no_route", Class::NoRoute, "No such route");
+    /// A browser asks, for a page of an origin that the policy does not name, whether it may call.
+    pub const ORIGIN_NOT_ALLOWED: Self =
+        Self::new("origin_not_allowed", Class::OriginNotAllowed, "This origin may not call the gateway");
+    /// The service behind the route did not take the request.
+    pub const SERVICE_UNAVAILABLE: Self =
+        Self::new("service_unavailable", Class::Unavailable, "The service is unavailable");
+    /// The service took the request and did not answer in time.
+    pub const SERVICE_TIMEOUT: Self =
+        Self::new("service_timeout", Class::Timeout, "The service did not answer in time");
+    /// The request, or a part of it, is larger than the gateway takes.
+    pub const TOO_LARGE: Self = Self::new("too_large", Class::TooLarge, "The request is too large");
+
+    /// The reasons that belong to no stage.
+    pub const GENERAL: [Self; 7] = [
+        Self::MALFORMED_PATH,
+        Self::MALFORMED_REQUEST,
+        Self::NO_ROUTE,
+        Self::ORIGIN_NOT_ALLOWED,
+        Self::SERVICE_UNAVAILABLE,
+        Self::SERVICE_TIMEOUT,
+        Self::TOO_LARGE,
+    ];
 }
 
 /// What a limit has left, for the body of a 429.

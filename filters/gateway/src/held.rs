@@ -1,93 +1,36 @@
-//! Requests that are held, and the calls that they are held for.
-//!
-//! A request waits for fetched keys, or for an auth service's word on its token. All calls belong to the root context, and no
-//! client that leaves ends one: a question goes on to its answer, and has its place among those that may wait until then.
+//! Requests that are held, and the calls that they are held for: what the pipeline's [`Waiting`](portcullis_pipeline::Waiting) decides
+//! is done here. All calls belong to the root context, and no client that leaves ends one.
 
-use crate::host::{self, Map};
-use crate::http::{perform, warn_if_failed};
+use crate::host;
+use crate::perform::{perform, warn_if_failed};
 use crate::proxy::ThisProxy;
-use crate::root::Shared;
-use core::cell::{Cell, RefCell, RefMut};
-use core::time::Duration;
-use portcullis_edge_core::{CallError, HttpCall, Mono};
-use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled, Tokens};
+use crate::shared::{SOON, Shared};
+use crate::stream::Stream;
+use portcullis_edge_core::{Answered, Call, CallError, CallToken};
+use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled};
 use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Facts, Pipeline, Step, Worker};
+use portcullis_pipeline::{Asked, Asker, Event, Facts, LocalReply, Pipeline, Step, Worker};
 use proxy_wasm::types::{Action, LogLevel};
-use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-
-/// The tick while requests wait: how soon a fetch begins, and how soon the fetch of another worker is heard of.
-pub const SOON: Duration = Duration::from_millis(2);
 
 /// How many requests are let go in one callback. Envoy does what a callback asked for when it returns, calls the module again
 /// for each answer, and does what that asked for inside: some hundreds of answers at once overflow the VM's stack.
 const AT_ONCE: usize = 16;
 
-/// A request on its way through this filter.
-pub struct Stream {
-    /// Its context.
-    pub context: u32,
-    /// What it turned out to be; nothing before its headers came.
-    pub facts: RefCell<Option<Facts>>,
-    /// Whether it waits.
-    pub held: Cell<bool>,
-}
-
-/// A question under way.
-struct Question {
-    /// Nothing if its request has ended meanwhile.
-    of: Option<Rc<Stream>>,
-    since: Mono,
-}
-
-/// What a worker waits for.
-#[derive(Default)]
-pub struct Calls {
-    /// Requests that wait for keys.
-    waiting: Vec<Rc<Stream>>,
-    /// Requests that need not wait any longer, and are let go by and by.
-    due: VecDeque<Rc<Stream>>,
-    /// Questions to an auth service, by call.
-    asking: HashMap<u32, Question>,
-    /// Fetches, by call.
-    fetching: HashMap<u32, CallId>,
-}
-
-impl Calls {
-    /// How many requests wait, and questions of requests that did.
-    pub fn held(&self) -> usize {
-        [self.waiting.len(), self.due.len(), self.asking.len()].iter().sum()
-    }
-
-    /// Forgets a request that has ended.
-    pub fn forget(&mut self, context: u32) {
-        self.waiting.retain(|stream| stream.context != context);
-        self.due.retain(|stream| stream.context != context);
-        for question in self.asking.values_mut() {
-            question.of.take_if(|stream| stream.context == context);
-        }
-    }
-}
-
 impl Shared {
-    /// Does what the pipeline says about a request of which the current calls speak. `home` is the context whose callback
+    /// Does what the pipeline says about a request of which the current host calls are. `current` is the context whose callback
     /// is running.
-    pub fn proceed(&self, stream: &Rc<Stream>, step: Step, home: u32) -> Action {
+    pub fn proceed(&self, stream: &Rc<Stream>, step: Step, current: u32) -> Action {
         let mut step = step;
         loop {
             step = match step {
                 Step::Wait if self.hold(stream) => return Action::Pause,
-                Step::Ask(call) => match self.ask(stream, call, home) {
-                    Ok(()) => return Action::Pause,
-                    Err(Some(error)) => self.answer(stream, Err(error)),
-                    Err(None) => self.refuse(stream),
-                },
                 Step::Wait => self.refuse(stream),
+                Step::Call(call) => match self.ask(stream, call, current) {
+                    Ok(()) => return Action::Pause,
+                    Err(step) => step,
+                },
                 done => {
-                    if matches!(done, Step::ServeMetrics) {
-                        self.measure();
-                    }
                     stream.held.set(false);
                     return perform(self, stream, done);
                 }
@@ -95,140 +38,146 @@ impl Shared {
         }
     }
 
-    /// Keeps a request until keys come, unless too many wait already.
+    /// Keeps a request until documents come, unless too many wait already.
     fn hold(&self, stream: &Rc<Stream>) -> bool {
-        let Some(mut calls) = self.room() else { return false };
-        calls.waiting.push(Rc::clone(stream));
+        let Some(client) = stream.with_facts(|facts| self.pipeline.client_network(facts)) else {
+            return false;
+        };
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else { return false };
+        if !waiting.has_room(client) {
+            return false;
+        }
+        waiting.hold(stream.context, client, Rc::clone(stream));
         stream.held.set(true);
         self.tick_every(SOON);
         true
     }
 
-    fn room(&self) -> Option<RefMut<'_, Calls>> {
-        let calls = self.calls.try_borrow_mut().ok()?;
-        (calls.held() < self.pipeline.max_waiting()).then_some(calls)
-    }
-
-    /// Asks an auth service; `None` if too many ask already.
-    fn ask(&self, stream: &Rc<Stream>, call: HttpCall, home: u32) -> Result<(), Option<CallError>> {
-        let mut calls = self.room().ok_or(None)?;
-        let since = host::mono();
-        let Ok(id) = self.errands.send(call, home) else {
-            self.count_question(since, false);
-            return Err(Some(CallError::NotSent));
-        };
-        calls.asking.insert(id, Question { of: Some(Rc::clone(stream)), since });
-        stream.held.set(true);
-        Ok(())
-    }
-
-    /// A question that could not even be sent is a failure of the auth service like any other to whoever looks at its calls.
-    fn count_question(&self, since: Mono, succeeded: bool) {
-        let took = host::mono().since(since);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.with_metrics(|metrics| metrics.auth_service_call(succeeded, micros));
-    }
-
-    fn refuse(&self, stream: &Rc<Stream>) -> Step {
-        self.with_metrics(GatewayMetrics::waiting_refused);
-        self.judge(stream, |shared, facts| shared.pipeline.refuse_waiting(facts, &ThisProxy))
-    }
-
-    fn answer(&self, stream: &Rc<Stream>, answer: Result<(u16, &[u8]), CallError>) -> Step {
-        self.judge_with_worker(stream, |pipeline, facts, worker| {
-            pipeline.on_auth_answer(facts, answer, host::now(), worker, &ThisProxy)
-        })
-    }
-
-    fn resume(&self, stream: &Rc<Stream>) -> Step {
-        self.judge_with_worker(stream, |pipeline, facts, worker| {
-            pipeline.resume(facts, host::now(), worker, &ThisProxy)
-        })
-    }
-
-    /// A callback inside another, if there ever is one, finds the worker busy; its request is refused then.
-    fn judge_with_worker(
-        &self,
-        stream: &Rc<Stream>,
-        judge: impl FnOnce(&Pipeline, &mut Facts, &mut Worker) -> Step,
-    ) -> Step {
-        self.judge(stream, |shared, facts| match shared.worker.try_borrow_mut() {
-            Ok(mut worker) => judge(&shared.pipeline, facts, &mut worker),
-            Err(_) => shared.pipeline.refuse_waiting(facts, &ThisProxy),
-        })
-    }
-
-    fn judge(&self, stream: &Rc<Stream>, judge: impl FnOnce(&Self, &mut Facts) -> Step) -> Step {
-        match stream.facts.try_borrow_mut().as_deref_mut() {
-            Ok(Some(facts)) => judge(self, facts),
-            // A request without facts was never judged, and is not held.
-            _ => Step::Reply(portcullis_pipeline::LocalReply::unavailable()),
+    /// Makes a request's call; if that cannot be, what to do with the request instead.
+    fn ask(&self, stream: &Rc<Stream>, call: Call, current: u32) -> Result<(), Step> {
+        let known = stream.with_facts(|facts| (self.pipeline.client_network(facts), facts.at));
+        let Some((client, stage)) = known else { return Err(self.refuse(stream)) };
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else { return Err(self.refuse(stream)) };
+        if !waiting.has_room(client) {
+            drop(waiting);
+            return Err(self.refuse(stream));
         }
+        let asker = Asker { stage, since: host::mono() };
+        match self.root_calls.send(call, current) {
+            Ok(token) => {
+                waiting.ask(token, asker, stream.context, client, Rc::clone(stream));
+                stream.held.set(true);
+                Ok(())
+            }
+            Err(_) => {
+                drop(waiting);
+                Err(self.not_sent(stream, asker))
+            }
+        }
+    }
+
+    /// A call that could not even be sent has failed like any other to whoever looks at the calls.
+    fn not_sent(&self, stream: &Stream, asker: Asker) -> Step {
+        self.count_call(asker, false);
+        self.judge(stream, Event::Answer(Err(CallError::NotSent)))
+    }
+
+    fn count_call(&self, asker: Asker, usable: bool) {
+        let now = host::mono();
+        self.with_metrics(|metrics| self.pipeline.count_call(asker, usable, now, metrics));
+    }
+
+    fn refuse(&self, stream: &Stream) -> Step {
+        self.with_metrics(GatewayMetrics::waiting_refused);
+        self.judge(stream, Event::NoRoom)
+    }
+
+    fn judge(&self, stream: &Stream, event: Event<'_>) -> Step {
+        let judged =
+            self.with(stream, |pipeline, facts, worker| pipeline.resume(facts, event, &ThisProxy, worker));
+        judged.unwrap_or_else(|| Step::Reply(LocalReply::unavailable()))
+    }
+
+    /// A callback inside another, if there ever is one, finds the worker busy; a request without facts was never judged.
+    fn with<T>(
+        &self,
+        stream: &Stream,
+        run: impl FnOnce(&Pipeline, &mut Facts, &mut Worker) -> T,
+    ) -> Option<T> {
+        let mut worker = self.worker.try_borrow_mut().ok()?;
+        stream.with_facts(|facts| run(&self.pipeline, facts, &mut worker))
     }
 
     /// Starts fetches that are due, learns of those of other workers, and lets go whoever waited for them.
-    pub fn poll(&self, home: u32) {
+    pub fn poll(&self, current: u32) {
         let polled = self.with_tokens(|tokens| tokens.poll(&ThisProxy));
         self.act(polled.unwrap_or_default());
-        self.release(home);
-        let is_idle =
-            self.calls.try_borrow().is_ok_and(|calls| calls.waiting.is_empty() && calls.due.is_empty());
+        self.release(current);
+        let is_idle = self.waiting.try_borrow().is_ok_and(|waiting| waiting.is_idle());
         self.tick_every(if is_idle { self.until_flush() } else { SOON });
     }
 
-    /// The answer to a call has come, or will not (`num_headers` is 0).
-    pub fn on_call_response(&self, call: u32, num_headers: usize, home: u32) {
-        let Ok(mut calls) = self.calls.try_borrow_mut() else { return };
-        let (fetch, question) = (calls.fetching.remove(&call), calls.asking.remove(&call));
-        drop(calls);
+    /// The answer to an HTTP call has come, or will not (`num_headers` is 0).
+    pub fn on_http_answer(&self, token: u32, num_headers: usize, current: u32) {
+        let fetch =
+            self.fetching.try_borrow_mut().ok().and_then(|mut fetching| fetching.remove(&CallToken(token)));
         if let Some(fetch) = fetch {
-            self.fetched(fetch, num_headers, home);
-        } else if let Some(question) = question {
-            self.told(&question, num_headers, home);
+            return self.fetched(fetch, num_headers, current);
         }
+        let answer = host::http_answer(num_headers, MAX_ANSWER.saturating_add(1));
+        let answer =
+            answer.as_ref().map(|(status, body)| Answered::Http(*status, body)).map_err(|error| *error);
+        self.on_answer(CallToken(token), answer, current);
     }
 
-    fn fetched(&self, call: CallId, num_headers: usize, home: u32) {
+    /// The answer to a gRPC call has come: `status` is its `grpc-status`.
+    pub fn on_grpc_answer(&self, token: u32, status: u32, current: u32) {
+        let message = host::grpc_answer(MAX_ANSWER);
+        self.on_answer(CallToken(token), Ok(Answered::Grpc(status, &message)), current);
+    }
+
+    fn on_answer(&self, token: CallToken, answer: Result<Answered<'_>, CallError>, current: u32) {
+        let asked = self.waiting.try_borrow_mut().ok().and_then(|mut waiting| waiting.answered(token));
+        let Some(Asked { asker, stream }) = asked else { return };
+        let mut usable = false;
+        match stream {
+            Some(stream) => self.let_go(&stream, current, |shared| {
+                let taken = shared.with(&stream, |pipeline, facts, worker| {
+                    pipeline.on_answer(Some(facts), answer, &ThisProxy, worker)
+                });
+                usable = taken.as_ref().is_some_and(|taken| taken.usable);
+                taken.and_then(|taken| taken.step).unwrap_or_else(|| Step::Reply(LocalReply::unavailable()))
+            }),
+            None => {
+                let worker = self.worker.try_borrow_mut().ok();
+                let taken =
+                    worker.map(|mut worker| self.pipeline.on_answer(None, answer, &ThisProxy, &mut worker));
+                usable = taken.is_some_and(|taken| taken.usable);
+            }
+        }
+        self.count_call(asker, usable);
+    }
+
+    fn fetched(&self, call: CallId, num_headers: usize, current: u32) {
         let polled = self.with_tokens(|tokens| {
             let max = tokens.max_answer(call).saturating_add(1);
-            match answer_at_hand(num_headers, max) {
+            match host::http_answer(num_headers, max) {
                 Ok((status, body)) => tokens.on_response(call, status, &body, &ThisProxy),
-                Err(error) => tokens.on_failure(call, error, &ThisProxy),
+                Err(_) => tokens.on_failure(call, CallError::Reset, &ThisProxy),
             }
         });
         self.act(polled.unwrap_or_default());
-        self.release(home);
+        self.release(current);
     }
 
-    fn told(&self, question: &Question, num_headers: usize, home: u32) {
-        let answer = answer_at_hand(num_headers, MAX_ANSWER.saturating_add(1));
-        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(|e| *e);
-        // What nobody waits for any more is not read.
-        let mut believed = matches!(answer, Ok((200, _)));
-        let since = question.since;
-        if let Some(stream) = &question.of {
-            self.let_go(stream, home, |shared| {
-                let before = shared.answers_believed();
-                let step = shared.answer(stream, answer);
-                believed = shared.answers_believed() != before;
-                step
-            });
-        }
-        self.count_question(since, believed);
-    }
-
-    fn answers_believed(&self) -> u64 {
-        self.with_tokens(|tokens| tokens.answers_believed()).unwrap_or(0)
-    }
-
-    /// Makes the calls that the machines want, and tells whoever waited, if something was settled.
+    /// Makes the calls that the machines want, and lets whoever waited look again, if something was settled.
     fn act(&self, polled: Polled) {
         let Polled { mut calls, mut settled, mut ended } = polled;
         while let Some((id, call)) = calls.pop() {
-            match host::call(&call) {
+            match host::call(&Call::Http(call)) {
                 Ok(token) => {
-                    if let Ok(mut calls) = self.calls.try_borrow_mut() {
-                        calls.fetching.insert(token, id);
+                    if let Ok(mut fetching) = self.fetching.try_borrow_mut() {
+                        fetching.insert(token, id);
                     }
                 }
                 Err(_) => {
@@ -251,76 +200,37 @@ impl Shared {
         let what = self.with_tokens(|tokens| tokens.fetched_at(index)).flatten();
         if let Some((Fetched { provider, what }, why)) = what.zip(failure) {
             let why = why.as_str();
-            let told = format!("portcullis: fetching the {what} of the provider {provider} failed: {why}");
-            host::log(LogLevel::Warn, &told);
+            let text = format!("portcullis: fetching the {what} of the provider {provider} failed: {why}");
+            host::log(LogLevel::Warn, &text);
         }
     }
 
-    /// Tells the age of what is fetched, what the cache did, and how many requests wait.
-    pub fn measure(&self) {
-        let held = self.calls.try_borrow().map_or(0, |calls| calls.held());
-        let facts = self.with_tokens(|tokens| {
-            let ages: Vec<_> = tokens.facts(host::mono()).map(|(_, facts)| facts.age).collect();
-            (ages, [tokens.cache_hits(), tokens.cache_misses(), tokens.cache_evictions()])
-        });
-        let Some((ages, cache)) = facts else { return };
-        let before = self.cache_told.replace(cache);
-        let [hits, misses, evictions] = [0, 1, 2].map(|n| difference(&cache, &before, n));
-        self.with_metrics(|metrics| {
-            metrics.waiting(u64::try_from(held).unwrap_or(u64::MAX));
-            metrics.cache(hits, misses, evictions);
-            let ages = ages.iter().map(|age| age.map(|age| age.as_secs())).enumerate();
-            ages.for_each(|(index, age)| metrics.document_age(index, age));
-        });
-    }
-
-    /// Whoever waits for keys need not do so any longer.
+    /// Whoever waits for documents need not do so any longer.
     fn settle(&self) {
-        if let Ok(mut calls) = self.calls.try_borrow_mut() {
-            let Calls { waiting, due, .. } = &mut *calls;
-            due.extend(waiting.drain(..));
+        if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
+            waiting.settle();
             self.tick_every(SOON);
         }
     }
 
     /// Judges again some of those who need not wait any longer.
-    fn release(&self, home: u32) {
+    fn release(&self, current: u32) {
         for _ in 0..AT_ONCE {
-            let next = self.calls.try_borrow_mut().ok().and_then(|mut calls| calls.due.pop_front());
+            let next = self.waiting.try_borrow_mut().ok().and_then(|mut waiting| waiting.next_due());
             let Some(stream) = next else { return };
-            self.let_go(&stream, home, |shared| shared.resume(&stream));
+            self.let_go(&stream, current, |shared| shared.judge(&stream, Event::Ready));
         }
     }
 
     /// Judges a held request with `judge`, and sends it on its way if it need not wait any longer.
-    fn let_go(&self, stream: &Rc<Stream>, home: u32, judge: impl FnOnce(&Self) -> Step) {
+    fn let_go(&self, stream: &Rc<Stream>, current: u32, judge: impl FnOnce(&Self) -> Step) {
         // A stream that is gone has no context any more, and nobody to answer.
-        if host::speak_of(stream.context).is_ok() {
+        if host::switch_to(stream.context).is_ok() {
             let step = judge(self);
-            if self.proceed(stream, step, home) == Action::Continue {
+            if self.proceed(stream, step, current) == Action::Continue {
                 warn_if_failed(host::continue_request(), "send a request on");
             }
         }
-        warn_if_failed(host::speak_of(home), "go back to a context");
+        warn_if_failed(host::switch_to(current), "go back to a context");
     }
-
-    fn with_tokens<T>(&self, run: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
-        self.worker.try_borrow_mut().ok()?.tokens.as_mut().map(run)
-    }
-}
-
-fn difference(now: &[u64; 3], before: &[u64; 3], n: usize) -> u64 {
-    let of = |counts: &[u64; 3]| counts.get(n).copied().unwrap_or(0);
-    of(now).saturating_sub(of(before))
-}
-
-/// Status and body of the answer that the running callback is about.
-fn answer_at_hand(num_headers: usize, max: usize) -> Result<(u16, Vec<u8>), CallError> {
-    if num_headers == 0 {
-        return Err(CallError::Reset);
-    }
-    let status = host::header(Map::CallResponse, ":status").ok();
-    let status = status.and_then(|text| core::str::from_utf8(&text).ok()?.parse().ok());
-    let body = host::call_body(max).unwrap_or_default();
-    status.map(|status| (status, body)).ok_or(CallError::Reset)
 }

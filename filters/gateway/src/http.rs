@@ -1,14 +1,14 @@
-//! One stream.
+//! A stream's callbacks.
 
-use crate::held::Stream;
 use crate::host::{self, Map};
+use crate::perform::{apply, give_up, warn_if_failed};
 use crate::proxy::ThisProxy;
-use crate::root::Shared;
-use core::cell::{Cell, RefCell};
-use portcullis_edge_core::{Headers, RequestHead};
-use portcullis_pipeline::{Facts, HeaderOps, LocalReply, Pipeline, Record, Step};
+use crate::shared::Shared;
+use crate::stream::{HostStream, Stream};
+use portcullis_edge_core::RequestHead;
+use portcullis_pipeline::{HeaderOps, LocalReply, Pipeline, Record, Step};
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, LogLevel};
+use proxy_wasm::types::Action;
 use std::rc::Rc;
 
 /// Where the log line goes: `%FILTER_STATE(wasm.portcullis_log:PLAIN)%` in an access log format.
@@ -24,8 +24,7 @@ pub struct Http {
 
 impl Http {
     pub fn new(shared: Rc<Shared>, context: u32) -> Self {
-        let stream = Rc::new(Stream { context, facts: RefCell::new(None), held: Cell::new(false) });
-        Self { shared, stream, body: None }
+        Self { shared, stream: Rc::new(Stream::new(context)), body: None }
     }
 
     fn pipeline(&self) -> &Pipeline {
@@ -39,25 +38,20 @@ impl Http {
         RequestHead { headers, peer }
     }
 
-    fn with_facts(&self, run: impl FnOnce(&mut Facts)) {
-        if let Ok(Some(facts)) = self.stream.facts.try_borrow_mut().as_deref_mut() {
-            run(facts);
-        }
-    }
-
     fn judge(&self) -> Option<Step> {
         let head = self.read_request(self.pipeline().needs_peer());
         let mut worker = self.shared.worker.try_borrow_mut().ok()?;
-        let (facts, step) = self.pipeline().on_request(head, host::now(), &mut worker, &ThisProxy);
+        let (facts, step) = self.pipeline().on_request(head, &ThisProxy, &mut worker);
         self.stream.facts.try_borrow_mut().ok()?.replace(facts);
         Some(step)
     }
 
     fn record(&self) -> Record {
-        match self.stream.facts.try_borrow().as_deref() {
-            Ok(Some(facts)) => self.pipeline().on_done(facts, host::mono(), &mut HostStream),
-            _ => self.pipeline().on_unseen(self.read_request(true), host::now(), &ThisProxy, &mut HostStream),
-        }
+        let seen =
+            self.stream.with_facts(|facts| self.pipeline().on_done(facts, &ThisProxy, &mut HostStream));
+        seen.unwrap_or_else(|| {
+            self.pipeline().on_unseen(self.read_request(true), &ThisProxy, &mut HostStream)
+        })
     }
 
     /// Nothing of a request goes on while it is held, whatever the proxy does with bodies meanwhile
@@ -65,13 +59,17 @@ impl Http {
     fn unless_held(&self) -> Action {
         if self.stream.held.get() { Action::Pause } else { Action::Continue }
     }
+
+    fn response_ends(&self) {
+        self.stream.with_facts(|facts| self.pipeline().on_response_end(facts));
+    }
 }
 
 /// The request is over, however it ended.
 impl Drop for Http {
     fn drop(&mut self) {
-        if let (true, Ok(mut calls)) = (self.stream.held.get(), self.shared.calls.try_borrow_mut()) {
-            calls.forget(self.stream.context);
+        if let (true, Ok(mut waiting)) = (self.stream.held.get(), self.shared.waiting.try_borrow_mut()) {
+            waiting.forget(self.stream.context);
         }
     }
 }
@@ -98,19 +96,21 @@ impl HttpContext for Http {
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let status = host::header(Map::Response, ":status").ok().and_then(|s| parse_status(&s));
         let Some(status) = status else { return Action::Continue };
-        let mut body = None;
-        self.with_facts(|facts| {
-            facts.complete = end_of_stream;
-            let step = self.shared.pipeline.on_response(facts, status, !end_of_stream, &mut HostStream);
-            body = step.body;
-            apply(Map::Response, &step.ops);
-        });
-        self.body = body;
+        self.body = self
+            .stream
+            .with_facts(|facts| {
+                let step = self.pipeline().on_response(facts, status, !end_of_stream, &mut HostStream);
+                apply(Map::Response, &step.ops);
+                step.body
+            })
+            .flatten();
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        self.with_facts(|facts| facts.complete |= end_of_stream);
+        if end_of_stream {
+            self.response_ends();
+        }
         if let Some(body) = &self.body {
             let part: &[u8] = if end_of_stream { body } else { &[] };
             warn_if_failed(host::replace_body(size, part), "replace a body");
@@ -119,7 +119,7 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.with_facts(|facts| facts.complete = true);
+        self.response_ends();
         Action::Continue
     }
 
@@ -130,97 +130,6 @@ impl HttpContext for Http {
     }
 }
 
-/// Does what needs no waiting.
-pub fn perform(shared: &Shared, stream: &Stream, step: Step) -> Action {
-    match step {
-        Step::Forward(ops) if apply(Map::Request, &ops) => Action::Continue,
-        // A change that the host refuses could let a forged header through.
-        Step::Forward(_) => give_up(shared, stream),
-        Step::Reply(answer) => reply(&answer),
-        Step::ServeMetrics => serve_metrics(shared, stream),
-        // Whoever may wait does so before.
-        Step::Wait | Step::Ask(_) => reply(&LocalReply::unavailable()),
-    }
-}
-
-fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
-    let text = shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default();
-    match stream.facts.try_borrow_mut().as_deref_mut() {
-        Ok(Some(facts)) => reply(&shared.pipeline.metrics_reply(facts, text)),
-        _ => reply(&LocalReply::unavailable()),
-    }
-}
-
-/// Refuses a request that was to go on.
-fn give_up(shared: &Shared, stream: &Stream) -> Action {
-    let step = match stream.facts.try_borrow_mut().as_deref_mut() {
-        Ok(Some(facts)) => Some(shared.pipeline.give_up(facts)),
-        _ => None,
-    };
-    match step {
-        Some(Step::Reply(answer)) => reply(&answer),
-        _ => reply(&LocalReply::unavailable()),
-    }
-}
-
-/// Makes the changes, up to one that the host refuses; whether it refused none.
-fn apply(map: Map, ops: &HeaderOps) -> bool {
-    let removed = ops.remove.iter().map(|name| host::remove_header(map, name));
-    let set = ops.set.iter().map(|(name, value)| host::set_header(map, name.as_bytes(), value));
-    let state = ops.state.iter().map(|(name, value)| host::set_property(name, value));
-    let failed = removed.chain(set).chain(state).find(Result::is_err);
-    failed.into_iter().for_each(|failed| warn_if_failed(failed, "change a header"));
-    failed.is_none()
-}
-
-/// Answers, or, if the host will not, ends the stream: a client is never left waiting, and never let through.
-fn reply(answer: &LocalReply) -> Action {
-    let done = host::send_reply(answer);
-    if done.is_err() {
-        warn_if_failed(host::close_stream(), "end a stream");
-    }
-    warn_if_failed(done, "answer a request");
-    Action::Pause
-}
-
-pub fn warn_if_failed(done: Result<(), host::HostError>, what: &str) {
-    if let Err(host::HostError(status)) = done {
-        host::log(LogLevel::Warn, &format!("portcullis: the host refused to {what} (status {status})"));
-    }
-}
-
 fn parse_status(text: &[u8]) -> Option<u16> {
     core::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// What the host tells of the stream whose callback is running.
-struct HostStream;
-
-impl portcullis_pipeline::Stream for HostStream {
-    fn response_headers(&mut self) -> Headers {
-        host::headers(Map::Response).unwrap_or_default()
-    }
-
-    fn code_details(&mut self) -> Vec<u8> {
-        host::property("response\0code_details").unwrap_or_default()
-    }
-
-    fn response_code(&mut self) -> Option<u16> {
-        let code = integer("response\0code")?;
-        u16::try_from(code).ok().filter(|code| *code > 0)
-    }
-
-    fn client_tls(&mut self) -> bool {
-        host::property("connection\0tls_version").is_ok_and(|version| !version.is_empty())
-    }
-
-    fn duration_nanos(&mut self) -> u64 {
-        integer("request\0duration").unwrap_or(0)
-    }
-}
-
-/// An integer property: 8 bytes, little-endian.
-fn integer(path: &str) -> Option<u64> {
-    let bytes = host::property(path).ok()?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }

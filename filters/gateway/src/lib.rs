@@ -4,13 +4,16 @@
 
 #![allow(missing_docs, reason = "the SDK's macro writes an undocumented entry point")]
 
-mod errands;
 mod held;
 mod host;
 mod http;
+mod perform;
 mod proxy;
 mod root;
+mod root_calls;
+mod shared;
 mod stats;
+mod stream;
 
 use proxy_wasm::types::LogLevel;
 

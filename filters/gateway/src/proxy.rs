@@ -1,4 +1,4 @@
-//! What this proxy lends to the pipeline.
+//! The proxy around this module, as the stages see it.
 
 use crate::host;
 use portcullis_edge_core::{Call, CallToken, Host, HostError, Mono, Now, Shared};
@@ -24,12 +24,12 @@ impl Host for ThisProxy {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {
-        let (value, version) = host::shared(key).map_err(status)?;
+        let (value, version) = host::shared(key)?;
         Ok((version != host::ABSENT).then_some(Shared { value, version }))
     }
 
     fn swap_shared(&self, key: &str, value: &[u8], expected: Option<u32>) -> Result<bool, HostError> {
-        match host::swap_shared(key, value, expected.unwrap_or(host::ABSENT)).map_err(status) {
+        match host::swap_shared(key, value, expected.unwrap_or(host::ABSENT)) {
             Ok(()) => Ok(true),
             Err(HostError::CAS_MISMATCH) => Ok(false),
             Err(error) => Err(error),
@@ -37,14 +37,6 @@ impl Host for ThisProxy {
     }
 
     fn call(&self, call: &Call) -> Result<CallToken, HostError> {
-        match call {
-            Call::Http(call) => host::call(call).map(CallToken).map_err(status),
-            // Nothing in the pipeline makes one yet.
-            Call::Grpc(_) => Err(HostError::BAD_ARGUMENT),
-        }
+        host::call(call)
     }
-}
-
-fn status(error: host::HostError) -> HostError {
-    HostError(error.0)
 }

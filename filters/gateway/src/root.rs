@@ -1,86 +1,12 @@
-//! The plugin in one worker: its policy, its metrics, its tick.
+//! The plugin in one worker: its policy, its tick, the answers to its calls.
 
-use crate::errands::Errands;
-use crate::held::{Calls, SOON};
 use crate::host;
 use crate::http::Http;
-use crate::stats::Stats;
-use core::cell::{Cell, RefCell};
-use core::time::Duration;
-use portcullis_edge_core::{ConfigError, Mono};
-use portcullis_jwt::Tokens;
-use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Pipeline, Worker};
+use crate::shared::{SOON, Shared};
+use portcullis_edge_core::ConfigError;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 use std::rc::Rc;
-
-/// What the streams of a worker share.
-pub struct Shared {
-    /// The compiled policy.
-    pub pipeline: Pipeline,
-    /// What the worker has learnt: tokens, keys.
-    pub worker: RefCell<Worker>,
-    /// What the worker waits for.
-    pub calls: RefCell<Calls>,
-    /// What the root context is to do for its streams.
-    pub errands: Errands,
-    /// What of the cache's counts is in the metrics already.
-    pub cache_told: Cell<[u64; 3]>,
-    /// The worker's metrics.
-    pub stats: RefCell<Stats>,
-    /// When they were last handed over.
-    flushed: Cell<Option<Mono>>,
-    /// The time between ticks.
-    tick: Cell<Duration>,
-}
-
-impl Shared {
-    /// Counts; a callback inside another cannot, and there is none.
-    pub fn with_metrics(&self, count: impl FnOnce(&mut GatewayMetrics)) {
-        if let Ok(mut stats) = self.stats.try_borrow_mut() {
-            count(stats.metrics());
-        }
-    }
-
-    fn flush_period(&self) -> Duration {
-        Duration::from_millis(self.pipeline.policy().metrics.flush_millis)
-    }
-
-    /// Sets the time between ticks. A host begins to count anew each time it is told, so it is told of changes only: else a dense
-    /// row of requests that begin to wait would put the tick off for ever.
-    pub fn tick_every(&self, period: Duration) {
-        if self.tick.replace(period) != period {
-            host::tick_every(period);
-        }
-    }
-
-    /// The time to the next tick where nothing is waited for.
-    pub fn until_flush(&self) -> Duration {
-        let since = self.flushed.get().map_or(Duration::ZERO, |flushed| host::mono().since(flushed));
-        self.flush_period().saturating_sub(since).max(SOON)
-    }
-
-    fn flush(&self) {
-        self.flushed.set(Some(host::mono()));
-        self.measure();
-        if let Ok(mut stats) = self.stats.try_borrow_mut() {
-            stats.flush();
-        }
-    }
-
-    /// Ticks come sooner while requests wait, and the metrics are many. A tick may come a little early by this clock.
-    fn flush_if_due(&self) {
-        if self.flushed.get().is_none() || self.until_flush() <= SOON {
-            self.flush();
-        }
-    }
-
-    /// Whether anything is fetched under this policy.
-    fn fetches(&self) -> bool {
-        self.worker.try_borrow().is_ok_and(|w| w.tokens.as_ref().is_some_and(Tokens::fetches))
-    }
-}
 
 /// The root context.
 pub struct Root {
@@ -96,21 +22,14 @@ impl Root {
     fn load(&mut self, size: usize) -> Result<(), Vec<ConfigError>> {
         // A policy that cannot be read is no policy, which is an error of its own.
         let text = host::configuration(size).unwrap_or_default();
-        let pipeline = Pipeline::compile(&text)?;
-        let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
-        let stats = RefCell::new(Stats::define(metrics));
-        let (worker, calls) = (RefCell::new(pipeline.worker()), RefCell::default());
-        let (cache_told, flushed, tick) = (Cell::default(), Cell::default(), Cell::default());
-        let errands = Errands::of(self.context);
-        let shared = Shared { pipeline, worker, calls, errands, cache_told, stats, flushed, tick };
-        self.shared = Some(Rc::new(shared));
+        self.shared = Some(Rc::new(Shared::load(&text, self.context)?));
         Ok(())
     }
 }
 
 impl Drop for Root {
     fn drop(&mut self) {
-        self.shared.iter().for_each(|shared| shared.errands.end());
+        self.shared.iter().for_each(|shared| shared.root_calls.end());
     }
 }
 
@@ -122,9 +41,11 @@ impl Context for Root {
     }
 
     fn on_http_call_response(&mut self, call: u32, num_headers: usize, _: usize, _: usize) {
-        if let Some(shared) = &self.shared {
-            shared.on_call_response(call, num_headers, self.context);
-        }
+        self.shared.iter().for_each(|shared| shared.on_http_answer(call, num_headers, self.context));
+    }
+
+    fn on_grpc_call_response(&mut self, call: u32, status: u32, _: usize) {
+        self.shared.iter().for_each(|shared| shared.on_grpc_answer(call, status, self.context));
     }
 }
 
@@ -138,13 +59,7 @@ impl RootContext for Root {
                 true
             }
             Err(errors) => {
-                host::log(
-                    LogLevel::Critical,
-                    &format!("portcullis: the policy was rejected, {} errors", errors.len()),
-                );
-                errors
-                    .iter()
-                    .for_each(|error| host::log(LogLevel::Critical, &format!("portcullis: {error}")));
+                log_errors(&errors);
                 false
             }
         }
@@ -158,9 +73,9 @@ impl RootContext for Root {
         }
     }
 
-    /// No queue: a stream of ours has an errand for the root.
+    /// No queue: a stream of ours wants a call made.
     fn on_queue_ready(&mut self, _: u32) {
-        self.shared.iter().for_each(|shared| shared.errands.run());
+        self.shared.iter().for_each(|shared| shared.root_calls.run());
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
@@ -171,4 +86,10 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+fn log_errors(errors: &[ConfigError]) {
+    let count = errors.len();
+    host::log(LogLevel::Critical, &format!("portcullis: the policy was rejected, {count} errors"));
+    errors.iter().for_each(|error| host::log(LogLevel::Critical, &format!("portcullis: {error}")));
 }

@@ -1,7 +1,8 @@
 //! The metrics of this VM and the stats of the whole proxy.
 
-use crate::host::{self, HostError, MetricKind};
+use crate::host::{self, MetricKind};
 use core::cell::RefCell;
+use portcullis_edge_core::HostError;
 use portcullis_metrics::{Change, GatewayMetrics, Stat, StatId, StatKind, exposition};
 use proxy_wasm::types::LogLevel;
 use rustc_hash::FxHashMap;

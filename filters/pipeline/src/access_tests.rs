@@ -1,8 +1,8 @@
 //! Who may: tokens and rules, without a host.
 
-use crate::tests::{at, head, nothing};
-use crate::{Facts, LocalReply, Pipeline, Step, Worker};
-use portcullis_edge_core::DenyReason;
+use crate::tests::{head, host};
+use crate::{Event, Facts, LocalReply, Pipeline, Stage, Step, Worker};
+use portcullis_edge_core::{Answered, Call, Class};
 use portcullis_token_lab::{SECRET, mint};
 use serde_json::{Value, json};
 
@@ -48,7 +48,11 @@ impl Desk {
     }
 
     fn judge(&mut self, method: &str, path: &str, more: &[(&str, &[u8])]) -> (Facts, Step) {
-        self.pipeline.on_request(head(method, path, more), at(1), &mut self.worker, &nothing())
+        self.pipeline.on_request(head(method, path, more), &host(1), &mut self.worker)
+    }
+
+    fn resume(&mut self, facts: &mut Facts, event: Event<'_>) -> Step {
+        self.pipeline.resume(facts, event, &host(1), &mut self.worker)
     }
 
     fn get(&mut self, path: &str, token: &str) -> (Facts, Step) {
@@ -80,7 +84,7 @@ fn the_service_is_told_who_asks() {
 fn a_request_that_needs_no_token_is_told_of_nobody() {
     let (facts, step) = Desk::new(example("enforce")).get("/open", &alice());
     let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
-    assert_eq!((header(&ops.set, "x-user-id"), facts.access.user()), (None, None));
+    assert_eq!((header(&ops.set, "x-user-id"), facts.token.user()), (None, None));
 }
 
 #[test]
@@ -129,13 +133,13 @@ fn shadow_passes_and_remembers_and_tells_the_service_nothing() {
         for path in ["/a", "/admin"] {
             let (facts, step) = desk.get(path, token);
             let Step::Forward(ops) = step else { panic!("not forwarded: {step:?}") };
-            assert_eq!((header(&ops.set, "x-user-id"), facts.denial), (None, None));
+            assert!(header(&ops.set, "x-user-id").is_none() && facts.denial.is_none());
         }
     }
     let (facts, _) = desk.get("/a", "garbage");
-    assert!(matches!(facts.access.token, Some(Err(_))));
+    assert!(matches!(facts.token.verdict, Some(Err(_))));
     let (facts, _) = desk.get("/admin", &alice());
-    assert!(matches!(facts.access.permission, Some((Err(_), _))));
+    assert!(matches!(facts.rules.verdict, Some((Err(_), _))));
 }
 
 #[test]
@@ -164,11 +168,10 @@ fn while_keys_are_fetched_requests_wait_and_too_many_are_refused() {
     let mut desk = Desk::new(policy(jwt, json!([route("/a", json!({}))])));
     let (mut facts, step) = desk.get("/a", &alice());
     assert_eq!(step, Step::Wait);
-    let refused = reply(desk.pipeline.refuse_waiting(&mut facts, &nothing()));
+    let refused = reply(desk.resume(&mut facts, Event::NoRoom));
     assert_eq!(refused.status, 503);
-    assert!(
-        matches!(facts.denial, Some(DenyReason::TokenUnknown(because)) if because.reason == "keys_pending")
-    );
+    let reason = facts.denial.unwrap().reason;
+    assert_eq!((reason.class, reason.name), (Class::Unavailable, "keys_pending"));
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn in_shadow_nobody_waits_for_keys_and_it_is_counted_all_the_same() {
     let jwt = json!({"mode": "shadow", "providers": {"idp": {"algorithms": ["HS256"], "fetch": fetch}}});
     let (facts, step) = Desk::new(policy(jwt, json!([route("/a", json!({}))]))).get("/a", &alice());
     assert!(matches!(step, Step::Forward(_)), "{step:?}");
-    let error = facts.access.token.and_then(|token| token.err()).map(|refusal| refusal.error.as_str());
+    let error = facts.token.verdict.and_then(|token| token.err()).map(|refusal| refusal.error.as_str());
     assert_eq!(error, Some("keys_pending"));
 }
 
@@ -190,11 +193,39 @@ fn an_auth_service_is_asked_and_its_answer_decides() {
         [(&br#"{"active":true,"sub":"carol"}"#[..], true), (br#"{"active":false}"#, false), (b"?", false)]
     {
         let (mut facts, step) = desk.get("/a", if passes { "opaque" } else { "other" });
-        assert!(matches!(step, Step::Ask(_)), "{step:?}");
-        let step =
-            desk.pipeline.on_auth_answer(&mut facts, Ok((200, answer)), at(1), &mut desk.worker, &nothing());
+        assert!(matches!(step, Step::Call(Call::Http(_))), "{step:?}");
+        let step = desk.resume(&mut facts, Event::Answer(Ok(Answered::Http(200, answer))));
         assert_eq!(matches!(step, Step::Forward(_)), passes, "{step:?}");
     }
+}
+
+#[test]
+fn a_request_that_waited_goes_on_at_the_stage_at_which_it_stopped() {
+    let ask = json!({"url": "http://as/introspect", "cluster": "order", "retries": 0});
+    let mut desk = Desk::new(policy(
+        json!({"providers": {"as": {"introspection": ask}}}),
+        json!([route("/a", json!({}))]),
+    ));
+    let request = head("GET", "/a", &[("authorization", b"Bearer opaque")]);
+    let (mut facts, _) = desk.pipeline.on_request_traced(request, &host(1), &mut desk.worker);
+    assert_eq!(facts.at, Stage::Token);
+    desk.resume(&mut facts, Event::Answer(Ok(Answered::Http(200, br#"{"active":true}"#))));
+    let trace: Vec<_> = facts.trace.unwrap().0.iter().map(|entry| (entry.stage, entry.verdict)).collect();
+    let expected = [
+        (Stage::Answer, "continue"),
+        (Stage::Token, "call"),
+        (Stage::Token, "continue"),
+        (Stage::Rules, "continue"),
+    ];
+    assert_eq!(trace, expected);
+}
+
+#[test]
+fn an_event_that_no_stage_waits_for_lets_nothing_pass() {
+    let mut desk = Desk::new(example("enforce"));
+    let (mut facts, _) = desk.judge("GET", "/nowhere", &[]);
+    assert_eq!(reply(desk.resume(&mut facts, Event::Ready)).status, 503);
+    assert_eq!(facts.forwarded_route(), None);
 }
 
 #[test]

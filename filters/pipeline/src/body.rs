@@ -1,6 +1,6 @@
 //! Answers that the gateway writes itself.
 
-use portcullis_edge_core::{DenyReason, Wall};
+use portcullis_edge_core::{Denial, Reason, Wall};
 use serde::Serialize;
 
 /// An answer given in the service's place.
@@ -23,11 +23,11 @@ impl LocalReply {
     /// The answer when the host fails us in the middle of a request, about which nothing more can be told.
     #[must_use]
     pub fn unavailable() -> Self {
-        let reason = DenyReason::ServiceUnavailable;
+        let denial = Denial::new(Reason::SERVICE_UNAVAILABLE);
         let headers = vec![("content-type".to_owned(), JSON.into())];
-        let body = denial_body(reason, Wall::default(), "");
+        let body = denial_body(&denial, Wall::default(), "");
         Self {
-            status: reason.answer().status,
+            status: denial.reason.answer().status,
             headers,
             body,
             grpc_status: None,
@@ -43,6 +43,17 @@ struct ErrorBody<'a> {
     code: &'a str,
     timestamp: String,
     request_id: &'a str,
+}
+
+/// The body of a 429.
+#[derive(Serialize)]
+struct QuotaBody<'a> {
+    #[serde(flatten)]
+    error: ErrorBody<'a>,
+    retry_after: u64,
+    limit: u64,
+    remaining: u64,
+    reset_time: String,
 }
 
 #[derive(Serialize)]
@@ -63,9 +74,20 @@ pub(crate) fn error_body(code: &str, message: &str, at: Wall, request_id: &str) 
     to_json(&ErrorBody { error: code, message, code, timestamp: at.rfc3339(), request_id })
 }
 
-pub(crate) fn denial_body(reason: DenyReason, at: Wall, request_id: &str) -> Vec<u8> {
-    let answer = reason.answer();
-    error_body(answer.code, answer.message, at, request_id)
+pub(crate) fn denial_body(denial: &Denial, at: Wall, request_id: &str) -> Vec<u8> {
+    let code = denial.reason.answer().code;
+    let error =
+        ErrorBody { error: code, message: denial.reason.message, code, timestamp: at.rfc3339(), request_id };
+    match denial.quota {
+        None => to_json(&error),
+        Some(quota) => to_json(&QuotaBody {
+            error,
+            retry_after: denial.retry_after.map_or(0, |after| after.as_secs().max(1)),
+            limit: quota.limit,
+            remaining: quota.remaining,
+            reset_time: quota.reset.rfc3339(),
+        }),
+    }
 }
 
 pub(crate) fn health_body(gateway: &str, at: Wall) -> Vec<u8> {

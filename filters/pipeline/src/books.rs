@@ -1,6 +1,6 @@
 //! What is counted and logged of who asked.
 
-use crate::{Facts, Pipeline, Target};
+use crate::{Facts, Pipeline};
 use portcullis_access_log::{SecurityExtra, SecurityLine, SecurityRequest, Verdict};
 use portcullis_authz::Forbidden;
 use portcullis_edge_core::{Mode, Wall};
@@ -10,18 +10,18 @@ use portcullis_metrics::{AuthObservation, TokenResult};
 impl Pipeline {
     /// What to count of a request's token; `None` where nothing was looked at.
     pub(crate) fn auth_observation(&self, facts: &Facts, status: u16) -> Option<AuthObservation> {
-        let access = &facts.access;
+        let (token, permission) = (&facts.token, facts.rules.verdict);
         let seen = AuthObservation {
-            looked: access.looked,
-            source: access.source,
-            token: access.token.as_ref().map(token_result),
-            user: access.identity.as_ref().map(|identity| identity.user().is_some()),
-            role: access.identity.as_ref().map(|identity| identity.roles().next().is_some()),
-            permission: access.permission.as_ref().map(|(verdict, _)| verdict.is_ok()),
-            shadow: access.mode == Mode::Shadow,
-            shadow_permission: access.permission.as_ref().is_some_and(|(_, mode)| *mode == Mode::Shadow),
-            validation_micros: access.validation_micros,
-            context_micros: access.context_micros,
+            looked: token.looked,
+            source: token.source,
+            token: token.verdict.as_ref().map(token_result),
+            user: token.identity.as_ref().map(|identity| identity.user().is_some()),
+            role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
+            permission: permission.map(|(verdict, _)| verdict.is_ok()),
+            shadow: token.mode == Mode::Shadow,
+            shadow_permission: permission.is_some_and(|(_, mode)| mode == Mode::Shadow),
+            validation_micros: token.validation_micros,
+            context_micros: token.context_micros,
             created: self.issues(facts).then_some((200..300).contains(&status)),
         };
         (seen.looked || seen.permission.is_some() || seen.created.is_some()).then_some(seen)
@@ -29,23 +29,21 @@ impl Pipeline {
 
     /// Whether the answers of a request's route make tokens.
     fn issues(&self, facts: &Facts) -> bool {
-        let Target::Route(route) = facts.target else { return false };
-        self.policy.routes.get(route).and_then(|route| route.auth.as_ref()).is_some_and(|auth| auth.issues())
+        self.route_of(facts).and_then(|route| route.auth.as_ref()).is_some_and(|auth| auth.issues())
     }
 }
 
 impl Pipeline {
     /// The lines of a request's security events, each with its line break.
     pub(crate) fn events(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<u8> {
-        let access = &facts.access;
-        let refused = access.token.as_ref().and_then(|token| token.as_ref().err());
-        let forbidden = access.permission.as_ref();
-        let forbidden = forbidden.and_then(|(verdict, mode)| Some((verdict.err()?, *mode)));
-        let token = refused.map(|refusal| self.refusal(refusal, access.mode, request));
+        let refused = facts.token.verdict.as_ref().and_then(|verdict| verdict.as_ref().err());
+        let forbidden = facts.rules.verdict;
+        let forbidden = forbidden.and_then(|(verdict, mode)| Some((verdict.err()?, mode)));
+        let token = refused.map(|refusal| self.refusal(refusal, facts.token.mode, request));
         let permission = forbidden.map(|(forbidden, mode)| prohibition(forbidden, mode, request));
         let events = token.map(|extra| ("jwt_validation", extra));
         let events = events.into_iter().chain(permission.map(|extra| ("access_control", extra)));
-        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), access.user());
+        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
         let line = |(action, extra): (&'static str, SecurityExtra<'_>)| {
             let message = format!("{}: {}", extra.stage, extra.reason);
             let line = SecurityLine { at, service, request_id, action, message: &message, user, extra };

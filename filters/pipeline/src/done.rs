@@ -1,11 +1,11 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
-use crate::facts::{Answered, Facts, Target};
-use crate::{Pipeline, Proxy, Stream};
+use crate::facts::{Answerer, Facts, Target};
+use crate::{Pipeline, Stream};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{Mono, Now, RequestHead, Wall};
+use portcullis_edge_core::{Host, Now, RequestHead, Wall};
 use portcullis_metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
 use std::borrow::Cow;
 
@@ -41,32 +41,24 @@ impl Record {
 }
 
 impl Pipeline {
-    /// Closes the books on a request.
-    pub fn on_done(&self, facts: &Facts, now: Mono, stream: &mut dyn Stream) -> Record {
-        let took = now.since(facts.started.mono);
+    /// Makes the record of a request that has ended.
+    pub fn on_done(&self, facts: &mut Facts, host: &dyn Host, stream: &mut dyn Stream) -> Record {
+        let took = host.mono().since(facts.started.mono);
         self.record(facts, took, stream)
     }
 
     /// The same for a request that was answered before it reached this filter. `head.peer` is the peer's address, which the
     /// proxy may or may not have appended to `X-Forwarded-For` by then.
-    pub fn on_unseen(
-        &self,
-        head: RequestHead,
-        now: Now,
-        proxy: &dyn Proxy,
-        stream: &mut dyn Stream,
-    ) -> Record {
+    pub fn on_unseen(&self, head: RequestHead, host: &dyn Host, stream: &mut dyn Stream) -> Record {
+        let now = host.now();
         let took = Duration::from_nanos(stream.duration_nanos());
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
-        let mut facts = self.facts(without_told_peer(head), started, proxy);
+        let mut facts = self.facts(without_told_peer(head), started, host);
         // Whoever answered, it was neither us nor a service.
-        facts.denial = None;
-        facts.answered = Answered::Proxy;
+        facts.answerer = Answerer::Proxy;
         if stream.code_details() == PATH_REFUSED {
             facts.target = Target::Unmatched;
-        } else if let Target::Route(route) = facts.target {
-            facts.target = Target::Preflight(route);
         }
         self.record(&facts, took, stream)
     }
@@ -91,11 +83,11 @@ impl Pipeline {
 
     fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {
         facts.forwarded_route()?;
-        match facts.answered {
-            Answered::Service if status >= 500 => Some(ProxyError::Status(status)),
-            Answered::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
+        match facts.answerer {
+            Answerer::Service if status >= 500 => Some(ProxyError::Status(status)),
+            Answerer::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
             // The answer broke off, and not because the client left.
-            Answered::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
+            Answerer::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
             _ => None,
         }
     }
@@ -114,7 +106,11 @@ impl Pipeline {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let at = Wall(facts.started.wall.0.saturating_add(nanos));
         let (method, ip) = (method(facts), facts.client.masked());
-        let path = loggable_path(if facts.path().is_empty() { NOT_TOLD.as_bytes() } else { facts.path() });
+        let path = loggable_path(if facts.shown_path().is_empty() {
+            NOT_TOLD.as_bytes()
+        } else {
+            facts.shown_path()
+        });
         let endpoint = self.policy.catalogue.endpoints.get(self.endpoint(facts.target));
         let request = SecurityRequest {
             method: &method,
@@ -147,13 +143,12 @@ impl Pipeline {
             status,
             ip: request.ip,
             target_service: self.target_name(facts),
-            auth_flow: facts.access.flow(),
+            auth_flow: facts.token.flow(),
             security_headers: facts.forwarded_route().is_some(),
-            denied: facts.denial.map(|reason| reason.as_str()),
+            denied: facts.denial.as_ref().map(|denial| denial.reason.name),
             details: details.as_deref(),
         };
-        let (service, request_id, user) =
-            (&self.policy.gateway.name, facts.request_id(), facts.access.user());
+        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
         RequestLine { at, service, request_id, user, took, extra }.to_json()
     }
 

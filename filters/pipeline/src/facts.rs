@@ -1,7 +1,13 @@
-use crate::Access;
+//! What a request turned out to be: one slot for each stage, filled in on its way and turned into its record at the end.
+
+use crate::order::Stage;
+use crate::path::RequestPath;
 use crate::request_id::RequestId;
+use crate::rules::RulesSlot;
+use crate::token::TokenSlot;
+use crate::trace::Trace;
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{DenyReason, Now, RequestHead};
+use portcullis_edge_core::{Denial, Now, Reason, RequestHead};
 
 /// A page of the gateway's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +33,18 @@ pub enum Target {
 
 /// Who gave the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum Answerer {
     /// Nobody yet.
-    NotYet,
+    Nobody,
     /// This gateway: a page or a denial.
-    Here,
+    Gateway,
     /// The proxy, in the service's place.
     Proxy,
     /// The service.
     Service,
 }
 
-/// What a request turned out to be; filled in on its way and turned into its record at the end.
+/// What is known of a request.
 #[derive(Debug)]
 pub struct Facts {
     /// The request as it came in.
@@ -49,21 +55,31 @@ pub struct Facts {
     pub target: Target,
     /// Who sent it.
     pub client: ClientIp,
-    /// Who asks, and whether they may.
-    pub access: Access,
+    /// The stage that is to look at it next.
+    pub at: Stage,
+    /// Of the stage `Token`: who asks.
+    pub token: TokenSlot,
+    /// Of the stage `Rules`: whether they may.
+    pub rules: RulesSlot,
     /// Why it was refused.
-    pub denial: Option<DenyReason>,
+    pub denial: Option<Box<Denial>>,
     /// Whether the client came over TLS.
     pub over_tls: bool,
     /// Status of the answer, once there is one.
     pub status: Option<u16>,
+    /// What the stages said, if somebody wants to know.
+    pub trace: Option<Box<Trace>>,
+    /// The path in its normal form, if it has one.
+    pub(crate) path: RequestPath,
+    /// Why it has no target, if it has none.
+    pub(crate) unroutable: Option<Reason>,
+    /// Whether it was sent to the service behind its route.
+    pub(crate) forwarded: bool,
     /// Whether the answer came to its end.
-    pub complete: bool,
+    pub(crate) complete: bool,
     pub(crate) request_id: RequestId,
-    /// The normal path, where it is not the one the client sent.
-    pub(crate) rewritten: Option<String>,
     pub(crate) counted: bool,
-    pub(crate) answered: Answered,
+    pub(crate) answerer: Answerer,
 }
 
 impl Facts {
@@ -73,17 +89,23 @@ impl Facts {
         self.request_id.text(&self.head.headers)
     }
 
-    /// The route that the request was sent to.
+    /// The route that the request matched.
     #[must_use]
-    pub fn forwarded_route(&self) -> Option<usize> {
+    pub fn route(&self) -> Option<usize> {
         match self.target {
-            Target::Route(route) if self.denial.is_none() => Some(route),
+            Target::Route(route) => Some(route),
             _ => None,
         }
     }
 
+    /// The route to whose service the request was sent.
+    #[must_use]
+    pub fn forwarded_route(&self) -> Option<usize> {
+        self.route().filter(|_| self.forwarded)
+    }
+
     /// The path as the gateway sees it, query included if it was not rewritten.
-    pub(crate) fn path(&self) -> &[u8] {
-        self.rewritten.as_ref().map_or_else(|| self.head.path(), String::as_bytes)
+    pub(crate) fn shown_path(&self) -> &[u8] {
+        self.path.rewritten().map_or_else(|| self.head.path(), str::as_bytes)
     }
 }

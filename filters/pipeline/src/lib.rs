@@ -1,33 +1,45 @@
 //! What happens to a request, in order.
 //!
-//! [`Pipeline::on_request`] turns a request into [`Facts`] and one [`Step`]; [`Pipeline::on_response`] dresses the answer,
-//! whoever gave it; [`Pipeline::on_done`] turns the facts into one [`Record`], from which metrics and the log line are made.
-//! There is no host here: the `gateway` crate runs this in a proxy, the command line and the tests run it natively.
+//! [`Pipeline::on_request`] turns a request into [`Facts`] and one [`Step`]; the stages look at it in the order of [`Stage`], and a request
+//! that had to wait goes on where it stopped ([`Pipeline::resume`]). [`Pipeline::on_response`] gives every answer its headers;
+//! [`Pipeline::on_done`] turns the facts into one [`Record`], from which metrics and the log line are made.
+//! No proxy is known here: the `gateway` crate runs this in one, the command line and the tests run it natively.
 
-mod access;
-mod admit;
 mod body;
 mod books;
+mod calls;
 mod done;
 mod facts;
 mod grpc;
 mod ops;
+mod order;
+mod path;
 mod request;
 mod request_id;
 mod response;
+mod rules;
 mod stream;
+mod token;
+mod trace;
+mod waiting;
 mod worker;
 
-pub use access::{Access, Bearer};
 pub use body::LocalReply;
+pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
 pub use ops::HeaderOps;
-pub use request::Step;
+pub use order::Stage;
+pub use request::{Event, Step};
 pub use response::ResponseStep;
+pub use rules::RulesSlot;
 pub use stream::Stream;
-pub use worker::{Proxy, Worker};
+pub use token::{Bearer, TokenSlot};
+pub use trace::{Entry, Trace};
+pub use waiting::{Asked, Asker, Places, Waiting};
+pub use worker::Worker;
 
+use portcullis_client_ip::ClientIp;
 use portcullis_jwt::{Jwt, Tokens};
 use portcullis_policy::{ConfigError, Policy};
 use std::rc::Rc;
@@ -75,10 +87,17 @@ impl Pipeline {
         Worker { tokens: self.jwt.clone().map(Tokens::new) }
     }
 
-    /// How many requests of a worker may wait at once, for keys or for an auth service.
+    /// How many requests of a worker may wait at once.
     #[must_use]
-    pub fn max_waiting(&self) -> usize {
-        self.jwt.as_ref().map_or(0, |jwt| jwt.max_waiting())
+    pub fn places(&self) -> Places {
+        let total = self.jwt.as_ref().map_or(0, |jwt| jwt.max_waiting());
+        Places { total, per_client: total }
+    }
+
+    /// The network under which a client's requests wait.
+    #[must_use]
+    pub fn client_network(&self, facts: &Facts) -> ClientIp {
+        self.policy.client_ip.network(facts.client)
     }
 
     /// Whether [`Pipeline::on_request`] wants to be told the peer's address.

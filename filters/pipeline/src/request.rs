@@ -1,14 +1,20 @@
-//! The way in.
+//! The way in: what a request is, and what the gateway answers itself.
 
-use crate::admit::micros;
 use crate::body::{self, DETAILS, LocalReply};
-use crate::facts::{Answered, Facts, Page, Target};
+use crate::facts::{Answerer, Facts, Page, Target};
+use crate::order::Stage;
+use crate::path::RequestPath;
 use crate::request_id::{self, RequestId};
-use crate::{Access, HeaderOps, Pipeline, Proxy, Worker};
+use crate::rules::RulesSlot;
+use crate::token::{TokenSlot, micros};
+use crate::trace::Trace;
+use crate::{HeaderOps, Pipeline, Worker};
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{DenyReason, HeaderName, Headers, HttpCall, Now, RequestHead};
-use portcullis_jwt::{Identity, Strip, TokenError};
-use portcullis_route::{NormalPath, PathError, normalise};
+use portcullis_edge_core::{
+    Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead,
+};
+use portcullis_jwt::{Identity, Strip};
+use portcullis_route::{PathError, normalise};
 use portcullis_security_headers::preflight_method;
 
 /// What is to be done with a request.
@@ -20,56 +26,69 @@ pub enum Step {
     Reply(LocalReply),
     /// Answer it with the metrics; the host has the totals.
     ServeMetrics,
-    /// Hold it until fetched keys are there, or are known not to come; then [`Pipeline::resume`].
+    /// Hold it until something that requests wait for has come, or is known not to come; then [`Pipeline::resume`].
     Wait,
-    /// Hold it and make this call; then [`Pipeline::on_auth_answer`].
-    Ask(HttpCall),
+    /// Hold it and make this call; then [`Pipeline::resume`] with the answer.
+    Call(Call),
+}
+
+/// What a request that is held hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// What it waited for has come, or is known not to come.
+    Ready,
+    /// It may not wait: as many wait already as may.
+    NoRoom,
+    /// The answer to its call, or why there is none.
+    Answer(Result<Answered<'a>, CallError>),
 }
 
 impl Pipeline {
     /// Judges a request.
-    pub fn on_request(
+    pub fn on_request(&self, head: RequestHead, host: &dyn Host, worker: &mut Worker) -> (Facts, Step) {
+        let mut facts = self.facts(head, host.now(), host);
+        let step = self.run(&mut facts, host, worker);
+        (facts, step)
+    }
+
+    /// The same, and keeps what each stage says in [`Facts::trace`].
+    pub fn on_request_traced(
         &self,
         head: RequestHead,
-        now: Now,
+        host: &dyn Host,
         worker: &mut Worker,
-        proxy: &dyn Proxy,
     ) -> (Facts, Step) {
-        let mut facts = self.facts(head, now, proxy);
-        let step = match (facts.denial, facts.target) {
-            (Some(reason), _) => self.deny(&mut facts, reason),
-            (None, Target::Page(Page::Health)) => self.health(&mut facts),
-            (None, Target::Page(Page::Metrics)) => Step::ServeMetrics,
-            (None, Target::Route(route)) => match self.policy.routes.get(route) {
-                Some(route) => self.admit(&mut facts, route, now, worker, proxy),
-                None => self.deny(&mut facts, DenyReason::NoRoute),
-            },
-            // A preflight has no token (Fetch standard, CORS protocol), so it goes no further.
-            (None, Target::Preflight(_)) => self.answer_preflight(&mut facts),
-            (None, Target::Unmatched) => self.deny(&mut facts, DenyReason::NoRoute),
-        };
+        let mut facts = self.facts(head, host.now(), host);
+        facts.trace = Some(Box::new(Trace::default()));
+        let step = self.run(&mut facts, host, worker);
         (facts, step)
     }
 
     /// What a request is, before anything is done about it; also for requests that only the end of was seen.
-    pub(crate) fn facts(&self, head: RequestHead, now: Now, proxy: &dyn Proxy) -> Facts {
-        let path = normalise(head.path());
-        let (target, denial) = self.target(&head, &path);
+    pub(crate) fn facts(&self, head: RequestHead, now: Now, host: &dyn Host) -> Facts {
+        let normal = normalise(head.path());
+        let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
+        let (target, unroutable) = self.target(&head, path);
+        let counted = !self.is_uncounted(target, path);
         let trusted = self.policy.proxy.assigns_request_id || self.policy.client_ip.trusts_proxies();
-        let rewritten = path.as_ref().ok().filter(|p| p.was_rewritten()).map(|p| p.path.clone().into_owned());
         Facts {
             client: self.client(&head),
-            request_id: RequestId::choose(&head.headers, trusted, || proxy.random_16()),
+            request_id: RequestId::choose(&head.headers, trusted, || host.random_16()),
             over_tls: is_over_tls(&head.headers),
-            counted: !self.is_uncounted(target, &path),
-            answered: Answered::NotYet,
+            path: RequestPath::new(normal),
+            at: Stage::Answer,
+            token: TokenSlot::default(),
+            rules: RulesSlot::default(),
+            answerer: Answerer::Nobody,
+            denial: None,
             status: None,
+            trace: None,
+            forwarded: false,
             complete: false,
             started: now,
-            rewritten,
+            counted,
             target,
-            access: Access::default(),
-            denial,
+            unroutable,
             head,
         }
     }
@@ -79,34 +98,44 @@ impl Pipeline {
         self.policy.client_ip.resolve(&head.headers, peer)
     }
 
-    fn target(
-        &self,
-        head: &RequestHead,
-        path: &Result<NormalPath<'_>, PathError>,
-    ) -> (Target, Option<DenyReason>) {
+    fn target(&self, head: &RequestHead, path: Result<&str, PathError>) -> (Target, Option<Reason>) {
         let path = match path {
-            Ok(normal) => &*normal.path,
-            Err(PathError::NotAbsolute) => return (Target::Unmatched, Some(DenyReason::MalformedRequest)),
-            Err(_) => return (Target::Unmatched, Some(DenyReason::MalformedPath)),
+            Ok(path) => path,
+            Err(PathError::NotAbsolute) => return (Target::Unmatched, Some(Reason::MALFORMED_REQUEST)),
+            Err(_) => return (Target::Unmatched, Some(Reason::MALFORMED_PATH)),
         };
         if let Some(page) = self.page(head.method(), path) {
             return (Target::Page(page), None);
         }
-        if let Some((route, denial)) = self.preflight(head, path) {
-            return (Target::Preflight(route), denial);
+        if let Some((route, reason)) = self.preflight(head, path) {
+            return (Target::Preflight(route), reason);
         }
         match self.policy.table.find(head.method(), path) {
             Some(route) => (Target::Route(route), None),
-            None => (Target::Unmatched, Some(DenyReason::NoRoute)),
+            None => (Target::Unmatched, Some(Reason::NO_ROUTE)),
         }
     }
 
     /// The route that a CORS preflight asks about, and why the answer is no.
-    fn preflight(&self, head: &RequestHead, path: &str) -> Option<(usize, Option<DenyReason>)> {
+    fn preflight(&self, head: &RequestHead, path: &str) -> Option<(usize, Option<Reason>)> {
         let cors = self.policy.cors.as_ref()?;
         let route = self.policy.table.find(preflight_method(head)?, path)?;
         let allowed = head.headers.first("origin").is_some_and(|origin| cors.allows(origin));
-        Some((route, (!allowed).then_some(DenyReason::OriginNotAllowed)))
+        Some((route, (!allowed).then_some(Reason::ORIGIN_NOT_ALLOWED)))
+    }
+
+    /// The stage `Answer`: what does not go to a service. Nothing where the request is to go on.
+    pub(crate) fn answer(&self, facts: &mut Facts) -> Option<Step> {
+        let step = match (facts.unroutable, facts.target) {
+            (Some(reason), _) => self.deny(facts, Denial::new(reason).into()),
+            (None, Target::Unmatched) => self.deny(facts, Denial::new(Reason::NO_ROUTE).into()),
+            (None, Target::Page(Page::Health)) => self.health(facts),
+            (None, Target::Page(Page::Metrics)) => Step::ServeMetrics,
+            // A preflight has no token (Fetch standard, CORS protocol), so it goes no further.
+            (None, Target::Preflight(_)) => self.answer_preflight(facts),
+            (None, Target::Route(_)) => return None,
+        };
+        Some(step)
     }
 
     fn page(&self, method: &[u8], path: &str) -> Option<Page> {
@@ -119,13 +148,14 @@ impl Pipeline {
         }
     }
 
-    fn is_uncounted(&self, target: Target, path: &Result<NormalPath<'_>, PathError>) -> bool {
+    fn is_uncounted(&self, target: Target, path: Result<&str, PathError>) -> bool {
         let ours = matches!(target, Target::Page(_) | Target::Unmatched);
-        ours && path.as_ref().is_ok_and(|p| self.policy.metrics.uncounted.iter().any(|u| **u == *p.path))
+        ours && path.is_ok_and(|path| self.policy.metrics.uncounted.iter().any(|uncounted| uncounted == path))
     }
 
     /// The changes to a request that goes on.
-    pub(crate) fn forward(&self, facts: &mut Facts, proxy: &dyn Proxy) -> HeaderOps {
+    pub(crate) fn forward(&self, facts: &mut Facts, host: &dyn Host) -> HeaderOps {
+        facts.forwarded = true;
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
@@ -143,19 +173,19 @@ impl Pipeline {
         if !self.policy.proxy.sets_trust_headers {
             trust.to_set().for_each(|(name, value)| ops.set(name.as_str(), value));
         }
-        if let Some(identity) = facts.access.bearer().cloned() {
-            self.introduce(&identity, &mut ops);
-            let verdict = facts.access.validation_micros.unwrap_or(0);
-            let since = micros(facts.access.began, proxy.mono());
-            facts.access.context_micros = Some(since.saturating_sub(verdict));
+        if let Some(identity) = facts.token.bearer().cloned() {
+            self.identify(&identity, &mut ops);
+            let verdict = facts.token.validation_micros.unwrap_or(0);
+            let since = micros(facts.token.began, host.mono());
+            facts.token.context_micros = Some(since.saturating_sub(verdict));
         }
         ops
     }
 
-    /// Tells the service who asks.
-    fn introduce(&self, identity: &Identity, ops: &mut HeaderOps) {
+    /// Says to the service who asks.
+    fn identify(&self, identity: &Identity, ops: &mut HeaderOps) {
         let Some(names) = self.policy.trust.identity() else { return };
-        let mut tell = |state: &'static str, name: &HeaderName, value: &[u8]| {
+        let mut say = |state: &'static str, name: &HeaderName, value: &[u8]| {
             // Envoy matches the route again once a filter has changed a request's header; filter state costs a tenth of that.
             match self.policy.proxy.sets_trust_headers {
                 true => ops.state.push((state, value.to_vec())),
@@ -163,13 +193,13 @@ impl Pipeline {
             }
         };
         if let Some(user) = identity.user() {
-            tell("portcullis_user", &names.user, user.as_bytes());
+            say("portcullis_user", &names.user, user.as_bytes());
         }
         let roles: Vec<&str> = identity.roles().collect();
         if !roles.is_empty() {
-            tell("portcullis_role", &names.role, roles.join(",").as_bytes());
+            say("portcullis_role", &names.role, roles.join(",").as_bytes());
         }
-        tell("portcullis_authenticated", &names.authenticated, b"true");
+        say("portcullis_authenticated", &names.authenticated, b"true");
         let claims = self.jwt.iter().flat_map(|jwt| jwt.headers(identity));
         claims.for_each(|(name, value)| ops.set(name, value));
     }
@@ -180,58 +210,34 @@ impl Pipeline {
         self.policy.trust.forged_trailers(trailers).into_iter().map(<[u8]>::to_vec).collect()
     }
 
-    pub(crate) fn deny(&self, facts: &mut Facts, reason: DenyReason) -> Step {
-        facts.denial = Some(reason);
-        let answer = reason.answer();
+    pub(crate) fn deny(&self, facts: &mut Facts, denial: Box<Denial>) -> Step {
+        let answer = denial.reason.answer();
         let is_grpc = facts.head.is_grpc();
         let body = match is_grpc {
             // The proxy makes `grpc-message` of the body.
-            true => answer.message.as_bytes().to_vec(),
-            false => body::denial_body(reason, facts.started.wall, facts.request_id()),
+            true => denial.reason.message.as_bytes().to_vec(),
+            false => body::denial_body(&denial, facts.started.wall, facts.request_id()),
         };
         let mut reply = self.reply(facts, answer.status, body::JSON, body);
         reply.grpc_status = is_grpc.then_some(answer.grpc_status);
-        reply.details = format!("{DETAILS}_{}", reason.as_str());
-        reply
-            .headers
-            .extend(self.challenge(facts, reason).map(|c| ("www-authenticate".to_owned(), c.into_bytes())));
+        reply.details = format!("{DETAILS}_{}", denial.reason.name);
+        let headers = denial.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        reply.headers.extend(headers);
+        reply.headers.extend(denial.retry_after.map(retry_after));
+        facts.forwarded = false;
+        facts.denial = Some(denial);
         Step::Reply(reply)
-    }
-
-    /// What a client is told of the token it needs (RFC 6750 section 3). A request without any token is told no error.
-    fn challenge(&self, facts: &Facts, reason: DenyReason) -> Option<String> {
-        match reason {
-            DenyReason::BadToken(because) if because.reason == TokenError::Missing.as_str() => {
-                // A challenge has one parameter at least.
-                Some(format!("Bearer realm=\"{}\"", self.policy.gateway.name))
-            }
-            DenyReason::BadToken(because) => {
-                Some(format!("Bearer error=\"invalid_token\", error_description=\"{}\"", because.message))
-            }
-            DenyReason::Forbidden(_) if facts.access.bearer().is_some() => {
-                Some(format!("Bearer error=\"insufficient_scope\"{}", self.scopes(facts)))
-            }
-            _ => None,
-        }
-    }
-
-    /// The scopes that a route's rules ask for, as a challenge names them.
-    fn scopes(&self, facts: &Facts) -> String {
-        let Target::Route(route) = facts.target else { return String::new() };
-        let rules = self.policy.routes.get(route).and_then(|route| route.rules.as_ref());
-        let scopes: Vec<&str> = rules.iter().flat_map(|rules| rules.scopes()).collect();
-        if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) }
     }
 
     /// The answer to a request whose changes the proxy refused to make: unchanged, it could carry what its client forged.
     pub fn give_up(&self, facts: &mut Facts) -> Step {
-        self.deny(facts, DenyReason::ServiceUnavailable)
+        self.deny(facts, Denial::new(Reason::SERVICE_UNAVAILABLE).into())
     }
 
     fn answer_preflight(&self, facts: &mut Facts) -> Step {
         let head = &facts.head;
-        let path = normalise(head.path()).map(|normal| normal.path.into_owned()).unwrap_or_default();
-        let methods: Vec<&str> = self.policy.table.methods(&path).collect();
+        let path = facts.path.normal(head).unwrap_or_default();
+        let methods: Vec<&str> = self.policy.table.methods(path).collect();
         let cors = self.policy.cors.iter();
         let headers = cors.flat_map(|cors| cors.preflight(&head.headers, &methods));
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();
@@ -268,7 +274,7 @@ impl Pipeline {
 }
 
 fn answered_here(facts: &mut Facts, reply: LocalReply) -> LocalReply {
-    facts.answered = Answered::Here;
+    facts.answerer = Answerer::Gateway;
     facts.status = Some(reply.status);
     reply
 }
@@ -277,17 +283,23 @@ impl Facts {
     /// Gives the upstream the normal path, without the token if one stood in it and its source says so; takes the token out
     /// of other places likewise.
     fn set_path(&self, ops: &mut HeaderOps) {
-        let mut path = self.rewritten.is_some().then(|| self.head.path());
-        match &self.access.strip {
-            Some(Strip::Replace(name, value)) if name == ":path" => path = Some(value),
+        let mut target = self.path.rewritten().map(|_| self.head.path());
+        match &self.token.strip {
+            Some(Strip::Replace(name, value)) if name == ":path" => target = Some(value),
             Some(Strip::Replace(name, value)) => ops.set(name, value),
             Some(Strip::Remove(name)) => ops.remove.push(name.as_bytes().to_vec()),
             None => {}
         }
-        if let Some(target) = path.and_then(|path| normalise(path).ok()) {
-            ops.set(":path", &target.to_target());
+        if let Some(path) = target.and_then(|target| self.path.with_query_of(target, &self.head)) {
+            ops.set(":path", &path);
         }
     }
+}
+
+/// Whole seconds, rounded up: who comes back earlier is refused again (RFC 9110 section 10.2.3).
+fn retry_after(after: core::time::Duration) -> (String, Vec<u8>) {
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
+    ("retry-after".to_owned(), seconds.to_string().into_bytes())
 }
 
 /// What the proxy says of the client's connection, or of the trusted proxy's before it; a client says so as well, unless the

@@ -51,7 +51,7 @@ fn judge(pipeline: &Pipeline, mut head: RequestHead) -> (Facts, Step) {
     if !pipeline.needs_peer() {
         head.peer.clear();
     }
-    pipeline.on_request(head, at(1), &mut pipeline.worker(), &nothing())
+    pipeline.on_request(head, &host(1), &mut pipeline.worker())
 }
 
 fn forwarded(step: Step) -> HeaderOps {
@@ -68,9 +68,9 @@ fn refused(step: Step) -> (u16, Value) {
     }
 }
 
-/// A proxy that can do nothing but tell the time.
-pub(crate) fn nothing() -> MemoryHost {
-    MemoryHost::at(at(1))
+/// A host at so many seconds.
+pub(crate) fn host(seconds: u64) -> MemoryHost {
+    MemoryHost::at(at(seconds))
 }
 
 #[derive(Default)]
@@ -108,8 +108,8 @@ impl Stream for Fake {
     }
 }
 
-fn line(pipeline: &Pipeline, facts: &Facts, stream: &mut Fake) -> Value {
-    serde_json::from_slice(&pipeline.on_done(facts, at(2).mono, stream).lines).unwrap()
+fn line(pipeline: &Pipeline, facts: &mut Facts, stream: &mut Fake) -> Value {
+    serde_json::from_slice(&pipeline.on_done(facts, &host(2), stream).lines).unwrap()
 }
 
 #[test]
@@ -173,14 +173,13 @@ fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
     let pipeline = alone();
     let (mut facts, step) = judge(&pipeline, head("GET", "/none", &[("origin", b"https://shop.example")]));
     let Step::Reply(reply) = step else { panic!("forwarded") };
-    let dressing = pipeline.on_response(&mut facts, 404, true, &mut Fake::default());
-    let names: Vec<_> =
-        reply.headers.iter().chain(&dressing.ops.set).map(|(name, _)| name.as_str()).collect();
+    let changes = pipeline.on_response(&mut facts, 404, true, &mut Fake::default());
+    let names: Vec<_> = reply.headers.iter().chain(&changes.ops.set).map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
         ["content-type", "access-control-allow-origin", "vary", "x-frame-options", "x-request-id"]
     );
-    assert_eq!(dressing.body, None);
+    assert_eq!(changes.body, None);
 }
 
 #[test]
@@ -190,7 +189,7 @@ fn a_grpc_client_is_refused_with_a_grpc_status_and_counted_as_what_it_is() {
     let Step::Reply(reply) = step else { panic!("forwarded") };
     assert_eq!((reply.grpc_status, reply.body.as_slice()), (Some(12), &b"No such route"[..]));
     pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    assert_eq!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.unwrap().status, 404);
+    assert_eq!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.unwrap().status, 404);
 }
 
 #[test]
@@ -201,14 +200,14 @@ fn a_grpc_call_that_the_proxy_failed_is_no_success() {
     let mut failed =
         Fake { headers: vec![("grpc-status", b"14")], details: "no_healthy_upstream", ..Fake::default() };
     assert_eq!(pipeline.on_response(&mut facts, 200, false, &mut failed).body, None);
-    let seen = pipeline.on_done(&facts, at(2).mono, &mut failed).observation.unwrap();
+    let seen = pipeline.on_done(&mut facts, &host(2), &mut failed).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (503, Some(ProxyError::RequestFailed)));
 
     let mut own = Fake { headers: vec![("grpc-status", b"14")], details: "via_upstream", ..Fake::default() };
     let (mut facts, _) =
         judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
     pipeline.on_response(&mut facts, 200, false, &mut own);
-    let seen = pipeline.on_done(&facts, at(2).mono, &mut own).observation.unwrap();
+    let seen = pipeline.on_done(&mut facts, &host(2), &mut own).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (200, None));
 }
 
@@ -225,7 +224,7 @@ fn a_preflight_is_answered_here_with_the_methods_of_its_path_and_counted_under_i
     assert_eq!(told("access-control-allow-methods"), Some(&b"GET"[..]));
     assert_eq!(told("access-control-max-age"), Some(&b"600"[..]));
     pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    let record = pipeline.on_done(&facts, at(2).mono, &mut Fake::default());
+    let record = pipeline.on_done(&mut facts, &host(2), &mut Fake::default());
     let seen = record.observation.unwrap();
     assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
 }
@@ -251,14 +250,14 @@ fn a_preflight_for_a_strangers_page_is_refused_here() {
 #[test]
 fn the_health_page_and_the_metrics_are_answered_here_and_not_counted() {
     let pipeline = alone();
-    let (facts, step) = judge(&pipeline, head("GET", "/health", &[]));
+    let (mut facts, step) = judge(&pipeline, head("GET", "/health", &[]));
     assert_eq!(refused(step).1["status"], "healthy");
-    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_none());
+    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_none());
     assert_eq!(judge(&pipeline, head("GET", "/metrics", &[])).1, Step::ServeMetrics);
-    let (facts, _) = judge(&pipeline, head("GET", "/internal/metrics", &[]));
-    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_none());
-    let (facts, _) = judge(&pipeline, head("POST", "/nothing", &[]));
-    assert!(pipeline.on_done(&facts, at(2).mono, &mut Fake::default()).observation.is_some());
+    let (mut facts, _) = judge(&pipeline, head("GET", "/internal/metrics", &[]));
+    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_none());
+    let (mut facts, _) = judge(&pipeline, head("POST", "/nothing", &[]));
+    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_some());
 }
 
 #[test]
@@ -268,7 +267,7 @@ fn a_success_behind_a_configured_proxy_asks_the_host_nothing() {
     let mut stream = Fake::default();
     let step = pipeline.on_response(&mut facts, 200, true, &mut stream);
     facts.complete = true;
-    pipeline.on_done(&facts, at(2).mono, &mut stream);
+    pipeline.on_done(&mut facts, &host(2), &mut stream);
     assert_eq!((step.ops.is_empty(), stream.asked), (true, 0));
 }
 
@@ -319,7 +318,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
         let mut stream = Fake { details, ..Fake::default() };
         pipeline.on_response(&mut facts, status, true, &mut stream);
         facts.complete = complete;
-        pipeline.on_done(&facts, at(2).mono, &mut stream).observation.unwrap().proxy_error
+        pipeline.on_done(&mut facts, &host(2), &mut stream).observation.unwrap().proxy_error
     };
     assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
     assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));
@@ -332,7 +331,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
 fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), at(5), &nothing(), &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), &host(5), &mut stream);
     assert_eq!(record.observation.unwrap().endpoint, pipeline.unmatched);
 }
 
@@ -343,7 +342,7 @@ fn a_log_line_names_route_target_and_reason_and_no_query() {
     let mut refused =
         Fake { details: "upstream_reset_before_response_started{connection_timeout}", ..Fake::default() };
     pipeline.on_response(&mut facts, 503, true, &mut refused);
-    let line = line(&pipeline, &facts, &mut refused);
+    let line = line(&pipeline, &mut facts, &mut refused);
     assert_eq!(line["message"], "GET /api/v1/orders/7 -> order");
     assert_eq!(line["extra"]["endpoint"], "/api/v1/orders/{id}");
     assert_eq!(line["extra"]["details"], "upstream_reset_before_response_started{connection_timeout}");
@@ -359,9 +358,9 @@ fn trailers_do_not_smuggle_trust() {
 #[test]
 fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
     let pipeline = alone();
-    let (facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
+    let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
     let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
-    let seen = pipeline.on_done(&facts, at(2).mono, &mut stream).observation.unwrap();
+    let seen = pipeline.on_done(&mut facts, &host(2), &mut stream).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
 }
 
@@ -370,7 +369,7 @@ fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the
     let pipeline = alone();
     let mut stream = Fake { code: Some(431), ..Fake::default() };
     let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
-    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), at(5), &nothing(), &mut stream);
+    let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), &host(5), &mut stream);
     let seen = record.observation.unwrap();
     assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
     let line: Value = serde_json::from_slice(&record.lines).unwrap();

@@ -1,7 +1,5 @@
 use portcullis_jwt::Tokens;
 
-pub use portcullis_edge_core::Host as Proxy;
-
 /// What a worker learns while it serves: known tokens, fetched keys. The pipeline itself never changes.
 pub struct Worker {
     /// Tokens and keys; nothing without a section `jwt`.

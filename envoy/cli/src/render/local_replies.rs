@@ -4,30 +4,30 @@
 //! alone. Errors that the filter does see (a service that is down) it words itself.
 
 use super::headers;
-use portcullis_edge_core::DenyReason;
+use portcullis_edge_core::Reason;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
 pub(super) fn local_replies(policy: &Policy) -> Value {
     let mappers = [
-        ("GE", 500, DenyReason::ServiceUnavailable),
-        ("EQ", 431, DenyReason::TooLarge),
-        ("EQ", 413, DenyReason::TooLarge),
-        ("GE", 400, DenyReason::MalformedRequest),
+        ("GE", 500, Reason::SERVICE_UNAVAILABLE),
+        ("EQ", 431, Reason::TOO_LARGE),
+        ("EQ", 413, Reason::TOO_LARGE),
+        ("GE", 400, Reason::MALFORMED_REQUEST),
     ];
     let mappers: Vec<_> =
         mappers.into_iter().map(|(op, status, reason)| mapper(policy, op, status, reason)).collect();
     json!({ "local_reply_config": { "mappers": mappers } })
 }
 
-fn mapper(policy: &Policy, op: &str, status: u32, reason: DenyReason) -> Value {
+fn mapper(policy: &Policy, op: &str, status: u32, reason: Reason) -> Value {
     let answer = reason.answer();
     let mut mapper = json!({
         // The status first: it is cheap, and answers that are no errors end there.
         "filter": { "and_filter": { "filters": [status_is(op, status), not_ours()] } },
         "body_format_override": { "content_type": "application/json", "json_format": {
             "error": answer.code,
-            "message": answer.message,
+            "message": reason.message,
             "code": answer.code,
             "timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
             "request_id": "%REQ(X-REQUEST-ID)%",

@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code, reason = "this is the boundary to the host")]
 
-use super::{HostError, check};
+use super::check;
 use core::ptr::null_mut;
+use portcullis_edge_core::HostError;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {

@@ -1,7 +1,8 @@
 #![allow(unsafe_code, reason = "calls to the host; every pointer comes from a live slice or local")]
 
-use super::{HostError, abi, check};
+use super::{abi, check};
 use portcullis_edge_core::Headers;
+use portcullis_edge_core::HostError;
 use portcullis_pipeline::LocalReply;
 
 /// A header map.

@@ -1,6 +1,7 @@
 #![allow(unsafe_code, reason = "calls to the host; every pointer comes from a live slice or local")]
 
-use super::{HostError, abi, check};
+use super::{abi, check};
+use portcullis_edge_core::HostError;
 use portcullis_edge_core::{Mono, Now, Wall};
 use proxy_wasm::types::LogLevel;
 

@@ -10,22 +10,15 @@ mod metrics;
 mod misc;
 mod shared;
 
-pub use calls::{call, call_back, call_body, foreign, speak_of, tick_every};
+use portcullis_edge_core::HostError;
+
+pub use calls::{call, call_back, foreign, grpc_answer, http_answer, switch_to, tick_every};
 pub use headers::{
     Map, close_stream, continue_request, header, headers, remove_header, replace_body, send_reply, set_header,
 };
 pub use metrics::{MetricKind, define_metric, increment, read_metric, set_gauge};
 pub use misc::{configuration, log, mono, now, property, random_16, set_property};
 pub use shared::{ABSENT, shared, swap_shared};
-
-/// A host call did not succeed; the host's status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostError(pub u32);
-
-impl HostError {
-    /// What was asked for does not exist.
-    pub const NOT_FOUND: Self = Self(1);
-}
 
 fn check(status: u32) -> Result<(), HostError> {
     if status == 0 { Ok(()) } else { Err(HostError(status)) }

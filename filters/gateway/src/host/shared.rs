@@ -1,6 +1,7 @@
 #![allow(unsafe_code, reason = "calls to the host; every pointer comes from a live slice or local")]
 
-use super::{HostError, abi, check};
+use super::{abi, check};
+use portcullis_edge_core::HostError;
 
 /// No key has this version. A swap of an absent key succeeds with any version, and with version 0 even if another worker has
 /// made the key meanwhile; with this one it fails then.

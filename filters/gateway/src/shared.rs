@@ -1,0 +1,137 @@
+//! What the streams of a worker share, and its tick.
+
+use crate::host;
+use crate::root_calls::RootCalls;
+use crate::stats::Stats;
+use crate::stream::Stream;
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+use portcullis_client_ip::ClientIp;
+use portcullis_edge_core::{CallToken, ConfigError, Mono};
+use portcullis_jwt::{CallId, Tokens};
+use portcullis_metrics::GatewayMetrics;
+use portcullis_pipeline::{Pipeline, Waiting, Worker};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The tick while requests wait: how soon a fetch begins, and how soon the fetch of another worker is heard of.
+pub const SOON: Duration = Duration::from_millis(2);
+
+/// What the streams of a worker share.
+pub struct Shared {
+    /// The compiled policy.
+    pub pipeline: Pipeline,
+    /// What the worker has learnt: tokens, keys.
+    pub worker: RefCell<Worker>,
+    /// The requests that wait.
+    pub waiting: RefCell<Waiting<ClientIp, Rc<Stream>>>,
+    /// Fetches under way.
+    pub fetching: RefCell<HashMap<CallToken, CallId>>,
+    /// The calls that the root context makes for its streams.
+    pub root_calls: RootCalls,
+    /// The worker's metrics.
+    pub stats: RefCell<Stats>,
+    /// What of the cache's counts is in the metrics already.
+    pub cache_counted: Cell<[u64; 3]>,
+    /// When the metrics were last handed over.
+    flushed: Cell<Option<Mono>>,
+    /// The time between ticks.
+    tick: Cell<Duration>,
+}
+
+impl Shared {
+    /// What a worker begins with, under the policy in `json`. `root` is the root's context.
+    ///
+    /// # Errors
+    /// Every mistake in the policy.
+    pub fn load(json: &[u8], root: u32) -> Result<Self, Vec<ConfigError>> {
+        let pipeline = Pipeline::compile(json)?;
+        let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
+        Ok(Self {
+            worker: RefCell::new(pipeline.worker()),
+            waiting: RefCell::new(Waiting::new(pipeline.places())),
+            fetching: RefCell::default(),
+            root_calls: RootCalls::of(root),
+            stats: RefCell::new(Stats::define(metrics)),
+            cache_counted: Cell::default(),
+            flushed: Cell::default(),
+            tick: Cell::default(),
+            pipeline,
+        })
+    }
+
+    /// Counts; a callback inside another cannot, and there is none.
+    pub fn with_metrics(&self, count: impl FnOnce(&mut GatewayMetrics)) {
+        if let Ok(mut stats) = self.stats.try_borrow_mut() {
+            count(stats.metrics());
+        }
+    }
+
+    /// Does something with the worker's tokens; nothing where the policy has none.
+    pub fn with_tokens<T>(&self, run: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
+        self.worker.try_borrow_mut().ok()?.tokens.as_mut().map(run)
+    }
+
+    /// Whether anything is fetched under this policy.
+    pub fn fetches(&self) -> bool {
+        self.worker.try_borrow().is_ok_and(|w| w.tokens.as_ref().is_some_and(Tokens::fetches))
+    }
+
+    /// Sets the time between ticks. A host begins to count anew each time it is set, so only changes are handed on: else a dense
+    /// row of requests that begin to wait would put the tick off for ever.
+    pub fn tick_every(&self, period: Duration) {
+        if self.tick.replace(period) != period {
+            host::tick_every(period);
+        }
+    }
+
+    /// The time to the next tick where nothing is waited for.
+    pub fn until_flush(&self) -> Duration {
+        let since = self.flushed.get().map_or(Duration::ZERO, |flushed| host::mono().since(flushed));
+        self.flush_period().saturating_sub(since).max(SOON)
+    }
+
+    /// The time between flushes.
+    pub fn flush_period(&self) -> Duration {
+        Duration::from_millis(self.pipeline.policy().metrics.flush_millis)
+    }
+
+    /// Hands over what was counted.
+    pub fn flush(&self) {
+        self.flushed.set(Some(host::mono()));
+        self.measure();
+        if let Ok(mut stats) = self.stats.try_borrow_mut() {
+            stats.flush();
+        }
+    }
+
+    /// Ticks come sooner while requests wait, and the metrics are many. A tick may come a little early by this clock.
+    pub fn flush_if_due(&self) {
+        if self.flushed.get().is_none() || self.until_flush() <= SOON {
+            self.flush();
+        }
+    }
+
+    /// Brings the gauges up to date: the age of what is fetched, what the cache did, how many requests wait.
+    pub fn measure(&self) {
+        let held = self.waiting.try_borrow().map_or(0, |waiting| waiting.held());
+        let facts = self.with_tokens(|tokens| {
+            let ages: Vec<_> = tokens.facts(host::mono()).map(|(_, facts)| facts.age).collect();
+            (ages, [tokens.cache_hits(), tokens.cache_misses(), tokens.cache_evictions()])
+        });
+        let Some((ages, cache)) = facts else { return };
+        let before = self.cache_counted.replace(cache);
+        let [hits, misses, evictions] = [0, 1, 2].map(|n| difference(&cache, &before, n));
+        self.with_metrics(|metrics| {
+            metrics.waiting(u64::try_from(held).unwrap_or(u64::MAX));
+            metrics.cache(hits, misses, evictions);
+            let ages = ages.iter().map(|age| age.map(|age| age.as_secs())).enumerate();
+            ages.for_each(|(index, age)| metrics.document_age(index, age));
+        });
+    }
+}
+
+fn difference(now: &[u64; 3], before: &[u64; 3], n: usize) -> u64 {
+    let of = |counts: &[u64; 3]| counts.get(n).copied().unwrap_or(0);
+    of(now).saturating_sub(of(before))
+}

@@ -1,0 +1,60 @@
+//! A request on its way through this filter, and what its host says of it.
+
+use crate::host::{self, Map};
+use core::cell::{Cell, RefCell};
+use portcullis_edge_core::Headers;
+use portcullis_pipeline::Facts;
+
+/// A request on its way.
+pub struct Stream {
+    /// Its context.
+    pub context: u32,
+    /// What it turned out to be; nothing before its headers came.
+    pub facts: RefCell<Option<Facts>>,
+    /// Whether it waits.
+    pub held: Cell<bool>,
+}
+
+impl Stream {
+    /// A request of which nothing is known yet.
+    pub fn new(context: u32) -> Self {
+        Self { context, facts: RefCell::new(None), held: Cell::new(false) }
+    }
+
+    /// Does something with the facts; nothing where there are none, or a callback inside another has them.
+    pub fn with_facts<T>(&self, run: impl FnOnce(&mut Facts) -> T) -> Option<T> {
+        self.facts.try_borrow_mut().ok()?.as_mut().map(run)
+    }
+}
+
+/// What the host says of the stream whose callback is running.
+pub struct HostStream;
+
+impl portcullis_pipeline::Stream for HostStream {
+    fn response_headers(&mut self) -> Headers {
+        host::headers(Map::Response).unwrap_or_default()
+    }
+
+    fn code_details(&mut self) -> Vec<u8> {
+        host::property("response\0code_details").unwrap_or_default()
+    }
+
+    fn response_code(&mut self) -> Option<u16> {
+        let code = integer("response\0code")?;
+        u16::try_from(code).ok().filter(|code| *code > 0)
+    }
+
+    fn client_tls(&mut self) -> bool {
+        host::property("connection\0tls_version").is_ok_and(|version| !version.is_empty())
+    }
+
+    fn duration_nanos(&mut self) -> u64 {
+        integer("request\0duration").unwrap_or(0)
+    }
+}
+
+/// An integer property: 8 bytes, little-endian.
+fn integer(path: &str) -> Option<u64> {
+    let bytes = host::property(path).ok()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
