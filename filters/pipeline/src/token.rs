@@ -2,7 +2,7 @@
 
 use crate::{Event, Facts, Pipeline, Worker};
 use portcullis_authz::{Scalar, Subject};
-use portcullis_edge_core::{Answered, Call, CallError, Class, Denial, Host, Mode, Mono, Reason, Verdict};
+use portcullis_edge_core::{Answered, Call, CallError, Denial, Host, Mode, Mono, Verdict};
 use portcullis_jwt::{Authn, Identity, Pending, Refusal, RouteAuth, Strip, TokenError, Tokens, Value};
 use portcullis_policy::Route;
 use std::rc::Rc;
@@ -162,8 +162,7 @@ impl Pipeline {
 
     /// A refused token as a denial: a bad one with a challenge (RFC 6750 section 3), one that cannot be checked now without.
     pub(crate) fn token_denial(&self, error: TokenError) -> Denial {
-        let class = if error.is_ours() { Class::Unavailable } else { Class::Unauthenticated };
-        let denial = Denial::new(Reason::new(error.as_str(), class, error.message()));
+        let denial = Denial::new(error.reason());
         match error {
             _ if error.is_ours() => denial,
             // A request without any token is given no error code. A challenge has one parameter at least.
