@@ -17,38 +17,56 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Explain {
     /// The policy file.
     file: PathBuf,
-    /// The token. Everybody on the machine can read arguments: rather use `--token-file`.
-    #[arg(long, required_unless_present = "token_file", conflicts_with = "token_file")]
+    /// The request: method and path, such as `GET /api/v1/orders?page=2`.
+    #[arg(long, value_name = "'METHOD PATH'", value_parser = parse_request)]
+    request: (String, String),
+    /// A header of the request, such as `Origin: https://shop.example`; as often as needed.
+    #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'", value_parser = parse_header)]
+    headers: Vec<(String, Vec<u8>)>,
+    /// The address at the other end of the connection.
+    #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
+    from: IpAddr,
+    /// A token, sent as `Authorization: Bearer`. Everybody on the machine can read arguments: rather use `--token-file`.
+    #[arg(long, conflicts_with = "token_file")]
     token: Option<String>,
     /// A file with the token; `-` for standard input.
     #[arg(long)]
     token_file: Option<PathBuf>,
-    /// The request's method.
-    #[arg(long, default_value = "GET", requires = "path")]
-    method: String,
-    /// The request's path (default: that of the first route that takes tokens).
-    #[arg(long)]
-    path: Option<String>,
     /// When, as RFC 3339 (default: now).
     #[arg(long, value_parser = humantime::parse_rfc3339_weak)]
     at: Option<SystemTime>,
     /// A JWK Set to take for the fetched one: of every provider that fetches, or of one (`PROVIDER=FILE`).
     #[arg(long, value_name = "[PROVIDER=]FILE")]
     jwks: Vec<String>,
-    /// The client's address, for rules on networks.
-    #[arg(long, value_name = "IP")]
-    client: Option<IpAddr>,
+    /// Taken for the body with which an auth service answers.
+    #[arg(long, value_name = "JSON", default_value = r#"{"active":true,"valid":true}"#)]
+    auth_answer: String,
+    /// Taken for the status with which the service answers.
+    #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    service_status: u16,
     /// As JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn parse_request(text: &str) -> Result<(String, String), String> {
+    let (method, path) =
+        text.trim().split_once(' ').ok_or("expected a method and a path, such as `GET /orders`")?;
+    Ok((method.to_owned(), path.trim_start().to_owned()))
+}
+
+fn parse_header(text: &str) -> Result<(String, Vec<u8>), String> {
+    let (name, value) =
+        text.split_once(':').ok_or("expected a name and a value, such as `Origin: https://shop.example`")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().as_bytes().to_vec()))
 }
 
 impl Explain {
     pub fn run(&self) -> ExitCode {
         match self.answer() {
             Ok(code) => code,
-            Err(Trouble::Told) => ExitCode::from(2),
-            Err(Trouble::Untold(message)) => {
+            Err(Trouble::Printed) => ExitCode::from(2),
+            Err(Trouble::Message(message)) => {
                 eprintln!("error: {message}");
                 ExitCode::from(2)
             }
@@ -57,43 +75,48 @@ impl Explain {
 
     fn answer(&self) -> Result<ExitCode, Trouble> {
         let policy = self.policy()?;
-        let token = self.token()?;
-        let question = Question {
-            policy: &policy,
-            token: trimmed(&token),
-            method: &self.method,
-            path: self.path.as_deref(),
-            at: wall(self.at.unwrap_or_else(SystemTime::now)),
-            keys: self.keys(&policy)?,
-            client: self.client,
-        };
-        let told = explain(question)?;
-        if self.json {
-            println!("{:#}", told.to_json());
-        } else {
-            print!("{told}");
+        let (method, path) = self.request.clone();
+        let mut headers = self.headers.clone();
+        if let Some(token) = self.token()? {
+            headers.push(("authorization".to_owned(), [b"Bearer ", trimmed(&token)].concat()));
         }
-        Ok(ExitCode::from(u8::from(!told.is_good())))
+        let report = explain(Question {
+            keys: self.keys(&policy)?,
+            policy,
+            method,
+            path,
+            headers,
+            peer: self.from,
+            at: wall(self.at.unwrap_or_else(SystemTime::now)),
+            auth_answer: self.auth_answer.clone().into_bytes(),
+            service_status: self.service_status,
+        });
+        if self.json {
+            println!("{:#}", report.to_json());
+        } else {
+            print!("{report}");
+        }
+        Ok(ExitCode::from(u8::from(!report.passes())))
     }
 
     fn policy(&self) -> Result<Policy, Trouble> {
-        let source = crate::read(&self.file).map_err(|_| Trouble::Told)?;
+        let source = crate::read(&self.file).map_err(|_| Trouble::Printed)?;
         Missing::IsAMistake.compile(&source).map_err(|errors| {
             crate::report(&self.file, &source, &errors, crate::Format::Human);
-            Trouble::Told
+            Trouble::Printed
         })
     }
 
-    fn token(&self) -> Result<Vec<u8>, Trouble> {
+    fn token(&self) -> Result<Option<Vec<u8>>, Trouble> {
         match (&self.token, &self.token_file) {
-            (Some(token), _) => Ok(token.clone().into_bytes()),
+            (Some(token), _) => Ok(Some(token.clone().into_bytes())),
             (None, Some(path)) if path == Path::new("-") => {
                 let mut token = Vec::new();
                 std::io::stdin().read_to_end(&mut token).map_err(|error| error.to_string())?;
-                Ok(token)
+                Ok(Some(token))
             }
-            (None, Some(path)) => file(path),
-            (None, None) => Ok(Vec::new()),
+            (None, Some(path)) => file(path).map(Some),
+            (None, None) => Ok(None),
         }
     }
 
@@ -110,13 +133,13 @@ impl Explain {
 /// Why there is no answer.
 enum Trouble {
     /// It has been printed.
-    Told,
-    Untold(String),
+    Printed,
+    Message(String),
 }
 
 impl<T: Into<String>> From<T> for Trouble {
     fn from(message: T) -> Self {
-        Self::Untold(message.into())
+        Self::Message(message.into())
     }
 }
 

@@ -39,9 +39,9 @@ enum Command {
         #[command(subcommand)]
         proxy: Proxy,
     },
-    /// Says why a token is taken or refused, as the gateway itself would: header, claims, provider, keys, rules. Never the
-    /// signature, never a secret. Exit status: 0 taken, 1 refused, 2 no such question. Needs the variables that the policy
-    /// refers to.
+    /// Runs the gateway's own pipeline on one request and says what becomes of it and why: route, client, each stage's verdict, the
+    /// token, the rules, what the service would see, the answer, the metrics that move, the log lines. Never a signature, a secret or a
+    /// full address. Exit status: 0 not denied, 1 denied, 2 unusable arguments. Needs the variables that the policy refers to.
     Explain(commands::Explain),
     /// Writes the JSON Schema of policy files, for editors.
     Schema,

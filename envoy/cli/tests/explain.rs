@@ -20,6 +20,7 @@ jwt:
 routes:
   - { path: /prices, methods: [GET], service: order, auth: { token: none } }
   - { path: "/orders/{id}", methods: [GET], service: order, auth: {} }
+  - { path: /stripped, methods: [GET], service: order, auth: {} }
   - path: /admin
     methods: [GET, POST]
     service: order
@@ -34,7 +35,7 @@ const AT: &str = "2026-11-18T11:06:40Z";
 struct Answer {
     status: Option<i32>,
     out: String,
-    told: String,
+    err: String,
 }
 
 fn file(text: &str, suffix: &str) -> NamedTempFile {
@@ -43,10 +44,11 @@ fn file(text: &str, suffix: &str) -> NamedTempFile {
     file
 }
 
-fn explain(token: &str, more: &[&str]) -> Answer {
+fn explain(request: &str, token: &str, more: &[&str]) -> Answer {
     let policy = file(POLICY, ".yaml");
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.arg("explain").arg(policy.path()).args(["--at", AT, "--token-file", "-"]).args(more);
+    command.arg("explain").arg(policy.path()).args(["--request", request, "--at", AT]);
+    command.args(["--token-file", "-"]).args(more);
     command.env("PORTCULLIS_TEST_SECRET", SECRET);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -54,116 +56,141 @@ fn explain(token: &str, more: &[&str]) -> Answer {
     let _ = child.stdin.take().expect("a pipe").write_all(token.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
-    Answer { status: output.status.code(), out: text(output.stdout), told: text(output.stderr) }
+    Answer { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn explained(token: &str, more: &[&str]) -> (Option<i32>, Value) {
-    let answer = explain(token, &[more, &["--json"]].concat());
+fn explained(request: &str, token: &str, more: &[&str]) -> (Option<i32>, Value) {
+    let answer = explain(request, token, &[more, &["--json"]].concat());
     let json = serde_json::from_str(&answer.out);
-    (answer.status, json.unwrap_or_else(|error| panic!("{error}: {}{}", answer.out, answer.told)))
+    (answer.status, json.unwrap_or_else(|error| panic!("{error}: {}{}", answer.out, answer.err)))
 }
 
 fn customer() -> String {
     mint("HS256", &json!({"sub": "alice", "role": "customer", "exp": NOW + 60}))
 }
 
+fn series(report: &Value) -> Vec<&str> {
+    report["metrics"].as_array().unwrap().iter().map(|moved| moved["series"].as_str().unwrap()).collect()
+}
+
 #[test]
-fn a_good_token_is_told_with_route_provider_and_key_and_exit_status_0() {
-    let answer = explain(&format!("Bearer {}\n", customer()), &["--path", "/orders/7"]);
-    assert_eq!(answer.status, Some(0), "{}{}", answer.out, answer.told);
+fn a_request_that_passes_is_explained_from_route_to_log_line_and_exit_status_0() {
+    let answer = explain("GET /orders/7", &format!("Bearer {}\n", customer()), &["-H", "X-Source: me"]);
+    assert_eq!(answer.status, Some(0), "{}{}", answer.out, answer.err);
     for expected in [
         "route       GET /orders/{id} -> order\n",
-        "token       required (mode enforce)\n",
-        "checked at  2026-11-18T11:06:40.000Z\n",
+        "client      192.0.2.0\n",
         "              \"sub\": \"alice\",\n",
         "signature   32 bytes, not shown\n",
         "provider    own\n",
         "key         HS256 without `kid` did sign it\n",
         "user        alice\n",
-        "verdict     good: every check has passed\n",
-        "outcome     the request goes on\n",
+        "stage       token continue\n",
+        "service     x-user-id: alice\n",
+        "answer      200\n",
+        "metric      gateway_requests_total{status_code=\"200\",endpoint=\"/orders/{id}\"} +1\n",
+        "\"message\":\"GET /orders/7 -> order\"",
     ] {
         assert!(answer.out.contains(expected), "no `{expected}` in\n{}", answer.out);
     }
 }
 
 #[test]
-fn neither_signature_nor_secret_is_printed() {
+fn neither_signature_nor_secret_nor_whole_address_is_printed() {
     let token = customer();
     let (_, signature) = token.rsplit_once('.').expect("three parts");
-    for more in [&["--path", "/admin"][..], &["--path", "/admin", "--json"]] {
-        let answer = explain(&token, more);
-        let all = format!("{}{}", answer.out, answer.told);
-        assert!(all.contains("alice") && !all.contains(signature) && !all.contains(SECRET), "{all}");
+    for more in [&["--from", "203.0.113.77"][..], &["--from", "203.0.113.77", "--json"]] {
+        let answer = explain("GET /stripped", &token, more);
+        let all = format!("{}{}", answer.out, answer.err);
+        let shown: Vec<_> =
+            [signature, SECRET, "203.0.113.77"].into_iter().filter(|secret| all.contains(secret)).collect();
+        assert!(all.contains("alice") && shown.is_empty(), "{shown:?} in {all}");
     }
 }
 
 #[test]
-fn a_refused_token_is_told_with_the_check_that_refused_it_and_exit_status_1() {
+fn a_denied_token_is_explained_with_the_check_that_refused_it_and_exit_status_1() {
     let expired = mint("HS256", &json!({"sub": "alice", "exp": NOW}));
-    let (status, told) = explained(&expired, &["--path", "/orders/7"]);
-    assert_eq!(status, Some(1));
-    assert_eq!((&told["verdict"], &told["status"]), (&json!("expired"), &json!(401)));
-    assert_eq!(told["detail"], "`exp` is reached");
-    assert_eq!(told["token"]["key"]["alg"], "HS256", "its signature was good");
-    let (status, told) = explained("garbage", &[]);
-    assert_eq!((status, &told["verdict"]), (Some(1), &json!("malformed")));
+    let (status, report) = explained("GET /orders/7", &expired, &[]);
+    assert_eq!(
+        (status, &report["denied"], &report["answer"]["status"]),
+        (Some(1), &json!("expired"), &json!(401))
+    );
+    assert_eq!(
+        report["refusal"],
+        json!({"reason": "expired", "detail": "`exp` is reached", "mode": "enforce"})
+    );
+    assert_eq!(report["token"]["key"]["alg"], "HS256", "its signature was good");
+    assert_eq!(report["stages"][1], json!({"stage": "token", "verdict": "deny", "detail": "expired"}));
+    assert!(
+        series(&report).contains(&r#"auth_jwt_validation_total{status="failure",reason="expired"}"#),
+        "{report:#}"
+    );
+    assert_eq!(report["lines"].as_array().unwrap().len(), 2, "the event's line and the request's");
 }
 
 #[test]
-fn every_rule_is_judged_and_an_address_may_be_given() {
-    let (status, told) = explained(&customer(), &["--path", "/admin", "--method", "POST"]);
-    assert_eq!((status, &told["verdict"], &told["status"]), (Some(1), &json!("no_rule_allows"), &json!(403)));
-    assert_eq!(
-        told["authz"],
-        json!([
-            { "rule": "allow[0]", "matches": false, "failing": "networks" },
-            { "rule": "allow[1]", "matches": false, "failing": "roles" },
-        ])
-    );
-    assert_eq!(told["route"]["mode"], "shadow");
-    let (status, told) = explained(&customer(), &["--path", "/admin", "--client", "10.1.2.3"]);
-    assert_eq!((status, &told["authz"][0]["matches"]), (Some(0), &json!(true)), "{told:#}");
+fn a_route_in_shadow_mode_lets_pass_what_enforce_mode_would_deny_and_says_so() {
+    let (status, report) = explained("POST /admin", &customer(), &[]);
+    assert_eq!((status, &report["verdict"]), (Some(0), &json!("pass")), "{report:#}");
+    assert_eq!(report["rules"][1], json!({ "rule": "allow[1]", "matches": false, "failing": "roles" }));
+    assert_eq!(report["forbidden"], json!({ "reason": "no_rule_allows", "mode": "shadow" }));
+    let (_, report) = explained("POST /admin", &customer(), &["--from", "10.1.2.3"]);
+    assert_eq!((&report["rules"][0]["matches"], &report["forbidden"]), (&json!(true), &Value::Null));
 }
 
 #[test]
 fn fetched_keys_are_read_from_a_file() {
     let token = mint("EdDSA", &json!({"iss": "https://idp.example", "sub": "bob", "exp": NOW + 60}));
-    let (status, told) = explained(&token, &["--path", "/orders/7"]);
-    assert_eq!((status, &told["verdict"], &told["status"]), (Some(1), &json!("keys_pending"), &json!(503)));
+    let (status, report) = explained("GET /orders/7", &token, &[]);
+    assert_eq!(
+        (status, &report["denied"], &report["answer"]["status"]),
+        (Some(1), &json!("keys_pending"), &json!(503))
+    );
     let set = file(&json!({ "keys": [public_jwk("EdDSA", "k1")] }).to_string(), ".json");
     let path = set.path().to_string_lossy();
     for argument in [path.to_string(), format!("partner={path}")] {
-        let (status, told) = explained(&token, &["--path", "/orders/7", "--jwks", &argument]);
-        assert_eq!((status, &told["token"]["key"]["kid"]), (Some(0), &json!("k1")), "{told:#}");
+        let (status, report) = explained("GET /orders/7", &token, &["--jwks", &argument]);
+        assert_eq!((status, &report["token"]["key"]["kid"]), (Some(0), &json!("k1")), "{report:#}");
     }
-    let answer = explain(&token, &["--jwks", &format!("own={path}")]);
+    let answer = explain("GET /orders/7", &token, &["--jwks", &format!("own={path}")]);
     assert_eq!(answer.status, Some(2));
-    assert!(answer.told.contains("no such provider fetches keys"), "{}", answer.told);
+    assert!(answer.err.contains("no such provider fetches keys"), "{}", answer.err);
 }
 
 #[test]
-fn a_route_that_looks_at_no_token_says_so() {
-    let (status, told) = explained("whatever", &["--path", "/prices"]);
-    assert_eq!((status, &told["verdict"], &told["token"]), (Some(0), &json!("not_looked_at"), &Value::Null));
+fn a_request_without_a_route_is_shown_the_nearest_ones_and_why_they_do_not_match() {
+    let (status, report) = explained("PUT /orders/7", "", &[]);
+    assert_eq!((status, &report["denied"]), (Some(1), &json!("no_route")));
+    let expected =
+        json!({"methods": ["GET"], "path": "/orders/{id}", "why": "the path matches, the method does not"});
+    assert_eq!(report["nearest"][0], expected);
+    let (_, report) = explained("GET /order/7", "", &[]);
+    assert_eq!(report["nearest"][0]["why"], "the path is similar");
 }
 
 #[test]
-fn questions_without_an_answer_are_exit_status_2() {
-    for more in [
-        &["--path", "/nowhere"][..],
-        &["--path", "/prices", "--method", "PUT"],
-        &["--token", "x"],
-        &["--at", "soon"],
+fn a_route_that_looks_at_no_token_passes_any_and_reads_none() {
+    let (status, report) = explained("GET /prices", "whatever", &[]);
+    assert_eq!((status, &report["verdict"], &report["token"]), (Some(0), &json!("pass"), &Value::Null));
+}
+
+#[test]
+fn arguments_that_are_no_request_are_exit_status_2() {
+    for (request, more) in [
+        ("/prices", &[][..]),
+        ("GET /prices", &["--token", "x"]),
+        ("GET /prices", &["--at", "soon"]),
+        ("GET /a", &["-H", "x"]),
     ] {
-        let answer = explain(&customer(), more);
-        assert_eq!(answer.status, Some(2), "{more:?}: {}{}", answer.out, answer.told);
+        let answer = explain(request, &customer(), more);
+        assert_eq!(answer.status, Some(2), "{request} {more:?}: {}{}", answer.out, answer.err);
     }
 }
 
 #[test]
 fn a_terminal_is_not_given_orders() {
-    let answer =
-        explain(&mint("HS256", &json!({"sub": "a", "x": "\u{9b}31m\u{1b}[2J", "exp": NOW + 9})), &[]);
+    let token = mint("HS256", &json!({"sub": "a", "x": "\u{9b}31m\u{1b}[2J", "exp": NOW + 9}));
+    let answer = explain("GET /orders/7", &token, &["-H", "X-Odd: \u{1b}[2J"]);
     assert!(answer.out.contains("u{9b}31m") && !answer.out.contains(['\u{9b}', '\u{1b}']), "{}", answer.out);
 }

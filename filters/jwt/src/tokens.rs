@@ -15,6 +15,8 @@ use std::rc::Rc;
 pub struct Tokens {
     pub(crate) jwt: Rc<Jwt>,
     pub(crate) keys: Keys,
+    /// Whether this worker fetches nothing, by intention.
+    offline: bool,
     fetching: Vec<Fetching>,
     cache: TokenCache,
     header: HeaderMemo,
@@ -94,10 +96,24 @@ impl Tokens {
             fetching,
             cache,
             header: HeaderMemo::default(),
+            offline: false,
             hits: 0,
             misses: 0,
             answers: 0,
         }
+    }
+
+    /// The same for whoever has no proxy: these keys are taken for the fetched ones, nothing is fetched, nothing waits, and no deny list
+    /// names a token.
+    #[must_use]
+    pub fn with_keys(jwt: impl Into<Rc<Jwt>>, keys: Keys) -> Self {
+        Self { keys, fetching: Vec::new(), offline: true, ..Self::new(jwt) }
+    }
+
+    /// The compiled section, to begin anew with.
+    #[must_use]
+    pub fn into_section(self) -> Rc<Jwt> {
+        self.jwt
     }
 
     /// The compiled section.
@@ -231,7 +247,7 @@ impl Tokens {
                 Authn::Refused(refuse(TokenError::Revoked, "the token is on the deny list").of(index))
             }
             Some(false) => Authn::Bearer { identity, cached },
-            None if allow_unknown => Authn::Bearer { identity, cached },
+            None if allow_unknown || self.offline => Authn::Bearer { identity, cached },
             None if list.is_some_and(|list| list.may_wait(now, false)) => Authn::Wait(index),
             None => {
                 Authn::Refused(refuse(TokenError::RevocationUnknown, "the deny list is not there").of(index))
