@@ -69,6 +69,9 @@ impl HostError {
 pub struct Namespace(String);
 
 impl Namespace {
+    /// The name of the only instance, where a policy gives none.
+    pub const DEFAULT: &'static str = "default";
+
     /// That of the instance with this name (`gateway.instance` of the policy).
     #[must_use]
     pub fn new(instance: &str) -> Self {

@@ -8,7 +8,7 @@ use crate::remote::{DenyList, FetchFacts, FetchFailure, Fetcher, Step};
 use crate::section::{Jwt, Provider, RawNeed, RouteAuth};
 use crate::token::{Found, HeaderMemo, Identity};
 use crate::verify::Checked;
-use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Now, RequestHead};
+use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Namespace, Now, RequestHead};
 use std::rc::Rc;
 
 /// A worker's tokens.
@@ -84,11 +84,18 @@ pub struct Fetched {
 }
 
 impl Tokens {
-    /// A worker's state for a policy.
+    /// A worker's state for a policy, of the instance `default`.
     #[must_use]
     pub fn new(jwt: impl Into<Rc<Jwt>>) -> Self {
+        Self::in_namespace(jwt, &Namespace::new(Namespace::DEFAULT))
+    }
+
+    /// A worker's state for a policy. What is fetched is shared with the other workers under keys of `namespace`.
+    #[must_use]
+    pub fn in_namespace(jwt: impl Into<Rc<Jwt>>, namespace: &Namespace) -> Self {
         let jwt = jwt.into();
-        let fetching = jwt.providers().iter().enumerate().flat_map(|(i, p)| Fetching::of(i, p)).collect();
+        let providers = jwt.providers().iter().enumerate();
+        let fetching = providers.flat_map(|(i, p)| Fetching::of(i, p, namespace)).collect();
         let cache = TokenCache::new(jwt.cache_bytes());
         Self {
             jwt,
@@ -344,8 +351,8 @@ impl Tokens {
 }
 
 impl Fetching {
-    fn of(index: usize, provider: &Provider) -> Vec<Self> {
-        let name = |what: &str| format!("jwt.{}.{what}", provider.name());
+    fn of(index: usize, provider: &Provider, namespace: &Namespace) -> Vec<Self> {
+        let name = |what: &str| namespace.key(&format!("jwt.{}.{what}", provider.name()));
         let keys = provider.fetch.as_ref().map(|(policy, rules)| Self {
             provider: index,
             what: What::Keys(Fetcher::new(&name("keys"), policy, *rules)),

@@ -40,6 +40,7 @@ pub use waiting::{Asked, Asker, Places, Waiting};
 pub use worker::Worker;
 
 use portcullis_client_ip::ClientIp;
+use portcullis_edge_core::Namespace;
 use portcullis_jwt::{Jwt, Tokens};
 use portcullis_policy::{ConfigError, Policy};
 use std::rc::Rc;
@@ -81,17 +82,25 @@ impl Pipeline {
         &self.policy
     }
 
+    /// Keeps this instance's shared data and stats apart from those of others in the same proxy.
+    #[must_use]
+    pub fn namespace(&self) -> Namespace {
+        Namespace::new(&self.policy.gateway.instance)
+    }
+
     /// What a worker begins with.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        Worker { tokens: self.jwt.clone().map(Tokens::new) }
+        let namespace = self.namespace();
+        Worker { tokens: self.jwt.clone().map(|jwt| Tokens::in_namespace(jwt, &namespace)) }
     }
 
     /// How many requests of a worker may wait at once.
     #[must_use]
     pub fn places(&self) -> Places {
-        let total = self.jwt.as_ref().map_or(0, |jwt| jwt.max_waiting());
-        Places { total, per_client: total }
+        let of =
+            |jwt: &Rc<Jwt>| Places { total: jwt.max_waiting(), per_client: jwt.max_waiting_per_client() };
+        self.jwt.as_ref().map_or(Places { total: 0, per_client: 0 }, of)
     }
 
     /// The network under which a client's requests wait.

@@ -8,6 +8,7 @@ use portcullis_route::Template;
 
 pub(crate) fn check(gateway: &RawGateway, at: &Node) -> Vec<ConfigError> {
     let mut errors: Vec<_> = check_name(&gateway.name, &at.key("name")).into_iter().collect();
+    errors.extend(check_instance(&gateway.instance, &at.key("instance")));
     errors.extend(check_address(&gateway.listen, &at.key("listen")));
     errors.extend(check_address(&gateway.admin, &at.key("admin")));
     errors.extend(check_plain(&gateway.health_path, &at.key("health_path")));
@@ -20,6 +21,14 @@ fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
     is_bad.then(|| {
         at.error(format!("`{}`", name.escape_debug()), "a name without quotes, backslashes and controls")
     })
+}
+
+fn check_instance(name: &str, at: &Node) -> Option<ConfigError> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    let is_good =
+        name.len() <= 32 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain);
+    let expected = "a name of 1 to 32 lower-case letters, digits, `_` and `-` that begins with a letter";
+    (!is_good).then(|| at.error(format!("`{}`", name.escape_debug()), expected))
 }
 
 fn check_address(address: &str, at: &Node) -> Option<ConfigError> {

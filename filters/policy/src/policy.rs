@@ -24,6 +24,8 @@ use std::collections::BTreeSet;
 pub struct GatewayPaths {
     /// Its name.
     pub name: String,
+    /// Keeps its counters and shared data apart from those of other instances in the same proxy.
+    pub instance: String,
     /// Listener address, `ip:port`.
     pub listen: String,
     /// Admin address, `ip:port`.
@@ -233,9 +235,9 @@ impl Parts {
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let catalogue = catalogue(&self.services, &routes, &metrics, self.tokens.jwt.as_ref());
         let first_metrics = document.keep(build_metrics(&catalogue).map_err(|error| vec![error]));
-        let RawGateway { name, listen, admin, health_path } = self.gateway;
+        let RawGateway { name, instance, listen, admin, health_path } = self.gateway;
         Some(Policy {
-            gateway: GatewayPaths { name, listen, admin, health: health_path },
+            gateway: GatewayPaths { name, instance, listen, admin, health: health_path },
             path_prefix: self.path_prefix,
             client_ip: self.client_ip?,
             services: self.services,

@@ -75,6 +75,11 @@ pub struct RawGateway {
     #[deserr(default = RawGateway::default().name)]
     #[schemars(default = "default_name")]
     pub name: String,
+    /// Keeps this filter apart from others in the same proxy (default `default`): their counters and what their workers share. Two
+    /// policies that serve in one proxy at the same time need different names.
+    #[deserr(default = RawGateway::default().instance)]
+    #[schemars(default = "default_instance", regex(pattern = "^[a-z][a-z0-9_-]{0,31}$"))]
+    pub instance: String,
     /// Address and port it listens on (default `0.0.0.0:8080`); used by `portcullis render`.
     #[deserr(default = RawGateway::default().listen)]
     #[schemars(default = "default_listen")]
@@ -93,6 +98,7 @@ impl Default for RawGateway {
     fn default() -> Self {
         Self {
             name: default_name(),
+            instance: default_instance(),
             listen: default_listen(),
             admin: default_admin(),
             health_path: default_health_path(),
@@ -102,6 +108,10 @@ impl Default for RawGateway {
 
 fn default_name() -> String {
     "gateway".to_owned()
+}
+
+fn default_instance() -> String {
+    portcullis_edge_core::Namespace::DEFAULT.to_owned()
 }
 
 fn default_listen() -> String {

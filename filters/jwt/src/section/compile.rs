@@ -34,9 +34,23 @@ impl RawJwt {
         }
         let sources = compile_sources::compile(&self.sources, &at.key("sources"), &mut mistakes);
         NumberRange { least: 1, most: 65_536 }.check(self.max_waiting, &at.key("max_waiting"), &mut mistakes);
+        let per_client = self.max_waiting_per_client.unwrap_or(self.max_waiting.div_ceil(4).max(1));
+        NumberRange { least: 1, most: 65_536 }.check(
+            per_client,
+            &at.key("max_waiting_per_client"),
+            &mut mistakes,
+        );
         let cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
         let max_waiting = usize::try_from(self.max_waiting).unwrap_or(usize::MAX);
-        mistakes.finish(Jwt { providers: compiled, sources, cache_bytes, max_waiting, mode: self.mode })
+        let max_waiting_per_client = usize::try_from(per_client).unwrap_or(usize::MAX);
+        mistakes.finish(Jwt {
+            providers: compiled,
+            sources,
+            cache_bytes,
+            max_waiting,
+            max_waiting_per_client,
+            mode: self.mode,
+        })
     }
 }
 

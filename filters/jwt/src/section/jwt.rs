@@ -10,6 +10,7 @@ pub struct Jwt {
     pub(crate) sources: Vec<Source>,
     pub(crate) cache_bytes: usize,
     pub(crate) max_waiting: usize,
+    pub(crate) max_waiting_per_client: usize,
     pub(crate) mode: Mode,
 }
 
@@ -30,6 +31,12 @@ impl Jwt {
     #[must_use]
     pub fn max_waiting(&self) -> usize {
         self.max_waiting
+    }
+
+    /// How many of them may be of one client network.
+    #[must_use]
+    pub fn max_waiting_per_client(&self) -> usize {
+        self.max_waiting_per_client
     }
 
     /// Which kinds of places tokens are taken from, each once: labels of metrics.

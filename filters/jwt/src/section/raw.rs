@@ -27,6 +27,11 @@ pub struct RawJwt {
     #[deserr(default = 1024)]
     #[schemars(default = "default_waiting", range(min = 1, max = 65536))]
     pub max_waiting: u32,
+    /// How many of them may be of one client network (default: a quarter of `max_waiting`), so that one client cannot keep all others
+    /// from waiting.
+    #[deserr(default)]
+    #[schemars(default, range(min = 1, max = 65536), with = "Option<u32>")]
+    pub max_waiting_per_client: Option<u32>,
     /// How seriously tokens are meant, on every route whose `auth` does not say otherwise (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]

@@ -30,7 +30,10 @@ fn keys() -> Reply {
 
 /// A gateway whose first fetch is under way.
 fn fetches(from: Reply) -> Proxy {
-    let builder = builder(fetching(json!({})), &["idp"]).peer("idp", from);
+    let mut jwt = fetching(json!({}));
+    // The crowd is one client.
+    jwt["max_waiting_per_client"] = STREAMS.into();
+    let builder = builder(jwt, &["idp"]).peer("idp", from);
     let mut proxy = builder.build().expect("the gateway starts");
     proxy.advance(Duration::from_millis(10));
     assert_eq!(proxy.received("idp").len(), 1, "the fetch is under way");

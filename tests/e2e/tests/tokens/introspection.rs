@@ -132,6 +132,7 @@ fn clients_that_leave_do_not_make_the_gateway_ask_more_than_it_may() {
     let server = KeyServer::start(KeyAnswer::Hang);
     let mut jwt = opaque(json!({"timeout": "30s", "retries": 0}));
     jwt["max_waiting"] = MOST.into();
+    jwt["max_waiting_per_client"] = MOST.into();
     let setup = setup_with(jwt, vec![route("/a", json!({}))], &[("as", server.address())]);
     let gateway = setup.envoy(|config| config.workers(1)).start();
     let connection = H2Connection::open(gateway.address());

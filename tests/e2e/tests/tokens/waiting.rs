@@ -10,7 +10,10 @@ const STREAMS: usize = 1000;
 const CONNECTIONS: usize = 20;
 
 fn gateway(server: &KeyServer) -> Gateway {
-    setup_with(fetching(json!({})), vec![route("/a", json!({}))], &[("idp", server.address())]).start()
+    let mut jwt = fetching(json!({}));
+    // The crowd is one client.
+    jwt["max_waiting_per_client"] = STREAMS.into();
+    setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())]).start()
 }
 
 /// Starts requests with a good token, all of which have reached the gateway when it returns.
@@ -106,6 +109,7 @@ fn no_more_wait_than_may_and_the_others_are_told_at_once() {
     let server = KeyServer::start(KeyAnswer::Hang);
     let mut jwt = fetching(json!({}));
     jwt["max_waiting"] = 10.into();
+    jwt["max_waiting_per_client"] = 10.into();
     let setup = setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())]);
     let gateway = setup.envoy(|config| config.workers(1)).start();
     server.wait_for_fetches(1);
@@ -118,4 +122,28 @@ fn no_more_wait_than_may_and_the_others_are_told_at_once() {
     server.answer_with(document(&[("RS256", "a")]));
     assert_eq!(statuses(waiting), [200]);
     assert_eq!(gateway.settled("gateway_jwt_waiting_refused_total", &[], 20.0), 20.0);
+}
+
+/// Who makes requests wait on purpose, and goes away, must not keep others from waiting.
+#[test]
+fn one_client_network_takes_its_share_of_the_places_and_no_more() {
+    let server = KeyServer::start(KeyAnswer::Hang);
+    let mut jwt = fetching(json!({}));
+    jwt["max_waiting"] = 40.into();
+    let setup = setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())])
+        .policy(|policy| policy["client_ip"]["trusted_hops"] = 1.into());
+    let gateway = setup.envoy(|config| config.workers(1)).start();
+    server.wait_for_fetches(1);
+    let connection = H2Connection::open(gateway.address());
+    let of = |client: &str| request("/a", &token("RS256", "a")).header("x-forwarded-for", client);
+    let start = |client: &str| connection.start(&of(client)).expect("the gateway listens");
+    let flood: Vec<_> = (0..39).map(|_| start("203.0.113.9")).collect();
+    let other = start("198.51.100.1");
+    eventually("the flood's share is taken and the rest refused", || {
+        gateway.metrics().sum("gateway_jwt_waiting_refused_total", &[]) >= 29.0
+    });
+    server.answer_with(document(&[("RS256", "a")]));
+    assert_eq!(statuses(vec![other]), [200]);
+    assert_eq!(statuses(flood), [200, 503]);
+    assert_eq!(gateway.settled("gateway_jwt_waiting_refused_total", &[], 29.0), 29.0);
 }
