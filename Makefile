@@ -36,6 +36,8 @@ lint: rust
 	@cargo fmt --all --check
 	@cargo clippy --quiet --workspace --exclude portcullis-gateway --all-targets -- -D warnings
 	@cargo clippy --quiet --release --target wasm32-wasip1 -p portcullis-gateway -- -D warnings
+	@echo "== lint: documentation of the filters and of the harness"
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps $(addprefix -p portcullis-,$(PURE) harness)
 
 deny:
 	@$(TOOLS) cargo-deny

@@ -69,7 +69,7 @@ impl Jwt {
     /// The token of a request; `None` where there is none.
     ///
     /// # Errors
-    /// [`TokenError::TwoTokens`].
+    /// [`crate::TokenError::TwoTokens`].
     pub fn find<'h>(&self, head: &'h RequestHead) -> Result<Option<Found<'h>>, Refusal> {
         token::find(&self.sources, head)
     }
