@@ -1,9 +1,11 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help rust run test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust run image test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
+# Every module that is built, each an image of its own.
+MODULES  = $(WASM)
 TOOLS   := tests/tools.sh
 # Crates without a host: their tests run natively and, under Node, as wasm.
 PURE    := edge-core route client-ip security-headers metrics access-log jwt authz policy pipeline
@@ -81,6 +83,17 @@ bench-peer:
 bench: build bench-modules bench-peer ## CPU time per request against Envoy's native filters; what the harness costs
 	@$(TOOLS) envoy
 	@cargo run --profile measure -p portcullis-bench -- --soak --out docs/bench.md
+
+# Images go where the module was built; any OCI client pushes them from there. Signed if IMAGE_KEY names a key (PEM), as
+# IMAGE_REPOSITORY/NAME. The same module of the same commit has the same digest.
+IMAGES  := target/image
+image: build ## The module as an OCI image (layout, bill of materials, digest) in target/image
+	@cargo metadata --format-version 1 --locked --filter-platform wasm32-wasip1 > target/metadata.json
+	@rm -rf $(IMAGES)
+	@cargo run --quiet -p portcullis-image -- $(MODULES) --out $(IMAGES) --metadata target/metadata.json \
+		--schema envoy/policy.schema.json --label org.opencontainers.image.revision=$$(git rev-parse HEAD) \
+		$(if $(IMAGE_SOURCE),--label org.opencontainers.image.source=$(IMAGE_SOURCE)) \
+		$(if $(IMAGE_KEY),--sign-key $(IMAGE_KEY) --repository "$(IMAGE_REPOSITORY)")
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -4,5 +4,6 @@
 pub mod environment;
 pub mod explain;
 pub mod render;
+pub mod verify;
 
 pub use portcullis_source::{diagnostics, source};

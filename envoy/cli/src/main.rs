@@ -1,6 +1,8 @@
 //! The `portcullis` command.
 
 mod commands;
+mod deploy;
+mod running;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::environment::{self, Missing};
@@ -43,6 +45,9 @@ enum Command {
     /// token, the rules, what the service would see, the answer, the metrics that move, the log lines. Never a signature, a secret or a
     /// full address. Exit status: 0 not denied, 1 denied, 2 unusable arguments. Needs the variables that the policy refers to.
     Explain(commands::Explain),
+    /// Asks a running Envoy whether it guards what it should: the filter loaded, on every listener and first there, the file's policy, the
+    /// settings around it as the policy says they are. Exit status: 0 all well, 1 something is not, 2 no answer.
+    Verify(running::Verify),
     /// Writes the JSON Schema of policy files, for editors.
     Schema,
 }
@@ -71,6 +76,10 @@ enum Proxy {
         #[arg(long, value_name = "IP:PORT")]
         admin: Option<SocketAddr>,
     },
+    /// Objects for Istio, into a folder: plugin, routes, services, log lines, pods.
+    Istio(deploy::Istio),
+    /// Objects for Envoy Gateway, into a folder: plugin, routes, services, traffic policies, proxies.
+    EnvoyGateway(deploy::EnvoyGateway),
 }
 
 fn main() -> ExitCode {
@@ -84,7 +93,10 @@ fn main() -> ExitCode {
             let (listen, admin) = (listen.map(text), admin.map(text));
             render(&file, &Options { module, listen, admin, ..Options::default() })
         }
+        Command::Render { proxy: Proxy::Istio(arguments) } => arguments.run(),
+        Command::Render { proxy: Proxy::EnvoyGateway(arguments) } => arguments.run(),
         Command::Explain(question) => question.run(),
+        Command::Verify(question) => question.run(),
         Command::Schema => {
             println!("{}", schema());
             ExitCode::SUCCESS

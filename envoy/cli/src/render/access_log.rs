@@ -9,9 +9,9 @@ use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
 /// Where the filter leaves a request's line.
-const LINE: &str = "wasm.portcullis_log";
+pub(super) const LINE: &str = "wasm.portcullis_log";
 /// Envoy's answer while a VM is being restarted.
-const NO_VM: u32 = 503;
+pub(super) const NO_VM: u32 = 503;
 const MADE_UP_ID: &str = "%UNIQUE_ID%";
 
 pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
@@ -28,6 +28,12 @@ pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
         unseen(0, &line_of_envoys(name, "WARN", 499, MADE_UP_ID)),
         unseen(NO_VM, &line_of_envoys(name, "ERROR", NO_VM, id)),
     ])
+}
+
+/// The lines of streams that ended in no status, and of those that ended while there was no VM, where the filter assigns the ids.
+pub(super) fn unseen_lines(policy: &Policy) -> [Value; 2] {
+    let name = &policy.gateway.name;
+    [line_of_envoys(name, "WARN", 499, MADE_UP_ID), line_of_envoys(name, "ERROR", NO_VM, MADE_UP_ID)]
 }
 
 /// Writes `line` for streams that ended in `code` and have no line of the filter's.

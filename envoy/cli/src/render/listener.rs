@@ -2,7 +2,7 @@ use super::{Options, access_log, local_replies, plugin, routes, socket_address};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
-const HCM: &str =
+pub(super) const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 pub(super) fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {

@@ -5,7 +5,10 @@
 
 mod access_log;
 mod clusters;
+pub mod envoy_gateway;
 mod headers;
+pub mod istio;
+pub mod kubernetes;
 mod listener;
 mod local_replies;
 mod plugin;

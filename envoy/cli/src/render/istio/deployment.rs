@@ -1,0 +1,114 @@
+//! The gateway's pods: Istio's gateway proxy, injected by istiod.
+
+use super::proxy_config::{ANNOTATION, annotation};
+use super::{Options, Target};
+use crate::render::kubernetes::File;
+use portcullis_policy::Policy;
+use serde_json::{Map, Value, json};
+
+const OURS: &str = "The gateway's pods, and how they are reached. The Secret that holds their variables is not written here.";
+const THEIRS: &str = "For the pods that you have: kubectl patch deployment NAME --patch-file this file. Their bootstrap has what these\n\
+    annotations say, so they are started anew.";
+
+/// Pods of our own, or what others must have.
+pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Options) -> File {
+    let annotation = annotation(policy, listeners);
+    match &options.target {
+        Target::Selector(labels) if options.deploys => {
+            let labels: Map<String, Value> =
+                labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+            let pods = Pods { policy, ports, options, labels: &labels };
+            File::resource("proxies.yaml", OURS, pods.objects(&annotation))
+        }
+        _ => File {
+            name: "pod-patch.yaml",
+            about: THEIRS,
+            objects: vec![patch(policy, &annotation, options)],
+            is_resource: false,
+        },
+    }
+}
+
+fn patch(policy: &Policy, annotation: &str, options: &Options) -> Value {
+    json!({ "spec": { "template": {
+        "metadata": { "annotations": { ANNOTATION: annotation } },
+        "spec": { "containers": [{ "name": "istio-proxy", "env": variables(policy, options) }] },
+    } } })
+}
+
+/// From the Secret that is called like the gateway.
+fn variables(policy: &Policy, options: &Options) -> Vec<Value> {
+    let secret = &options.gateway;
+    let variable = |name: &String| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": name } } });
+    policy.environment.iter().map(variable).collect()
+}
+
+struct Pods<'a> {
+    policy: &'a Policy,
+    ports: &'a [u16],
+    options: &'a Options,
+    labels: &'a Map<String, Value>,
+}
+
+impl Pods<'_> {
+    fn objects(&self, annotation: &str) -> Vec<Value> {
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.metadata() });
+        vec![account, self.deployment(annotation), self.service()]
+    }
+
+    fn metadata(&self) -> Value {
+        json!({ "name": self.options.gateway, "namespace": self.options.namespace, "labels": self.labels })
+    }
+
+    fn deployment(&self, annotation: &str) -> Value {
+        let mut labels = self.labels.clone();
+        labels.insert("sidecar.istio.io/inject".to_owned(), "true".into());
+        let annotations = json!({ "inject.istio.io/templates": "gateway", ANNOTATION: annotation });
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": self.metadata(),
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": self.labels },
+                "template": {
+                    "metadata": { "labels": labels, "annotations": annotations },
+                    "spec": self.pod(),
+                },
+            },
+        })
+    }
+
+    fn pod(&self) -> Value {
+        let port =
+            |port: &u16| json!({ "containerPort": port, "name": format!("http-{port}"), "protocol": "TCP" });
+        json!({
+            "serviceAccountName": self.options.gateway,
+            // Room for what Istio's proxy does when it is told to end.
+            "terminationGracePeriodSeconds": 30,
+            "securityContext": { "sysctls": [{ "name": "net.ipv4.ip_unprivileged_port_start", "value": "0" }] },
+            "containers": [{
+                "name": "istio-proxy",
+                // istiod's webhook puts its own image in this place.
+                "image": "auto",
+                "env": variables(self.policy, self.options),
+                "ports": self.ports.iter().map(port).collect::<Vec<_>>(),
+                "securityContext": {
+                    "runAsNonRoot": true,
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+            }],
+        })
+    }
+
+    fn service(&self) -> Value {
+        let port = |port: &u16| json!({ "name": format!("http-{port}"), "port": port, "targetPort": port });
+        let spec = json!({
+            "type": "ClusterIP",
+            "selector": self.labels,
+            "ports": self.ports.iter().map(port).collect::<Vec<_>>(),
+        });
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": self.metadata(), "spec": spec })
+    }
+}

@@ -1,0 +1,80 @@
+//! The filter itself: a `WasmPlugin` with the policy in it.
+
+use super::places::Places;
+use super::{Options, Target, object};
+use crate::render::kubernetes::{renamed, with_clusters};
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16], options: &Options) -> Value {
+    let mut spec = json!({
+        "url": options.image.url(),
+        // The filter's root id.
+        "pluginName": policy.gateway.name,
+        "type": "HTTP",
+        // Before every other phase, and first in its own.
+        "phase": "AUTHN",
+        "priority": 1000,
+        "failStrategy": options.fail_strategy.name(),
+        "imagePullPolicy": "IfNotPresent",
+        // Without it the plugin would stand on every listener that the pod has.
+        "match": [{ "mode": "SERVER", "ports": ports.iter().map(|port| json!({ "number": port })).collect::<Vec<_>>() }],
+        "pluginConfig": told_what_istio_does(document, places),
+    });
+    match &options.target {
+        Target::Selector(labels) => spec["selector"] = json!({ "matchLabels": labels }),
+        Target::Gateway(name) => {
+            spec["targetRefs"] =
+                json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name }]);
+        }
+    }
+    if let Some(secret) = &options.pull_secret {
+        spec["imagePullSecret"] = secret.as_str().into();
+    }
+    if !policy.environment.is_empty() {
+        // Names only: the proxy hands over its own variables, and no value stands in an object.
+        let host = |name: &String| json!({ "name": name, "valueFrom": "HOST" });
+        spec["vmConfig"] = json!({ "env": policy.environment.iter().map(host).collect::<Vec<_>>() });
+    }
+    object("extensions.istio.io/v1alpha1", "WasmPlugin", "portcullis", options, spec)
+}
+
+/// The policy as the filter gets it. Istio's gateway appends the peer's address; what else Envoy might do for the filter Istio has no API
+/// for, so the filter does it.
+fn told_what_istio_does(document: &Value, places: &Places) -> Value {
+    let names: BTreeMap<_, _> = places.values().map(|place| (place.name.clone(), place.cluster())).collect();
+    let mut policy = renamed(document, &names);
+    policy = with_clusters(policy, &called_services(document, places));
+    policy["proxy"] = json!({ "appends_peer": true });
+    policy
+}
+
+/// Services that the filter itself calls, as clusters under the names that Istio gives them.
+fn called_services(document: &Value, places: &Places) -> BTreeMap<String, String> {
+    let mut called = BTreeMap::new();
+    let services = document["services"].as_object();
+    let is_service = |name: &str| services.is_some_and(|services| services.contains_key(name));
+    for name in references(document).into_iter().filter(|name| is_service(name)) {
+        called.extend(
+            places.get(name).map(|place| (place.cluster(), format!("{}:{}", place.host, place.port))),
+        );
+    }
+    called
+}
+
+/// The values of all fields that name clusters.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(map) => map.iter().flat_map(|(key, value)| of_field(key, value)).collect(),
+        Value::Array(list) => list.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn of_field<'a>(key: &str, value: &'a Value) -> Vec<&'a str> {
+    match value.as_str() {
+        Some(name) if key.ends_with("cluster") => vec![name],
+        _ => references(value),
+    }
+}
