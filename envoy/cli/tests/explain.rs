@@ -19,12 +19,12 @@ jwt:
       fetch: { jwks_uri: https://idp.example/keys, cluster: idp }
 routes:
   - { path: /prices, methods: [GET], service: order, auth: { token: none } }
-  - { path: "/orders/{id}", methods: [GET], service: order, auth: {} }
-  - { path: /stripped, methods: [GET], service: order, auth: {} }
+  - { path: "/orders/{id}", methods: [GET], service: order, auth: { providers: [own, partner] } }
+  - { path: /stripped, methods: [GET], service: order, auth: { providers: [own, partner] } }
   - path: /admin
     methods: [GET, POST]
     service: order
-    auth: { mode: shadow }
+    auth: { mode: shadow, providers: [own, partner] }
     authz: { allow: [{ networks: ["10.0.0.0/8"] }, { roles: { any: [admin] } }] }
 "#;
 

@@ -7,7 +7,7 @@ use crate::proxy::ThisProxy;
 use crate::shared::{SOON, Shared};
 use crate::stream::Stream;
 use portcullis_edge_core::{Answered, Call, CallError, CallToken};
-use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled};
+use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled, Skipped};
 use portcullis_metrics::GatewayMetrics;
 use portcullis_pipeline::{Asked, Asker, Event, Facts, LocalReply, Pipeline, Step, Worker};
 use proxy_wasm::types::{Action, LogLevel};
@@ -172,7 +172,8 @@ impl Shared {
 
     /// Makes the calls that the machines want, and lets whoever waited look again, if something was settled.
     fn act(&self, polled: Polled) {
-        let Polled { mut calls, mut settled, mut ended } = polled;
+        let Polled { mut calls, mut settled, mut ended, skipped } = polled;
+        skipped.iter().for_each(|(index, skipped)| self.log_skipped(*index, skipped));
         while let Some((id, call)) = calls.pop() {
             match host::call(&Call::Http(call)) {
                 Ok(token) => {
@@ -203,6 +204,19 @@ impl Shared {
             let text = format!("portcullis: fetching the {what} of the provider {provider} failed: {why}");
             host::log(LogLevel::Warn, &text);
         }
+    }
+
+    /// Why a key of a fetched set is not used: nobody else tells the operator.
+    fn log_skipped(&self, index: usize, skipped: &Skipped) {
+        let what = self.with_tokens(|tokens| tokens.fetched_at(index)).flatten();
+        let Some(Fetched { provider, .. }) = what else { return };
+        let Skipped { index, kid, why } = skipped;
+        let kid = kid.as_deref().unwrap_or_default().escape_debug();
+        let (why, expected) = (why.as_str(), why.expected());
+        let text = format!(
+            "portcullis: the key {index} (kid `{kid:.64}`) of the provider {provider} is not used: {why}; expected {expected}"
+        );
+        host::log(LogLevel::Warn, &text);
     }
 
     /// Whoever waits for documents need not do so any longer.

@@ -39,8 +39,9 @@ pub fn give_up(shared: &Shared, stream: &Stream) -> Action {
 pub fn apply(map: Map, ops: &HeaderOps) -> bool {
     let removed = ops.remove.iter().map(|name| host::remove_header(map, name));
     let set = ops.set.iter().map(|(name, value)| host::set_header(map, name.as_bytes(), value));
+    let added = ops.add.iter().map(|(name, value)| host::add_header(map, name.as_bytes(), value));
     let state = ops.state.iter().map(|(name, value)| host::set_property(name, value));
-    let failed = removed.chain(set).chain(state).find(Result::is_err);
+    let failed = removed.chain(set).chain(added).chain(state).find(Result::is_err);
     failed.into_iter().for_each(|failed| warn_if_failed(failed, "change a header"));
     failed.is_none()
 }

@@ -3,13 +3,22 @@
 
 use crate::error::{Refusal, TokenError, refuse};
 use crate::keys::KeySet;
-use crate::pending::Pending;
+use crate::pending::{INACTIVE, Pending};
+use crate::remote::Answer;
 use crate::section::{Provider, Signed};
-use crate::token::{Chosen, Compact, Facts, Header, Identity, Json, Registered, signing_input};
+use crate::token::{Chosen, Compact, Facts, Header, Identity, IssuedBy, Json, Registered, signing_input};
 use crate::tokens::{Authn, Tokens};
 use portcullis_edge_core::{CallError, Host, HttpCall, Now, Wall};
 use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
+
+/// What an answer led to.
+enum Conclusion {
+    /// The question is asked again.
+    Again(Box<Pending>),
+    /// The token is good.
+    Good(Rc<Identity>),
+}
 
 impl Tokens {
     /// The question to the auth service.
@@ -19,7 +28,8 @@ impl Tokens {
         provider.introspection.as_ref().map(|introspection| introspection.call(&pending.token))
     }
 
-    /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]).
+    /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]). Requests that wait for this answer should
+    /// look again when the next [`Tokens::poll`] says `settled`.
     pub fn on_answer(
         &mut self,
         pending: Pending,
@@ -27,42 +37,65 @@ impl Tokens {
         now: Now,
         host: &dyn Host,
     ) -> Authn {
-        let index = pending.question.provider;
-        let no_service = refuse(TokenError::RevocationUnknown, "the auth service does not answer").of(index);
-        let provider = self.jwt.providers().get(index);
-        let Some((provider, service)) = provider.and_then(|p| Some((p, p.introspection.as_ref()?))) else {
-            return Authn::Refused(no_service);
-        };
-        let answer = answer.map_err(|_| "no answer").and_then(|(status, body)| service.read(status, body));
-        self.answers = self.answers.saturating_add(u64::from(answer.is_ok()));
-        if let Err(refusal) = self.check_again(provider, &pending, now.wall, host) {
-            return Authn::Refused(refusal.of(index));
+        let (key, index) = (pending.key, pending.question.provider);
+        match self.conclude(pending, answer, now, host) {
+            Ok(Conclusion::Again(pending)) => Authn::Ask(pending),
+            Ok(Conclusion::Good(identity)) => {
+                self.questions.answered(key, Ok(Rc::clone(&identity)), now.mono);
+                self.finish(identity, false, now.mono)
+            }
+            Err(refusal) => {
+                let refusal = refusal.of(index);
+                self.questions.answered(key, Err(refusal), now.mono);
+                Authn::Refused(refusal)
+            }
         }
+    }
+
+    fn conclude(
+        &mut self,
+        pending: Pending,
+        answer: Result<(u16, &[u8]), CallError>,
+        now: Now,
+        host: &dyn Host,
+    ) -> Result<Conclusion, Refusal> {
+        let no_answer = refuse(TokenError::RevocationUnknown, "the auth service does not answer");
+        let jwt = Rc::clone(&self.jwt);
+        let provider = jwt.providers().get(pending.question.provider);
+        let (provider, service) =
+            provider.and_then(|p| Some((p, p.introspection.as_ref()?))).ok_or(no_answer)?;
+        let answer = service.read(answer);
+        let is_believed = matches!(answer, Answer::Active(_) | Answer::Inactive);
+        self.answers = self.answers.saturating_add(u64::from(is_believed));
+        self.check_again(provider, &pending, now.wall, host)?;
         match answer {
-            Ok(Some(json)) => {
+            Answer::Active(json) => {
+                let identity = confirmed(provider, &pending, json, now.wall)?;
+                // Of a time before it the answer says nothing: a clock that is set back does not make it last.
+                let from = identity.from.max(now.wall);
                 let fresh_until = now.wall.plus(service.cache);
-                match confirmed(provider, &pending, json, now.wall) {
-                    Ok(identity) => {
-                        // Of a time before it the answer says nothing: a clock that is set back does not make it last.
-                        let from = identity.from.max(now.wall);
-                        self.keep(&pending.token, Identity { from, fresh_until, ..identity }, now.mono)
-                    }
-                    Err(refusal) => Authn::Refused(refusal.of(index)),
+                let identity = Rc::new(Identity { from, fresh_until, ..identity });
+                self.remember(&pending.token, &identity);
+                Ok(Conclusion::Good(identity))
+            }
+            Answer::Inactive => {
+                if !service.negative_cache.is_zero() {
+                    self.questions.remember_inactive(pending.key, now.mono.plus(service.negative_cache));
                 }
+                Err(INACTIVE)
             }
-            Ok(None) => {
-                let detail = "the auth service says that the token is not active";
-                Authn::Refused(refuse(TokenError::Revoked, detail).of(index))
+            Answer::Unavailable if pending.tries < service.retries => {
+                let tries = pending.tries.saturating_add(1);
+                Ok(Conclusion::Again(Box::new(Pending { tries, ..pending })))
             }
-            Err(_) if pending.tries < service.retries => {
-                Authn::Ask(Box::new(Pending { tries: pending.tries.saturating_add(1), ..pending }))
+            Answer::Unavailable if service.allow_unavailable => {
+                pending.question.identity.map(|identity| Conclusion::Good(Rc::new(identity))).ok_or(no_answer)
             }
-            Err(_) => match pending.question.identity {
-                Some(identity) if service.allow_unavailable => {
-                    self.finish(Rc::new(identity), false, now.mono)
-                }
-                _ => Authn::Refused(no_service),
-            },
+            Answer::Unavailable => Err(no_answer),
+            Answer::Unusable => Err(refuse(
+                TokenError::RevocationUnknown,
+                "the auth service does not say whether the token is active",
+            )),
         }
     }
 
@@ -86,12 +119,13 @@ impl Tokens {
         if pending.generation == self.keys.generation() {
             return Ok(());
         }
-        check_signature(provider, &pending.token, self.keys.of(question.provider), host)
+        check_signature(provider, identity.issued_by(), &pending.token, self.keys.of(question.provider), host)
     }
 }
 
 fn check_signature(
     provider: &Provider,
+    by: IssuedBy<'_>,
     token: &[u8],
     keys: Option<&KeySet>,
     host: &dyn Host,
@@ -99,7 +133,7 @@ fn check_signature(
     let compact = Compact::split(token)?;
     let json = compact.header()?;
     let (header, signature) = (Header::read(&json)?, compact.signature()?);
-    let token = Signed { header: &header, signed: compact.signed, signature: &signature };
+    let token = Signed { header: &header, by, signed: compact.signed, signature: &signature };
     provider.check_signature(&token, keys, host).map(drop)
 }
 
@@ -118,7 +152,7 @@ fn confirmed(provider: &Provider, pending: &Pending, json: Json, now: Wall) -> R
 
 /// What a deny list may name a JWT by that only the auth service can read; an opaque token has nothing that is signed.
 fn signed_hash(provider: &Provider, pending: &Pending) -> Option<[u8; 32]> {
-    let is_jwt = matches!(pending.question.chosen, Chosen::ByToken(_));
+    let is_jwt = matches!(pending.question.chosen, Chosen::ByToken(..));
     let may_be_listed = provider.revocation.is_some() && is_jwt;
     may_be_listed.then(|| Sha256::digest(signing_input(&pending.token)).into())
 }

@@ -12,6 +12,8 @@ pub enum TokenError {
     TooLarge,
     /// More than one token in one request.
     TwoTokens,
+    /// The token stands in a cookie, and a page of another site may have sent the request.
+    CrossSite,
     /// The route refuses tokens and the request has one.
     Unexpected,
     /// A JWE (RFC 7516): nobody here has a key to read it.
@@ -32,6 +34,8 @@ pub enum TokenError {
     KeysPending,
     /// A key was found, and the signature is not its.
     InvalidSignature,
+    /// More keys could have made the signature than may be tried for one token, and those tried have not.
+    TooManyKeys,
     /// `exp` is reached.
     Expired,
     /// `nbf` is not reached.
@@ -52,11 +56,12 @@ pub enum TokenError {
 
 impl TokenError {
     /// All of them, so that each reason's counter exists from the start.
-    pub const ALL: [TokenError; 22] = [
+    pub const ALL: [TokenError; 24] = [
         Self::Missing,
         Self::Malformed,
         Self::TooLarge,
         Self::TwoTokens,
+        Self::CrossSite,
         Self::Unexpected,
         Self::Encrypted,
         Self::CriticalHeader,
@@ -67,6 +72,7 @@ impl TokenError {
         Self::UnknownKey,
         Self::KeysPending,
         Self::InvalidSignature,
+        Self::TooManyKeys,
         Self::Expired,
         Self::NotYetValid,
         Self::LifetimeTooLong,
@@ -88,6 +94,11 @@ impl TokenError {
             Self::Malformed => bad("malformed", MALFORMED),
             Self::TooLarge => bad("too_large", MALFORMED),
             Self::TwoTokens => bad("two_tokens", "More than one token in the request"),
+            Self::CrossSite => Reason::new(
+                "cross_site",
+                Class::OriginNotAllowed,
+                "This page may not use the token in the browser's cookie",
+            ),
             Self::Unexpected => bad("unexpected", "No token is accepted here"),
             Self::Encrypted => bad("encrypted", MALFORMED),
             Self::CriticalHeader => bad("critical_header", MALFORMED),
@@ -98,6 +109,7 @@ impl TokenError {
             Self::UnknownKey => bad("unknown_key", INVALID),
             Self::KeysPending => unknown("keys_pending"),
             Self::InvalidSignature => bad("invalid_signature", INVALID),
+            Self::TooManyKeys => bad("too_many_keys", INVALID),
             Self::Expired => bad("expired", "The token has expired"),
             Self::NotYetValid => bad("not_yet_valid", "The token is not valid yet"),
             Self::LifetimeTooLong => bad("lifetime_too_long", INVALID),

@@ -19,7 +19,7 @@ pub struct Explanation {
     pub signature_bytes: Option<usize>,
     /// The provider that the token's `iss` leads to.
     pub provider: Option<String>,
-    /// The keys that the token may have been signed with, in the order in which they are tried.
+    /// The keys that the token may have been signed with, in the order in which they are tried, as far as their cost allows.
     pub candidates: Vec<KeyFacts>,
     /// The one that verified it.
     pub key: Option<KeyFacts>,
@@ -73,14 +73,15 @@ impl Jwt {
         told.header = header.as_ref().map(|json| json.root().to_serde());
         told.claims = claims.as_ref().map(|json| json.root().to_serde());
         let registered = claims.as_ref().and_then(|json| Registered::read(json).ok());
-        let chosen = registered.and_then(|claims| self.choose(route, claims.iss));
+        let chosen = registered.and_then(|claims| self.choose(route, claims.issued_by()));
         let Some((index, provider)) = chosen else { return };
         told.provider = Some(provider.name().to_owned());
         let read = header.as_ref().and_then(|json| Header::read(json).ok());
         let Some((header, signature)) = read.zip(token.signature().ok()) else { return };
         let facts = |key: &Key| KeyFacts { kid: key.kid().map(str::to_owned), alg: key.alg().as_str() };
-        told.candidates = provider.candidates(&header, keys.of(index)).map(facts).collect();
-        let signed = Signed { header: &header, signed: token.signed, signature: &signature };
+        let by = registered.map(|claims| claims.issued_by()).unwrap_or_default();
+        let signed = Signed { header: &header, by, signed: token.signed, signature: &signature };
+        told.candidates = provider.possible_keys(&signed, keys.of(index)).map(facts).collect();
         told.key = provider.check_signature(&signed, keys.of(index), host).ok().map(facts);
     }
 }

@@ -15,7 +15,9 @@ mod cache;
 mod error;
 mod explain;
 mod keys;
+mod label;
 mod pending;
+mod polled;
 mod remote;
 mod section;
 mod token;
@@ -25,16 +27,20 @@ mod verify;
 pub use cache::TokenCache;
 pub use error::{Refusal, TokenError};
 pub use explain::{Explanation, KeyFacts};
-pub use keys::{AlgSet, Key, KeyError, KeySet, Keys, SetError, SetRules, Skip, Skipped};
+pub use keys::{AlgSet, Key, KeyError, KeySet, Keys, SetError, SetRules, Skipped};
 pub use pending::Pending;
+pub use polled::{CallId, Fetched, Polled};
 pub use remote::{
     DenyList, Document, FetchFacts, FetchFailure, FetchPolicy, Fetcher, MAX_ANSWER, Step, Target,
 };
 pub use section::{
-    Env, Jwt, Provider, RawAuth, RawClaimHeader, RawConfirmation, RawFetch, RawIntrospection, RawJwks,
-    RawJwt, RawNeed, RawPem, RawProvider, RawRequiredClaim, RawRevocation, RawSecret, RawSecretEncoding,
-    RawSource, RawStyle, RawWhenUnknown, RouteAuth, SecretText, Variable, unknown_provider,
+    Env, Jwt, Provider, RawAuth, RawBadToken, RawClaimHeader, RawConfirmation, RawFetch, RawIntrospection,
+    RawJwks, RawJwt, RawNeed, RawPem, RawProvider, RawRequiredClaim, RawRevocation, RawSecret,
+    RawSecretEncoding, RawSource, RawStyle, RawWhenUnknown, RouteAuth, SecretText, Variable,
+    unknown_provider,
 };
-pub use token::{Alg, ClaimEncoding, Family, Found, Identity, Json, JsonRef, Pointer, Strip, Value};
-pub use tokens::{Authn, CallId, Fetched, Polled, Tokens};
+pub use token::{
+    Alg, ClaimEncoding, Family, Found, Identity, IssuedBy, Issuer, Json, JsonRef, Pointer, Strip, Value,
+};
+pub use tokens::{Authn, Tokens};
 pub use verify::{Checked, Question};

@@ -3,12 +3,13 @@
 use crate::cache::TokenCache;
 use crate::error::{Refusal, TokenError, refuse};
 use crate::keys::{KeySet, Keys};
-use crate::pending::Pending;
-use crate::remote::{DenyList, FetchFacts, FetchFailure, Fetcher, Step};
+use crate::pending::{INACTIVE, Pending};
+use crate::polled::{CallId, Fetched, Polled};
+use crate::remote::{Asker, DenyList, FetchFacts, Fetcher, Questions, Step, Turn, token_key};
 use crate::section::{Jwt, Provider, RawNeed, RouteAuth};
 use crate::token::{Found, HeaderMemo, Identity};
-use crate::verify::Checked;
-use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Namespace, Now, RequestHead};
+use crate::verify::{Checked, Question};
+use portcullis_edge_core::{CallError, Host, Mode, Mono, Namespace, Now, RequestHead};
 use std::rc::Rc;
 
 /// A worker's tokens.
@@ -20,6 +21,7 @@ pub struct Tokens {
     fetching: Vec<Fetching>,
     cache: TokenCache,
     header: HeaderMemo,
+    pub(crate) questions: Questions,
     hits: u64,
     misses: u64,
     pub(crate) answers: u64,
@@ -56,33 +58,6 @@ pub enum Authn {
     Ask(Box<Pending>),
 }
 
-/// Under which an answer comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallId {
-    source: usize,
-    id: u32,
-}
-
-/// What a poll or an answer led to.
-#[derive(Debug, Default)]
-pub struct Polled {
-    /// Calls to make now.
-    pub calls: Vec<(CallId, HttpCall)>,
-    /// Requests that wait should be authenticated again.
-    pub settled: bool,
-    /// Fetches of this worker that have ended, by their index in [`Tokens::facts`], and why they failed if they did.
-    pub ended: Vec<(usize, Option<FetchFailure>)>,
-}
-
-/// Something that is fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// For which provider.
-    pub provider: String,
-    /// `keys` or `deny_list`.
-    pub what: &'static str,
-}
-
 impl Tokens {
     /// A worker's state for a policy, of the instance `default`.
     #[must_use]
@@ -104,6 +79,7 @@ impl Tokens {
             cache,
             header: HeaderMemo::default(),
             offline: false,
+            questions: Questions::default(),
             hits: 0,
             misses: 0,
             answers: 0,
@@ -147,6 +123,18 @@ impl Tokens {
         self.misses
     }
 
+    /// How many tokens were known to be inactive; only ever grows.
+    #[must_use]
+    pub fn inactive_hits(&self) -> u64 {
+        self.questions.inactive_hits()
+    }
+
+    /// How many inactive tokens were forgotten for others; only ever grows.
+    #[must_use]
+    pub fn inactive_evictions(&self) -> u64 {
+        self.questions.inactive_evictions()
+    }
+
     /// How many left the cache for want of memory; only ever grows.
     #[must_use]
     pub fn cache_evictions(&self) -> u64 {
@@ -176,7 +164,14 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::TwoTokens`].
     pub fn find<'h>(&self, route: &RouteAuth, head: &'h RequestHead) -> Result<Option<Found<'h>>, Refusal> {
-        if route.looks() { self.jwt.find(head) } else { Ok(None) }
+        if !route.looks() {
+            return Ok(None);
+        }
+        let found = self.jwt.find(head)?;
+        if let Some(found) = found.as_ref().filter(|_| !route.allows_cross_site) {
+            self.jwt.check_site(head, found)?;
+        }
+        Ok(found)
     }
 
     /// The verdict on what [`Tokens::find`] found.
@@ -212,12 +207,24 @@ impl Tokens {
         self.misses = self.misses.saturating_add(1);
         match self.jwt.verify_knowing(&mut self.header, route, token, &self.keys, now.wall, host) {
             Ok(Checked::Good(identity)) => self.keep(token, identity, now.mono),
-            Ok(Checked::Ask(question)) => {
-                let (token, generation) = (token.to_vec(), self.keys.generation());
-                Authn::Ask(Box::new(Pending { token, question, generation, tries: 0 }))
-            }
+            Ok(Checked::Ask(question)) => self.ask(route, token, question, now.mono),
             Err(refusal) => self.refused(refusal, now.mono),
         }
+    }
+
+    /// One request asks for all that have the token. A request in shadow mode, which would not wait for another, asks by itself.
+    fn ask(&mut self, route: &RouteAuth, token: &[u8], question: Question, now: Mono) -> Authn {
+        let (index, key) = (question.provider, token_key(question.provider, token));
+        let asker = match self.questions.turn(key, now) {
+            Turn::Inactive => return Authn::Refused(INACTIVE.of(index)),
+            Turn::Take(Ok(identity)) => return self.finish(identity, false, now),
+            Turn::Take(Err(refusal)) => return Authn::Refused(refusal),
+            Turn::Wait if route.mode() == Mode::Enforce => return Authn::Wait(index),
+            Turn::Wait => Asker::default(),
+            Turn::Ask(asker) => asker,
+        };
+        let (token, generation) = (token.to_vec(), self.keys.generation());
+        Authn::Ask(Box::new(Pending { token, question, generation, tries: 0, key, _asker: asker }))
     }
 
     /// A token whose key is missing may only have to wait for it.
@@ -263,15 +270,19 @@ impl Tokens {
     }
 
     /// Remembers a good token.
-    pub(crate) fn keep(&mut self, token: &[u8], identity: Identity, now: Mono) -> Authn {
+    fn keep(&mut self, token: &[u8], identity: Identity, now: Mono) -> Authn {
         let identity = Rc::new(identity);
-        self.cache.put(token, &identity, self.keys.generation());
+        self.remember(token, &identity);
         self.finish(identity, false, now)
+    }
+
+    pub(crate) fn remember(&mut self, token: &[u8], identity: &Rc<Identity>) {
+        self.cache.put(token, identity, self.keys.generation());
     }
 
     /// To be called on every tick, and after [`Authn::Wait`].
     pub fn poll(&mut self, host: &dyn Host) -> Polled {
-        let mut polled = Polled::default();
+        let mut polled = Polled { settled: self.questions.poll(host.mono()), ..Polled::default() };
         for source in 0..self.fetching.len() {
             self.step(source, &mut polled, |what| match what {
                 What::Keys(keys) => keys.poll(host),
@@ -333,7 +344,10 @@ impl Tokens {
         polled.settled |= step.settled;
         polled.calls.extend(step.call.map(|(id, call)| (CallId { source, id }, call)));
         if let (true, What::Keys(keys)) = (step.changed, &fetching.what) {
-            self.keys.set(fetching.provider, keys.get());
+            let set = keys.get();
+            let skipped = set.iter().filter(|_| step.fetched).flat_map(|set| set.skipped());
+            polled.skipped.extend(skipped.map(|skipped| (source, skipped.clone())));
+            self.keys.set(fetching.provider, set);
         }
         if step.fetched || step.failure.is_some() {
             polled.ended.push((source, step.failure));

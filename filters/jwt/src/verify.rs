@@ -4,7 +4,7 @@ use crate::error::{Refusal, TokenError, refuse};
 use crate::keys::{KeySet, Keys};
 use crate::section::{Jwt, Provider, RouteAuth, Signed};
 use crate::token::{
-    Chosen, Compact, Facts, Header, HeaderMemo, Identity, Json, JsonRef, Registered, is_b64token,
+    Chosen, Compact, Facts, Header, HeaderMemo, Identity, IssuedBy, Json, Registered, is_b64token,
 };
 use portcullis_edge_core::{Host, Wall};
 use rsa::sha2::{Digest as _, Sha256};
@@ -71,21 +71,19 @@ impl<'t> Decoded<'t> {
 }
 
 impl Jwt {
-    /// The provider whose token this is, by its `iss`: the one with just that issuer, else the one that names none.
-    pub(crate) fn choose(&self, route: &RouteAuth, iss: Option<&str>) -> Option<(usize, &Provider)> {
+    /// The provider whose token this is, by its issuer: the one with just that issuer, else the one that names none.
+    pub(crate) fn choose(&self, route: &RouteAuth, by: IssuedBy<'_>) -> Option<(usize, &Provider)> {
         let of_route =
             || route.providers.iter().filter_map(|index| Some((*index, self.providers.get(*index)?)));
-        let exact = of_route().find(|(_, provider)| provider.issuer.as_deref() == iss);
-        exact.or_else(|| of_route().find(|(_, provider)| provider.issuer.is_none()))
+        let exact = of_route().find(|(_, provider)| provider.issued(by));
+        exact.or_else(|| of_route().find(|(_, provider)| provider.takes_any_issuer()))
     }
 
     /// Whether `route` would ask the provider that gave `identity` about the same token.
     pub(crate) fn would_choose(&self, route: &RouteAuth, identity: &Identity) -> bool {
-        let by = |iss| self.choose(route, iss).map(|(index, _)| index);
         let choice = match &identity.chosen {
-            Chosen::ByClaims => by(identity.claims().member("iss").and_then(JsonRef::text)),
-            Chosen::ByToken(iss) => by(iss.as_deref()),
             Chosen::Opaque => route.opaque,
+            _ => self.choose(route, identity.issued_by()).map(|(index, _)| index),
         };
         choice == Some(identity.provider)
     }
@@ -121,10 +119,10 @@ impl Jwt {
         };
         let registered = Registered::read(&decoded.claims)?;
         let no_issuer = refuse(TokenError::InvalidIssuer, "no provider of the route has this `iss`");
-        let (index, provider) = self.choose(route, registered.iss).ok_or(no_issuer)?;
+        let (index, provider) = self.choose(route, registered.issued_by()).ok_or(no_issuer)?;
         provider.check_size(token).map_err(|refusal| refusal.of(index))?;
         if provider.is_opaque {
-            let chosen = Chosen::ByToken(registered.iss.map(Into::into));
+            let chosen = Chosen::ByToken(registered.iss.map(Into::into), registered.tid.map(Into::into));
             return Ok(Checked::Ask(Question { provider: index, identity: None, chosen }));
         }
         let of_provider = |refusal: Refusal| refusal.of(index);
@@ -164,7 +162,8 @@ impl Decoded<'_> {
         host: &dyn Host,
     ) -> Result<Facts, Refusal> {
         let signature = self.compact.signature()?;
-        let checked = Signed { header: &self.header, signed: self.compact.signed, signature: &signature };
+        let (header, by, signed) = (&self.header, claims.issued_by(), self.compact.signed);
+        let checked = Signed { header, by, signed, signature: &signature };
         provider.check_signature(&checked, fetched, host)?;
         let (from, until) = provider.check_claims(&self.header, claims, self.claims.root(), now)?;
         let signed = provider.revocation.is_some().then(|| Sha256::digest(self.compact.signed).into());

@@ -186,7 +186,8 @@ fn in_shadow_nobody_waits_for_keys_and_it_is_counted_all_the_same() {
 
 #[test]
 fn an_auth_service_is_asked_and_its_answer_decides() {
-    let ask = json!({"url": "http://as/introspect", "cluster": "order", "retries": 0});
+    let ask =
+        json!({"url": "http://as/introspect", "cluster": "order", "retries": 0, "negative_cache": "0s"});
     let jwt = json!({"providers": {"as": {"introspection": ask}}});
     let mut desk = Desk::new(policy(jwt, json!([route("/a", json!({}))])));
     for (answer, passes) in

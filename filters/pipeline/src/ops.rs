@@ -5,6 +5,8 @@ pub struct HeaderOps {
     pub remove: Vec<Vec<u8>>,
     /// Names to set to exactly one value.
     pub set: Vec<(String, Vec<u8>)>,
+    /// Names to give one more value.
+    pub add: Vec<(String, Vec<u8>)>,
     /// Filter state of the stream, from which the proxy's routes make headers.
     pub state: Vec<(&'static str, Vec<u8>)>,
 }
@@ -13,7 +15,7 @@ impl HeaderOps {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.state.is_empty()
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty() && self.state.is_empty()
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &[u8]) {

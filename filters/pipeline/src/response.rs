@@ -39,6 +39,8 @@ impl Pipeline {
             }
         }
         let mut step = ResponseStep { ops: self.browser_ops(facts, stream), body: None };
+        // Beside the service's own cookies, not in their place.
+        step.ops.add.extend(facts.token.clear_cookie.take().map(|cookie| ("set-cookie".to_owned(), cookie)));
         if facts.answerer == Answerer::Proxy && status >= 400 && !facts.head.is_grpc() {
             explain(&mut step, facts, status, has_body);
         }

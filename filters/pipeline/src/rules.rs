@@ -59,6 +59,7 @@ fn insufficient_scope(rules: &Rules) -> String {
 /// The rules of a route that have a say. Those about a bearer have none on a request whose token shadow mode let pass.
 fn rules_in_force<'r>(facts: &Facts, route: &'r Route) -> Option<(&'r Rules, Mode)> {
     let rules = route.rules.as_ref().filter(|rules| rules.mode() != Mode::Off)?;
-    let let_pass = matches!(facts.token.verdict, Some(Err(_))) && rules.speak_of_subject();
+    let in_shadow = matches!(facts.token.verdict, Some(Err(_))) && !facts.token.ignored;
+    let let_pass = in_shadow && rules.speak_of_subject();
     (!let_pass).then_some((rules, rules.mode()))
 }

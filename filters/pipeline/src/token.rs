@@ -2,8 +2,10 @@
 
 use crate::{Event, Facts, Pipeline, Worker};
 use portcullis_authz::{Scalar, Subject};
-use portcullis_edge_core::{Answered, Call, CallError, Denial, Host, Mode, Mono, Verdict};
-use portcullis_jwt::{Authn, Identity, Pending, Refusal, RouteAuth, Strip, TokenError, Tokens, Value};
+use portcullis_edge_core::{Answered, Call, CallError, Class, Denial, Host, Mode, Mono, Verdict};
+use portcullis_jwt::{
+    Authn, Found, Identity, Jwt, Pending, Refusal, RouteAuth, Strip, TokenError, Tokens, Value,
+};
 use portcullis_policy::Route;
 use std::rc::Rc;
 
@@ -22,6 +24,10 @@ pub struct TokenSlot {
     pub(crate) asked: bool,
     /// The enforcement mode of the check.
     pub(crate) mode: Mode,
+    /// Whether the token is bad and counts as none.
+    pub(crate) ignored: bool,
+    /// The `Set-Cookie` for the answer that takes a bad token out of the browser.
+    pub(crate) clear_cookie: Option<Vec<u8>>,
     /// The change that takes the token out of the request.
     pub(crate) strip: Option<Strip>,
     /// The question that an auth service has not answered yet.
@@ -143,10 +149,42 @@ impl Pipeline {
     fn refuse(&self, facts: &mut Facts, refusal: Refusal, host: &dyn Host) -> Verdict {
         facts.token.verdict = Some(Err(refusal));
         facts.token.validation_micros = Some(micros(facts.token.began, host.mono()));
+        let auth = self.route_of(facts).and_then(|route| route.auth.as_ref());
         match facts.token.mode {
-            Mode::Enforce => self.token_denial(refusal.error).into(),
+            Mode::Enforce if auth.is_some_and(|auth| auth.ignores(refusal.error)) => {
+                self.ignore(facts);
+                Verdict::Continue
+            }
+            Mode::Enforce => {
+                self.clear_cookie(facts, refusal.error);
+                self.token_denial(refusal.error).into()
+            }
             Mode::Shadow | Mode::Off => Verdict::Continue,
         }
+    }
+
+    /// A bad token that counts as none: the service does not see it either.
+    fn ignore(&self, facts: &mut Facts) {
+        let found = self.jwt.as_deref().and_then(|jwt| Some((jwt, jwt.find(&facts.head).ok().flatten()?)));
+        let strip = found.as_ref().and_then(|(jwt, found)| jwt.take_out(&facts.head, found));
+        let clear = found.as_ref().and_then(|(jwt, found)| self.clearing(facts, jwt, found));
+        facts.token.ignored = true;
+        facts.token.strip = strip;
+        facts.token.clear_cookie = clear;
+    }
+
+    fn clear_cookie(&self, facts: &mut Facts, error: TokenError) {
+        if error.is_ours() {
+            return;
+        }
+        let found = self.jwt.as_deref().and_then(|jwt| Some((jwt, jwt.find(&facts.head).ok().flatten()?)));
+        facts.token.clear_cookie = found.and_then(|(jwt, found)| self.clearing(facts, jwt, &found));
+    }
+
+    fn clearing(&self, facts: &Facts, jwt: &Jwt, found: &Found<'_>) -> Option<Vec<u8>> {
+        let auth = self.route_of(facts)?.auth.as_ref().filter(|auth| auth.clears_cookie())?;
+        (auth.mode() == Mode::Enforce).then_some(())?;
+        jwt.clear_cookie(found).map(|cookie| cookie.as_bytes().to_vec())
     }
 
     fn ask(&self, facts: &mut Facts, pending: Box<Pending>, host: &dyn Host, worker: &Worker) -> Verdict {
@@ -164,7 +202,7 @@ impl Pipeline {
     pub(crate) fn token_denial(&self, error: TokenError) -> Denial {
         let denial = Denial::new(error.reason());
         match error {
-            _ if error.is_ours() => denial,
+            _ if denial.reason.class != Class::Unauthenticated => denial,
             // A request without any token is given no error code. A challenge has one parameter at least.
             TokenError::Missing => {
                 denial.with_header(WWW_AUTHENTICATE, format!("Bearer realm=\"{}\"", self.policy.gateway.name))

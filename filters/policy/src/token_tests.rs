@@ -19,7 +19,7 @@ fn sound() -> Value {
             },
         } },
         "routes": [
-            { "path": "/orders", "methods": ["GET"], "service": "order", "auth": {} },
+            { "path": "/orders", "methods": ["GET"], "service": "order", "auth": { "providers": ["own", "partner"] } },
             { "path": "/prices", "methods": ["GET"], "service": "order", "auth": { "token": "none" } },
             { "path": "/admin", "methods": ["GET"], "service": "order", "auth": { "providers": ["own"] },
               "authz": { "allow": [{ "roles": { "any": ["admin"] } }] } },

@@ -6,7 +6,7 @@
 mod json;
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_jwt::{Alg, AlgSet, DenyList, Document as _, Key, KeySet, SetRules};
+use portcullis_jwt::{Alg, AlgSet, DenyList, Document as _, Key, KeyError, KeySet, SetRules};
 use serde_json::Value;
 
 const MAX_KEYS: usize = 8;
@@ -29,9 +29,13 @@ fn read_set(data: &[u8], rules: &SetRules) {
         let is_secret = |key: &Key| matches!(key.alg(), Alg::HS256 | Alg::HS384 | Alg::HS512);
         assert!(!set.keys().iter().any(is_secret), "a secret that is served is none");
     }
-    let tree: Value = serde_json::from_slice(data).expect("a set is JSON");
+    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    let tree: Value = serde_json::from_slice(text).expect("a set is JSON");
     let again = KeySet::read(tree.to_string().as_bytes(), rules).expect("what was written can be read");
-    assert_eq!(facts(&again), facts(&set));
+    // A member that stands twice makes its key malformed; written anew it stands once.
+    if set.skipped().iter().all(|skipped| skipped.why != KeyError::Malformed) {
+        assert_eq!(facts(&again), facts(&set));
+    }
     // No key may panic on whatever it is asked.
     for key in set.keys() {
         for length in [0, 32, 64, 256] {

@@ -51,7 +51,9 @@ impl Bound {
 
     /// Whether a token may pass.
     pub fn takes(&self, token: &Forgery) -> bool {
-        token.alg == self.alg && token.honest == Some(self.alg)
+        // RFC 9864 has another name for EdDSA with Ed25519.
+        let names_it = token.alg == self.alg || (token.alg == "Ed25519" && self.alg == "EdDSA");
+        names_it && token.honest == Some(self.alg)
     }
 }
 
@@ -75,8 +77,8 @@ pub fn forgeries(claims: &Value) -> Vec<Forgery> {
 /// Everything that may stand in a token's `alg`.
 fn names() -> Vec<String> {
     let none = [
-        "none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS1", "RS1", "ES256K", "Ed25519", "A128KW",
-        "dir",
+        "none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS1", "RS1", "ES256K", "Ed25519", "ed25519",
+        "A128KW", "dir",
     ];
     ALGORITHMS.into_iter().chain(none).map(str::to_owned).collect()
 }

@@ -137,6 +137,7 @@ fn answer(pipeline: &Pipeline, facts: &mut Facts, step: &Step, service_status: u
     let response = pipeline.on_response(facts, status, body.is_some(), &mut Imagined(status));
     pipeline.on_response_end(facts);
     headers.extend(response.ops.set);
+    headers.extend(response.ops.add);
     Answer { status, headers, body: body.map(|body| String::from_utf8_lossy(&body).into_owned()) }
 }
 

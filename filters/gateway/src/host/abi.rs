@@ -23,6 +23,13 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
+    pub fn proxy_add_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     pub fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
     pub fn proxy_get_buffer_bytes(
         buffer: u32,

@@ -49,6 +49,14 @@ pub fn set_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> 
     })
 }
 
+/// Gives a header one more value.
+pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: see the module's reason.
+    check(unsafe {
+        abi::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
 /// Removes all values of a header.
 pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: see the module's reason.

@@ -14,7 +14,8 @@ use portcullis_edge_core::HostError;
 
 pub use calls::{call, call_back, foreign, grpc_answer, http_answer, switch_to, tick_every};
 pub use headers::{
-    Map, close_stream, continue_request, header, headers, remove_header, replace_body, send_reply, set_header,
+    Map, add_header, close_stream, continue_request, header, headers, remove_header, replace_body,
+    send_reply, set_header,
 };
 pub use metrics::{MetricKind, define_metric, increment, read_metric, set_gauge};
 pub use misc::{configuration, log, mono, now, property, random_16, set_property};

@@ -2,10 +2,13 @@
 //!
 //! `jsonwebtoken` offers a process-wide crypto provider and a `decode` that reads the algorithm from the token, adds 60 s of
 //! leeway and never looks at `crit`. None of that is used: each key holds the one verifier that the library's factory made
-//! for the key's own algorithm, and this crate checks the rest.
+//! for the key's own algorithm, and this crate checks the rest. Ed25519 is checked strictly (`verify_strict`), which the library
+//! does not do: without it, a signature has several spellings, and a key of small order takes one for every message.
 
+use super::error::KeyError;
 use super::native::{HostKey, read_answer};
-use crate::token::{Alg, Family};
+use super::{cost, modulus, secret_form};
+use crate::token::{Alg, Family, IssuedBy, Issuer};
 use core::fmt;
 use jsonwebtoken::signature::Verifier as _;
 use jsonwebtoken::{DecodingKey, crypto::JwtVerifier};
@@ -22,6 +25,10 @@ const MAX_RSA_BITS: usize = 4096;
 pub struct Key {
     kid: Option<Box<str>>,
     alg: Alg,
+    /// Whose tokens it verifies, where its set says so.
+    issuer: Option<Issuer>,
+    /// What one check costs, in microseconds.
+    cost: u32,
     engine: Engine,
     host: Option<HostKey>,
 }
@@ -29,59 +36,14 @@ pub struct Key {
 enum Engine {
     Library(Box<dyn JwtVerifier>),
     P521(Box<p521::ecdsa::VerifyingKey>),
-}
-
-/// Why something is no usable key. Says nothing about the key's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyError {
-    /// The algorithm is for other kinds of keys.
-    WrongFamily,
-    /// A secret shorter than the algorithm's hash (RFC 7518 section 3.2), or than the policy's own minimum.
-    ShortSecret,
-    /// An RSA modulus below 2048 or above 4096 bits.
-    RsaSize,
-    /// An RSA exponent that is even, 1, or larger than 33 bits.
-    RsaExponent,
-    /// Not a point on the algorithm's curve.
-    NotOnCurve,
-    /// Not the 32 bytes of an Ed25519 key, or no point.
-    NotEd25519,
-    /// No PEM block with a public key.
-    NotPem,
-    /// A private key.
-    PrivateKey,
-    /// A certificate.
-    Certificate,
-}
-
-impl KeyError {
-    /// What would have been right.
-    #[must_use]
-    pub const fn expected(self) -> &'static str {
-        match self {
-            Self::WrongFamily => "an algorithm for this kind of key",
-            Self::ShortSecret => {
-                "a secret as long as the algorithm's hash (RFC 7518 section 3.2): 32 bytes for HS256, 48 for HS384, \
-                 64 for HS512; `min_secret_bytes` sets another minimum"
-            }
-            Self::RsaSize => "an RSA key of 2048 to 4096 bits",
-            Self::RsaExponent => "an odd RSA exponent from 3 to 33 bits",
-            Self::NotOnCurve => "a point on the algorithm's curve (ES256: P-256, ES384: P-384, ES512: P-521)",
-            Self::NotEd25519 => "an Ed25519 public key of 32 bytes",
-            Self::NotPem => "one PEM block `PUBLIC KEY` or `RSA PUBLIC KEY`",
-            Self::PrivateKey => "a public key; this is a private one, which has no place here",
-            Self::Certificate => {
-                "a public key; this is a certificate (openssl x509 -pubkey -noout prints its key)"
-            }
-        }
-    }
+    Ed25519(Box<ed25519_dalek::VerifyingKey>),
 }
 
 impl Key {
     /// A shared secret. `min_bytes` replaces the minimum of RFC 7518 section 3.2; an empty secret is never one.
     ///
     /// # Errors
-    /// A secret that is too short, an algorithm that is not HMAC.
+    /// A secret that is too short or is a key that others may know, an algorithm that is not HMAC.
     pub fn secret(
         kid: Option<&str>,
         alg: Alg,
@@ -92,23 +54,29 @@ impl Key {
         if secret.len() < min_bytes.unwrap_or(alg.min_secret_bytes()).max(1) {
             return Err(KeyError::ShortSecret);
         }
+        if secret_form::is_key(secret) {
+            return Err(KeyError::SecretIsKey);
+        }
         Self::library(kid, alg, &DecodingKey::from_secret(secret), None, KeyError::ShortSecret)
     }
 
     /// An RSA public key by modulus and exponent, big-endian.
     ///
     /// # Errors
-    /// A size or an exponent that is not sound.
+    /// A size, an exponent or a modulus that is not sound.
     pub fn rsa(kid: Option<&str>, alg: Alg, n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
         expect(alg, Family::Rsa)?;
         let (n, e) = (rsa::BigUint::from_bytes_be(n), rsa::BigUint::from_bytes_be(e));
         if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&n.bits()) {
             return Err(KeyError::RsaSize);
         }
+        modulus::check(&n.to_bytes_be())?;
         let public = rsa::RsaPublicKey::new(n, e).map_err(|_| KeyError::RsaExponent)?;
+        let cost = cost::micros(alg, public.n().bits());
         let spki = public.to_public_key_der().map_err(|_| KeyError::RsaSize)?;
         let key = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &public.e().to_bytes_be());
-        Self::library(kid, alg, &key, Some(spki.as_bytes()), KeyError::RsaSize)
+        let key = Self::library(kid, alg, &key, Some(spki.as_bytes()), KeyError::RsaSize)?;
+        Ok(Self { cost, ..key })
     }
 
     /// A point on the curve of `alg`, as an uncompressed SEC1 point: 4, x, y.
@@ -132,23 +100,23 @@ impl Key {
 
     fn p521(kid: Option<&str>, point: &[u8]) -> Result<Self, KeyError> {
         let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| KeyError::NotOnCurve)?;
-        Ok(Self {
-            kid: kid.map(Into::into),
-            alg: Alg::ES512,
-            engine: Engine::P521(Box::new(key)),
-            host: None,
-        })
+        Ok(Self::with(kid, Alg::ES512, Engine::P521(Box::new(key)), None))
     }
 
     /// An Ed25519 public key.
     ///
     /// # Errors
-    /// Not 32 bytes, or no point. (The library would panic on fewer.)
+    /// Not 32 bytes, no point in its canonical spelling, a point of small order.
     pub fn edwards(kid: Option<&str>, x: &[u8]) -> Result<Self, KeyError> {
-        if x.len() != 32 {
+        let bytes = <&[u8; 32]>::try_from(x).map_err(|_| KeyError::NotEd25519)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotEd25519)?;
+        if key.is_weak() {
+            return Err(KeyError::SmallOrder);
+        }
+        if !is_canonical(bytes) {
             return Err(KeyError::NotEd25519);
         }
-        Self::library(kid, Alg::EdDSA, &DecodingKey::from_ed_der(x), None, KeyError::NotEd25519)
+        Ok(Self::with(kid, Alg::EdDSA, Engine::Ed25519(Box::new(key)), None))
     }
 
     fn library(
@@ -162,7 +130,29 @@ impl Key {
         let factory = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.verifier_factory;
         let verifier = factory(&library_alg, key).map_err(|_| error)?;
         let host = spki.and_then(|spki| HostKey::new(alg, spki));
-        Ok(Self { kid: kid.map(Into::into), alg, engine: Engine::Library(verifier), host })
+        Ok(Self::with(kid, alg, Engine::Library(verifier), host))
+    }
+
+    fn with(kid: Option<&str>, alg: Alg, engine: Engine, host: Option<HostKey>) -> Self {
+        Self { kid: kid.map(Into::into), alg, issuer: None, cost: cost::micros(alg, 0), engine, host }
+    }
+
+    /// The same for the tokens of one issuer.
+    #[must_use]
+    pub(super) fn of_issuer(self, issuer: Option<Issuer>) -> Self {
+        Self { issuer, ..self }
+    }
+
+    /// What checking one signature costs, in microseconds of a core.
+    #[must_use]
+    pub fn cost_micros(&self) -> u32 {
+        self.cost
+    }
+
+    /// Whether it may verify tokens of this issuer.
+    #[must_use]
+    pub fn serves(&self, by: IssuedBy<'_>) -> bool {
+        self.issuer.as_ref().is_none_or(|issuer| issuer.issued(by))
     }
 
     /// The key's id.
@@ -185,6 +175,8 @@ impl Key {
         }
         match &self.engine {
             Engine::Library(verifier) => verifier.verify(signed, signature).is_ok(),
+            Engine::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(signed, &signature).is_ok()),
             Engine::P521(key) => {
                 p521::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.verify(signed, &s).is_ok())
             }
@@ -211,6 +203,13 @@ impl Key {
 
 fn expect(alg: Alg, family: Family) -> Result<(), KeyError> {
     if alg.family() == family { Ok(()) } else { Err(KeyError::WrongFamily) }
+}
+
+/// Whether y is below the prime 2^255 - 19: another spelling of a point would be another key with the same signatures (RFC 8032
+/// section 5.1.3).
+fn is_canonical(key: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = key;
+    *first < 0xed || *last & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// Names the key and shows nothing of it.

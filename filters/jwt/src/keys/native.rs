@@ -28,11 +28,6 @@ const fn hash_name(alg: Alg) -> Option<&'static str> {
     }
 }
 
-/// Whether the host can check signatures of this algorithm.
-pub(crate) const fn can_check(alg: Alg) -> bool {
-    hash_name(alg).is_some()
-}
-
 impl HostKey {
     /// Prepares a key, if the host can check `alg` at all.
     pub(crate) fn new(alg: Alg, spki: &[u8]) -> Option<Self> {

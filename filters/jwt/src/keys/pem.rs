@@ -1,6 +1,7 @@
 //! Public keys in PEM (RFC 7468).
 
-use super::key::{Key, KeyError};
+use super::error::KeyError;
+use super::key::Key;
 use crate::token::{Alg, Family};
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::pkcs8::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};

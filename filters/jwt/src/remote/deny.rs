@@ -9,7 +9,7 @@
 use super::failure::FetchFailure;
 use super::fetch_policy::FetchPolicy;
 use super::fetcher::Document;
-use crate::token::{Identity, Json, JsonRef, Value, base64url, numeric_date};
+use crate::token::{Identity, Json, JsonRef, Value, base64url, numeric_date, without_bom};
 use portcullis_edge_core::Wall;
 use std::collections::{HashMap, HashSet};
 
@@ -36,7 +36,7 @@ impl Document for DenyList {
 
     /// One entry that is not understood refuses the whole list: a revocation must not be skipped.
     fn read(body: &[u8], max_entries: &usize) -> Result<Self, FetchFailure> {
-        let json = Json::parse(body).map_err(|_| FetchFailure::NotJson)?;
+        let json = Json::parse(without_bom(body)).map_err(|_| FetchFailure::NotJson)?;
         let entries = json.root().member("revoked").filter(|list| list.value() == Value::List);
         let entries = entries.ok_or(FetchFailure::NotADenyList)?;
         if entries.children().count() > *max_entries {

@@ -1,60 +1,36 @@
 use crate::keys::SetError;
+use crate::label::labelled;
 use portcullis_edge_core::CallError;
 
-/// Declares the failures with their labels, so that none can be without one.
-macro_rules! failures {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)+) => {
-        /// Why a fetch failed.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum FetchFailure { $($(#[$doc])* $name,)+ }
-
-        impl FetchFailure {
-            /// All of them, so that each one's counter exists from the start.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// As a label and log value.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $label,)+ }
-            }
-        }
-    };
-}
-
-failures! {
-    /// The call could not be sent: the proxy has no such cluster.
-    NotSent = "not_sent",
-    /// The connection broke.
-    Reset = "reset",
-    /// No answer in time.
-    Timeout = "timeout",
-    /// Another status than 200.
-    Status = "status",
-    /// More bytes than allowed.
-    TooLarge = "too_large",
-    /// The issuer's configuration is not JSON, names another issuer, or no usable `jwks_uri`.
-    Discovery = "discovery",
-    /// The document is not JSON, or has a member twice.
-    NotJson = "not_json",
-    /// No object with a list `keys` (RFC 7517 section 5).
-    NotAKeySet = "not_a_key_set",
-    /// More keys than allowed.
-    TooManyKeys = "too_many_keys",
-    /// A set without one key that the provider can use.
-    NoUsableKey = "no_usable_key",
-    /// No object with a list `revoked`.
-    NotADenyList = "not_a_deny_list",
-    /// More entries than allowed.
-    TooManyEntries = "too_many_entries",
-    /// An entry of a deny list that is none.
-    NotAnEntry = "not_an_entry",
-}
-
-impl FetchFailure {
-    /// Its place in [`FetchFailure::ALL`].
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
+labelled! {
+    /// Why a fetch failed.
+    pub enum FetchFailure {
+        /// The call could not be sent: the proxy has no such cluster.
+        NotSent = "not_sent",
+        /// The connection broke.
+        Reset = "reset",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// Another status than 200.
+        Status = "status",
+        /// More bytes than allowed.
+        TooLarge = "too_large",
+        /// The issuer's configuration is not JSON, names another issuer, or no usable `jwks_uri`.
+        Discovery = "discovery",
+        /// The document is not JSON, or has a member twice.
+        NotJson = "not_json",
+        /// No object with a list `keys` (RFC 7517 section 5).
+        NotAKeySet = "not_a_key_set",
+        /// More keys than allowed.
+        TooManyKeys = "too_many_keys",
+        /// A set without one key that the provider can use.
+        NoUsableKey = "no_usable_key",
+        /// No object with a list `revoked`.
+        NotADenyList = "not_a_deny_list",
+        /// More entries than allowed.
+        TooManyEntries = "too_many_entries",
+        /// An entry of a deny list that is none.
+        NotAnEntry = "not_an_entry",
     }
 }
 

@@ -10,6 +10,10 @@ use std::hash::DefaultHasher;
 pub struct FetchPolicy {
     /// Where the search begins.
     pub(crate) from: FetchFrom,
+    /// The media types that are asked for.
+    pub(crate) accept: &'static str,
+    /// `Authorization` for the host where the search begins.
+    pub(crate) authorization: Option<Credential>,
     pub(crate) cluster: String,
     /// Where discovery leads.
     pub(crate) jwks_cluster: String,
@@ -21,6 +25,27 @@ pub struct FetchPolicy {
     pub(crate) max_bytes: usize,
 }
 
+/// A secret value of a header.
+#[derive(Clone)]
+pub(crate) struct Credential(Box<str>);
+
+impl Credential {
+    pub(crate) fn new(value: &str) -> Self {
+        Self(value.into())
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Shows nothing of it.
+impl core::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
 /// Where the search for a document begins.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum FetchFrom {
@@ -28,6 +53,15 @@ pub(crate) enum FetchFrom {
     Document(Target),
     /// At the issuer's configuration (OpenID Connect Discovery 1.0 section 4), which must name this issuer.
     Issuer { issuer: String, at: Target },
+}
+
+impl FetchFrom {
+    /// What is asked first.
+    pub(crate) fn first(&self) -> &Target {
+        match self {
+            Self::Document(target) | Self::Issuer { at: target, .. } => target,
+        }
+    }
 }
 
 impl FetchPolicy {

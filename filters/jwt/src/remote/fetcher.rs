@@ -10,7 +10,7 @@ use super::fetch_policy::{FetchFrom, FetchPolicy};
 use super::record::{DocumentRecord, Status};
 use super::target::Target;
 use crate::keys::{KeySet, SetRules};
-use crate::token::Json;
+use crate::token::{Json, without_bom};
 use core::hash::Hash;
 use core::time::Duration;
 use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Shared};
@@ -294,19 +294,26 @@ impl<D: Document> Fetcher<D> {
             (FlightStep::Document, FetchFrom::Issuer { .. }) => self.policy.jwks_cluster.clone(),
             _ => self.policy.cluster.clone(),
         };
-        let headers = vec![
+        let accept = match step {
+            FlightStep::Discovery => "application/json",
+            FlightStep::Document => self.policy.accept,
+        };
+        let mut headers = vec![
             (":method", "GET".to_owned()),
             (":authority", target.authority.clone()),
             (":path", target.path.clone()),
-            ("accept", "application/json".to_owned()),
+            ("accept", accept.to_owned()),
         ];
+        let is_first_host = target.authority == self.policy.from.first().authority;
+        let credential = self.policy.authorization.as_ref().filter(|_| is_first_host);
+        headers.extend(credential.map(|credential| ("authorization", credential.value().to_owned())));
         (id, HttpCall { cluster, headers, body: Vec::new(), timeout: self.policy.timeout })
     }
 
     /// OpenID Connect Discovery 1.0 section 4.3: the document must name the very issuer that it was asked of.
     fn discovered(&mut self, body: &[u8], host: &dyn Host) -> Step {
         let FetchFrom::Issuer { issuer, .. } = &self.policy.from else { return Step::default() };
-        let target = Json::parse(body).ok().and_then(|json| {
+        let target = Json::parse(without_bom(body)).ok().and_then(|json| {
             let text = |name| json.root().member(name).and_then(|value| value.text());
             text("issuer").filter(|found| found == issuer)?;
             Target::parse(text("jwks_uri")?)

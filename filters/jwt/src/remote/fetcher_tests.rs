@@ -34,6 +34,8 @@ fn rules() -> SetRules {
 fn policy(from: FetchFrom) -> FetchPolicy {
     FetchPolicy {
         from,
+        accept: "application/jwk-set+json, application/json",
+        authorization: None,
         cluster: "idp".to_owned(),
         jwks_cluster: "keys".to_owned(),
         refresh: secs(600),

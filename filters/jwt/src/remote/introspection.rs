@@ -2,11 +2,11 @@
 //! `POST /internal/auth/validate`.
 
 use super::target::Target;
-use crate::token::{Json, JsonRef, Value};
+use crate::token::{Json, JsonRef, Value, without_bom};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use core::fmt::Write as _;
 use core::time::Duration;
-use portcullis_edge_core::HttpCall;
+use portcullis_edge_core::{CallError, HttpCall};
 
 /// The form of question and answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Introspection {
     pub(crate) timeout: Duration,
     pub(crate) retries: u8,
     pub(crate) cache: Duration,
+    /// How long an inactive token is remembered.
+    pub(crate) negative_cache: Duration,
     /// Whether a token that is good by itself passes while the auth service does not answer.
     pub(crate) allow_unavailable: bool,
 }
@@ -35,6 +37,20 @@ impl core::fmt::Debug for Introspection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Introspection({:?} at {})", self.style, self.cluster)
     }
+}
+
+/// What an auth service says of a token.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It is active; its claims.
+    Active(Json),
+    /// It is not.
+    Inactive,
+    /// Nothing: it is out of reach, or broken (no answer in time, a connection that broke, 5xx).
+    Unavailable,
+    /// Nothing: the service is there and says something else. Whoever brings about such an answer (too many requests, a question
+    /// that it does not take) must not gain by it.
+    Unusable,
 }
 
 /// The largest answer in bytes.
@@ -66,26 +82,29 @@ impl Introspection {
         HttpCall { cluster: self.cluster.clone(), headers, body: body.into_bytes(), timeout: self.timeout }
     }
 
-    /// Reads an answer: the claims of an active token, nothing for another one.
-    ///
-    /// # Errors
-    /// Whatever is no answer: then nothing is known of the token.
-    pub(crate) fn read(&self, status: u16, body: &[u8]) -> Result<Option<Json>, &'static str> {
-        if status != 200 {
-            return Err("status");
+    /// Reads an answer, or the lack of one.
+    pub(crate) fn read(&self, answer: Result<(u16, &[u8]), CallError>) -> Answer {
+        match answer {
+            Ok((200, body)) => self.read_body(body).unwrap_or(Answer::Unusable),
+            Ok((500.., _)) | Err(CallError::Timeout | CallError::Reset) => Answer::Unavailable,
+            // A cluster that the proxy does not have is a mistake in its configuration, and no outage.
+            Ok(_) | Err(CallError::NotSent) => Answer::Unusable,
         }
+    }
+
+    fn read_body(&self, body: &[u8]) -> Option<Answer> {
         if body.len() > MAX_ANSWER {
-            return Err("too_large");
+            return None;
         }
-        let json = Json::parse(body).map_err(|_| "not_json")?;
+        let json = Json::parse(without_bom(body)).ok()?;
         let member = match self.style {
             Style::Rfc7662 => "active",
             Style::OrderProcessor => "valid",
         };
-        match json.root().member(member).map(JsonRef::value) {
-            Some(Value::Bool(true)) => Ok(Some(json)),
-            Some(Value::Bool(false)) => Ok(None),
-            _ => Err("not_an_answer"),
+        match json.root().member(member).map(JsonRef::value)? {
+            Value::Bool(true) => Some(Answer::Active(json)),
+            Value::Bool(false) => Some(Answer::Inactive),
+            _ => None,
         }
     }
 }
@@ -126,6 +145,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             retries: 0,
             cache: Duration::ZERO,
+            negative_cache: Duration::ZERO,
             allow_unavailable: false,
         }
     }
@@ -148,22 +168,44 @@ mod tests {
         assert!(call.headers.contains(&(":path", "/internal/auth/validate".to_owned())));
     }
 
+    fn read(status: u16, body: &str) -> &'static str {
+        named(&of(Style::Rfc7662).read(Ok((status, body.as_bytes()))))
+    }
+
+    fn named(answer: &Answer) -> &'static str {
+        match answer {
+            Answer::Active(_) => "active",
+            Answer::Inactive => "inactive",
+            Answer::Unavailable => "unavailable",
+            Answer::Unusable => "unusable",
+        }
+    }
+
     #[test]
     fn only_a_clear_yes_is_active_and_what_is_no_answer_is_neither() {
-        let read =
-            |status, body: &str| of(Style::Rfc7662).read(status, body.as_bytes()).map(|json| json.is_some());
-        assert_eq!(read(200, r#"{"active":true,"sub":"a"}"#), Ok(true));
-        assert_eq!(read(200, r#"{"active":false}"#), Ok(false));
+        assert_eq!(read(200, r#"{"active":true,"sub":"a"}"#), "active");
+        assert_eq!(read(200, r#"{"active":false}"#), "inactive");
         for odd in
             [r#"{"active":"true"}"#, r#"{"active":1}"#, r#"{"active":null}"#, "{}", "[]", r#"{"valid":true}"#]
         {
-            assert_eq!(read(200, odd), Err("not_an_answer"), "{odd}");
+            assert_eq!(read(200, odd), "unusable", "{odd}");
         }
-        assert_eq!(read(200, r#"{"active":true,"active":false}"#), Err("not_json"));
-        assert_eq!(read(500, r#"{"active":true}"#), Err("status"));
-        assert_eq!(read(401, r#"{"active":true}"#), Err("status"));
-        assert_eq!(read(200, &" ".repeat(MAX_ANSWER + 1)), Err("too_large"));
-        let valid = of(Style::OrderProcessor).read(200, br#"{"valid":true,"user":"alice"}"#);
-        assert!(valid.is_ok_and(|json| json.is_some()));
+        assert_eq!(read(200, r#"{"active":true,"active":false}"#), "unusable");
+        assert_eq!(read(200, &" ".repeat(MAX_ANSWER + 1)), "unusable");
+        let valid = of(Style::OrderProcessor).read(Ok((200, br#"{"valid":true,"user":"alice"}"#)));
+        assert_eq!(named(&valid), "active");
+    }
+
+    #[test]
+    fn only_time_outs_resets_and_5xx_are_an_outage() {
+        for status in [500, 502, 503, 504] {
+            assert_eq!(read(status, r#"{"active":true}"#), "unavailable", "{status}");
+        }
+        for status in [201, 204, 302, 400, 401, 403, 404, 429] {
+            assert_eq!(read(status, r#"{"active":true}"#), "unusable", "{status}");
+        }
+        let without = |error| named(&of(Style::Rfc7662).read(Err(error)));
+        assert_eq!([CallError::Timeout, CallError::Reset].map(without), ["unavailable"; 2]);
+        assert_eq!(without(CallError::NotSent), "unusable");
     }
 }

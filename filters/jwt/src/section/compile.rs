@@ -8,7 +8,7 @@ use super::part::Part;
 use super::provider::Provider;
 use super::raw::{RawConfirmation, RawJwt, RawProvider};
 use super::secret::Env;
-use crate::token::ClaimHeader;
+use crate::token::{ClaimHeader, Issuer, fits_list};
 use core::time::Duration;
 use portcullis_edge_core::{ConfigError, HeaderName, Node, PolicyDuration};
 
@@ -43,6 +43,9 @@ impl RawJwt {
         let cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
         let max_waiting = usize::try_from(self.max_waiting).unwrap_or(usize::MAX);
         let max_waiting_per_client = usize::try_from(per_client).unwrap_or(usize::MAX);
+        let issuer_header = self.issuer_header.as_ref();
+        let issuer_header =
+            issuer_header.and_then(|name| mistakes.keep(header_name(name, &at.key("issuer_header"))));
         mistakes.finish(Jwt {
             providers: compiled,
             sources,
@@ -50,6 +53,7 @@ impl RawJwt {
             max_waiting,
             max_waiting_per_client,
             mode: self.mode,
+            issuer_header,
         })
     }
 }
@@ -78,12 +82,12 @@ impl Part<'_> {
         let keys = self.keys(&mut mistakes);
         let fetch = raw.fetch.as_ref().and_then(|fetch| self.fetch(fetch, &mut mistakes));
         let headers = self.headers(&mut mistakes);
-        let revocation =
-            raw.revocation.as_ref().and_then(|r| mistakes.all(revocation(r, &self.at.key("revocation"))));
+        let revocation = raw.revocation.as_ref().and_then(|raw| mistakes.all(revocation(self, raw)));
         let introspection = raw.introspection.as_ref().and_then(|raw| mistakes.all(self.introspection(raw)));
         let provider = Provider {
             name: name.to_owned(),
-            issuer: raw.issuer.clone(),
+            issuers: raw.issuer.iter().chain(&raw.issuer_aliases).map(|name| Issuer::new(name)).collect(),
+            tenants: raw.tenants.clone(),
             audiences: raw.audiences.clone(),
             any_audience: raw.any_audience,
             algorithms: self.algorithms(),
@@ -93,11 +97,13 @@ impl Part<'_> {
             leeway_nanos: nanos(raw.leeway),
             max_lifetime_nanos: raw.max_lifetime.map(nanos),
             max_token_bytes: usize::try_from(raw.max_token_bytes).unwrap_or(usize::MAX),
+            max_check_micros: raw.max_check_micros,
             require_exp: raw.require_exp,
             takes_bound_tokens: raw.confirmation == RawConfirmation::Bearer,
             required: raw.required_claims.iter().map(|r| (r.claim.clone(), r.one_of.clone())).collect(),
             user: raw.user_claim.clone(),
             role: raw.role_claim.clone(),
+            role_prefix: raw.role_prefix.clone(),
             scope: raw.scope_claim.clone(),
             headers,
             revocation,
@@ -117,6 +123,18 @@ impl Part<'_> {
             &at.key("max_token_bytes"),
             mistakes,
         );
+        NumberRange { least: 100, most: 1_000_000 }.check(
+            raw.max_check_micros,
+            &at.key("max_check_micros"),
+            mistakes,
+        );
+        self.check_issuer(mistakes);
+        if !fits_list(&raw.role_prefix) {
+            mistakes.add(
+                at.key("role_prefix")
+                    .error("another text", "printable characters, no comma, no space at an end"),
+            );
+        }
         if let Some(bytes) = raw.min_secret_bytes {
             NumberRange { least: 16, most: 64 }.check(bytes.into(), &at.key("min_secret_bytes"), mistakes);
         }
@@ -136,20 +154,36 @@ impl Part<'_> {
         }
     }
 
+    fn check_issuer(&self, mistakes: &mut Mistakes) {
+        let (raw, at) = (self.raw, self.at);
+        let mut names = raw.issuer.iter().chain(&raw.issuer_aliases).map(|name| Issuer::new(name));
+        let leaves_tenant = names.any(|name| name.has_tenant());
+        if raw.issuer.is_none() && !raw.issuer_aliases.is_empty() {
+            mistakes.add(at.key("issuer_aliases").error("aliases", "an `issuer` beside them"));
+        }
+        let says_which = raw.any_tenant || !raw.tenants.is_empty();
+        if leaves_tenant && !says_which {
+            let expected = "the tenants whose tokens are taken, or `any_tenant: true`";
+            mistakes.add(at.key("tenants").error("nothing beside `{tenantid}`", expected));
+        }
+        if says_which && !leaves_tenant {
+            let key = if raw.any_tenant { "any_tenant" } else { "tenants" };
+            mistakes.add(
+                at.key(key)
+                    .error("a rule on tenants", "`{tenantid}` in `issuer`, without which it says nothing"),
+            );
+        }
+        if raw.any_tenant && !raw.tenants.is_empty() {
+            mistakes.add(at.key("any_tenant").error("`true` beside `tenants`", "one of the two"));
+        }
+    }
+
     fn headers(&self, mistakes: &mut Mistakes) -> Vec<ClaimHeader> {
         let mut headers: Vec<ClaimHeader> = Vec::new();
         for (index, raw) in self.raw.claim_to_headers.iter().enumerate() {
             let at = self.at.key("claim_to_headers").index(index).key("header");
             let found = format!("`{}`", raw.header.escape_debug());
-            let name = HeaderName::parse(&raw.header).map_err(|expected| at.error(found.clone(), expected));
-            let name = name.and_then(|name| {
-                let taken = NOT_FOR_CLAIMS.contains(&name.as_str());
-                if taken {
-                    Err(at.error(found.clone(), "a header that means nothing else yet"))
-                } else {
-                    Ok(name)
-                }
-            });
+            let name = header_name(&raw.header, &at);
             let Some(header) = mistakes.keep(name) else { continue };
             if headers.iter().any(|known| known.header.is_spelt_like(raw.header.as_bytes())) {
                 mistakes.add(at.error(format!("{found} a second time"), "each header once"));
@@ -158,6 +192,18 @@ impl Part<'_> {
             headers.push(ClaimHeader { claim: raw.claim.clone(), header, encoding: raw.encoding });
         }
         headers
+    }
+}
+
+/// A header that services are told something of a token in.
+fn header_name(name: &str, at: &Node) -> Result<HeaderName, ConfigError> {
+    let found = format!("`{}`", name.escape_debug());
+    match HeaderName::parse(name) {
+        Ok(name) if NOT_FOR_CLAIMS.contains(&name.as_str()) => {
+            Err(at.error(found, "a header that has no other meaning yet"))
+        }
+        Ok(name) => Ok(name),
+        Err(expected) => Err(at.error(found, expected)),
     }
 }
 

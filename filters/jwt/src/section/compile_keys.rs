@@ -3,7 +3,7 @@
 use super::mistakes::Mistakes;
 use super::part::Part;
 use super::raw::{RawPem, RawSecret, RawSecretEncoding};
-use crate::keys::{Key, KeySet, max_candidates};
+use crate::keys::{Key, KeySet};
 use crate::token::{Alg, base64url};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portcullis_edge_core::{ConfigError, Node};
@@ -20,7 +20,7 @@ impl Part<'_> {
         }
         let mut set = KeySet::of(keys);
         set.extend(self.inline_set(mistakes));
-        check_names(&set, self.at, mistakes);
+        check_names(&set, self.raw.max_check_micros, self.at, mistakes);
         if self.is_opaque() && self.raw.introspection.is_none() {
             mistakes
                 .add(self.at.error("no key", "one of `secrets`, `pem`, `jwks`, `fetch` and `introspection`"));
@@ -36,7 +36,9 @@ impl Part<'_> {
     }
 
     fn secret(&self, raw: &RawSecret, at: &Node) -> Result<Option<Key>, ConfigError> {
-        let Some(text) = raw.value.resolve(&at.key("value"), self.env)? else { return Ok(None) };
+        let place = at.key("value");
+        let Some(text) = raw.value.resolve(&place, self.env)? else { return Ok(None) };
+        text.check_ends(&place)?;
         let bytes = match raw.encoding {
             RawSecretEncoding::Text => Some(text.as_bytes().to_vec()),
             RawSecretEncoding::Base64url => base64url::decode(text.as_bytes()),
@@ -82,13 +84,15 @@ impl Part<'_> {
 }
 
 /// Keys without ids are told apart by trying, which has its limit: those beyond would never be tried.
-fn check_names(set: &KeySet, at: &Node, mistakes: &mut Mistakes) {
+fn check_names(set: &KeySet, max_micros: u32, at: &Node, mistakes: &mut Mistakes) {
     for alg in Alg::ALL {
-        let nameless = set.keys().iter().filter(|key| key.alg() == alg && key.kid().is_none()).count();
-        let most = max_candidates(alg);
-        if nameless > most {
-            let found = format!("{nameless} keys for {alg} without `kid`");
-            mistakes.add(at.error(found, format!("{most} at most: no token is tried against more of them")));
+        let nameless = || set.keys().iter().filter(|key| key.alg() == alg && key.kid().is_none());
+        let cost: u32 = nameless().map(Key::cost_micros).fold(0, u32::saturating_add);
+        let count = nameless().count();
+        if count > 1 && cost > max_micros {
+            let found = format!("{count} keys for {alg} without `kid`, which take {cost} us to try");
+            mistakes
+                .add(at.error(found, format!("a `kid`, or a larger `max_check_micros` than {max_micros}")));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where tokens may stand, checked.
 
 use super::mistakes::Mistakes;
-use super::raw::RawSource;
-use crate::token::{Place, Source};
+use super::raw_request::RawSource;
+use crate::token::{Cookie, Place, Source};
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
 
 /// Checks the list of sources; an empty one is `Authorization: Bearer`.
@@ -36,16 +36,74 @@ fn compile_one(raw: &RawSource, at: &Node) -> Result<Source, ConfigError> {
             }
             Place::Header { name, scheme }
         }
-        (None, Some(name), None) => Place::Cookie(
-            is_name(name).map_err(|_| bad("cookie", name, "a cookie's name (RFC 6265 section 4.1.1)"))?,
-        ),
+        (None, Some(name), None) => Place::Cookie(cookie(name, raw, at)?),
         (None, None, Some(name)) if !name.is_empty() => Place::Query(name.clone()),
         _ => {
             return Err(at.error("another number of places", "exactly one of `header`, `cookie` and `query`"));
         }
     };
-    if raw.scheme.is_some() && raw.header.is_none() {
-        return Err(at.key("scheme").error("a scheme", "none: only headers have one"));
-    }
+    check_extras(raw, at)?;
     Ok(Source { place, strip: raw.strip })
+}
+
+fn cookie(name: &str, raw: &RawSource, at: &Node) -> Result<Cookie, ConfigError> {
+    let is_word = |text: &str| HeaderName::parse(text).is_ok();
+    let check = |key: &str, value: Option<&String>, fine: &dyn Fn(&str) -> bool, expected: &'static str| {
+        let bad = value.filter(|value| !fine(value));
+        bad.map_or(Ok(()), |value| Err(at.key(key).error(format!("`{}`", value.escape_debug()), expected)))
+    };
+    check("cookie", raw.cookie.as_ref(), &is_word, "a cookie's name (RFC 6265 section 4.1.1)")?;
+    check("scheme", raw.scheme.as_ref(), &is_word, "one word, such as `Bearer`")?;
+    let is_path = |text: &str| text.starts_with('/') && is_attribute(text);
+    check("path", raw.path.as_ref(), &is_path, "a path, such as `/`")?;
+    check("domain", raw.domain.as_ref(), &is_attribute, "a domain, such as `shop.example`")?;
+    for (index, origin) in raw.origins.iter().enumerate() {
+        let expected =
+            "an origin, such as `https://app.example` (scheme, host, and a port if it is not the usual one)";
+        let place = at.key("origins").index(index);
+        if !is_origin(origin) {
+            return Err(place.error(format!("`{}`", origin.escape_debug()), expected));
+        }
+    }
+    let clear = clearing(name, raw.path.as_deref().unwrap_or("/"), raw.domain.as_deref());
+    Ok(Cookie { name: name.to_owned(), scheme: raw.scheme.clone(), origins: raw.origins.clone(), clear })
+}
+
+/// A value of a cookie's attribute (RFC 6265 section 4.1.1).
+fn is_attribute(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b';')
+}
+
+/// As browsers write it (RFC 6454 section 6.2): lower case, no path, no port that is the scheme's own.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let usual_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return false,
+    };
+    let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    !host.is_empty() && host.bytes().all(is_host) && !host.ends_with(usual_port)
+}
+
+/// The `Set-Cookie` that ends a cookie (RFC 6265 section 3.1): the same name, path and domain, expired.
+fn clearing(name: &str, path: &str, domain: Option<&str>) -> String {
+    // A browser takes these prefixes only with `Secure`, and only a secure answer may clear a secure cookie.
+    let secure = if name.starts_with("__") { "; Secure" } else { "" };
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    format!("{name}=; Path={path}{domain}; Max-Age=0{secure}; HttpOnly; SameSite=Lax")
+}
+
+/// What only some places have.
+fn check_extras(raw: &RawSource, at: &Node) -> Result<(), ConfigError> {
+    if raw.scheme.is_some() && raw.query.is_some() {
+        return Err(at.key("scheme").error("a scheme", "none: a query parameter has none"));
+    }
+    let of_cookies = [
+        ("origins", !raw.origins.is_empty()),
+        ("path", raw.path.is_some()),
+        ("domain", raw.domain.is_some()),
+    ];
+    let stray = of_cookies.iter().find(|(_, is_there)| *is_there && raw.cookie.is_none());
+    stray.map_or(Ok(()), |(key, _)| Err(at.key(key).error("a setting of cookies", "none: this is no cookie")))
 }

@@ -1,7 +1,7 @@
 use super::provider::Provider;
 use crate::error::Refusal;
 use crate::token::{self, Found, Identity, KINDS, Source, Strip};
-use portcullis_edge_core::{Mode, RequestHead};
+use portcullis_edge_core::{HeaderName, Mode, RequestHead};
 
 /// The compiled section: all providers.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Jwt {
     pub(crate) max_waiting: usize,
     pub(crate) max_waiting_per_client: usize,
     pub(crate) mode: Mode,
+    /// Tells services who issued the token.
+    pub(crate) issuer_header: Option<HeaderName>,
 }
 
 impl Jwt {
@@ -80,16 +82,39 @@ impl Jwt {
         token::strip(&self.sources, head, found)
     }
 
-    /// The headers that a token's claims become: names (lower case) and values.
-    pub fn headers<'i>(&'i self, identity: &'i Identity) -> impl Iterator<Item = (&'i str, &'i [u8])> {
-        let provider = self.providers.get(identity.provider);
-        identity.headers.iter().filter_map(move |(at, value)| {
-            provider.and_then(|p| p.headers.get(*at)).map(|header| (header.header.as_str(), value.as_ref()))
-        })
+    /// The change that takes the token out of the request, whatever its source says.
+    #[must_use]
+    pub fn take_out(&self, head: &RequestHead, found: &Found<'_>) -> Option<Strip> {
+        token::take_out(&self.sources, head, found)
     }
 
-    /// Every header that claims may become: a client's copy of any of them must go, on every route.
+    /// The `Set-Cookie` that takes a bad token out of the browser, where it came in a cookie.
+    #[must_use]
+    pub fn clear_cookie(&self, found: &Found<'_>) -> Option<&str> {
+        token::clear(&self.sources, found)
+    }
+
+    /// Whether the token of the request may be used: one from a cookie is not, where a page of another site may have sent it.
+    ///
+    /// # Errors
+    /// [`TokenError::CrossSite`](crate::TokenError::CrossSite).
+    pub fn check_site(&self, head: &RequestHead, found: &Found<'_>) -> Result<(), Refusal> {
+        token::check_site(&self.sources, head, found)
+    }
+
+    /// The headers that a token's claims become, and the one that tells its issuer: names (lower case) and values.
+    pub fn headers<'i>(&'i self, identity: &'i Identity) -> impl Iterator<Item = (&'i str, &'i [u8])> {
+        let provider = self.providers.get(identity.provider());
+        let of_claims = identity.headers().filter_map(move |(at, value)| {
+            provider.and_then(|p| p.headers.get(at)).map(|header| (header.header.as_str(), value))
+        });
+        let issuer = self.issuer_header.as_ref().zip(provider.map(|provider| provider.issuer_of(identity)));
+        of_claims.chain(issuer.map(|(header, issuer)| (header.as_str(), issuer.as_bytes())))
+    }
+
+    /// Every header that tokens may become: a client's copy of any of them must go, on every route.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
-        self.providers.iter().flat_map(Provider::header_names)
+        let of_claims = self.providers.iter().flat_map(Provider::header_names);
+        of_claims.chain(self.issuer_header.as_ref().map(HeaderName::as_str))
     }
 }

@@ -12,6 +12,7 @@ mod provider;
 mod provider_claims;
 mod raw;
 mod raw_remote;
+mod raw_request;
 mod route;
 mod secret;
 
@@ -19,9 +20,10 @@ pub use jwt::Jwt;
 pub use provider::Provider;
 pub(crate) use provider::Signed;
 pub use raw::{
-    RawAuth, RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawNeed, RawPem, RawProvider,
-    RawRequiredClaim, RawSecret, RawSecretEncoding, RawSource,
+    RawClaimHeader, RawConfirmation, RawJwks, RawJwt, RawPem, RawProvider, RawRequiredClaim, RawSecret,
+    RawSecretEncoding,
 };
 pub use raw_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
+pub use raw_request::{RawAuth, RawBadToken, RawNeed, RawSource};
 pub use route::{RouteAuth, unknown_provider};
 pub use secret::{Env, SecretText, Variable};

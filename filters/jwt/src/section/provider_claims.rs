@@ -114,13 +114,22 @@ impl Provider {
         Ok(())
     }
 
+    /// The roles, each with the provider's prefix: what another provider calls `admin` is another role.
+    fn roles(&self, claims: JsonRef<'_>) -> Result<Vec<Box<str>>, Refusal> {
+        let roles = token::texts(claims, &self.role, None)?;
+        if self.role_prefix.is_empty() {
+            return Ok(roles);
+        }
+        Ok(roles.iter().map(|role| [&self.role_prefix, &**role].concat().into()).collect())
+    }
+
     /// Takes out of the claims what the rest of the gateway asks for.
     pub(crate) fn identify(&self, index: usize, mut json: Json, facts: Facts) -> Result<Identity, Refusal> {
         let Facts { from, until, signed } = facts;
         json.shrink();
         let claims = json.root();
         let user = token::user(claims, &self.user)?;
-        let roles = token::texts(claims, &self.role, None)?;
+        let roles = self.roles(claims)?;
         let scopes = token::texts(claims, &self.scope, Some(' '))?;
         check_words(user.as_deref(), &roles, &scopes)?;
         let mut headers = Vec::new();

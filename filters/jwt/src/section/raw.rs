@@ -1,6 +1,7 @@
 //! The section `jwt` of a policy, as it is written; `compile` checks it.
 
 use super::raw_remote::{RawFetch, RawIntrospection, RawRevocation};
+use super::raw_request::RawSource;
 use super::secret::SecretText;
 use crate::token::{Alg, ClaimEncoding, Pointer};
 use deserr::Deserr;
@@ -32,7 +33,12 @@ pub struct RawJwt {
     #[deserr(default)]
     #[schemars(default, range(min = 1, max = 65536), with = "Option<u32>")]
     pub max_waiting_per_client: Option<u32>,
-    /// How seriously tokens are meant, on every route whose `auth` does not say otherwise (default `enforce`).
+    /// A request header that tells services who issued the token: its `iss`, or the provider's name where it has none. A client's copy
+    /// never reaches a service.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub issuer_header: Option<String>,
+    /// `enforce`, `shadow` or `off`, on every route whose `auth` does not say otherwise (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,
@@ -43,11 +49,24 @@ pub struct RawJwt {
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct RawProvider {
-    /// `iss` of its tokens, compared exactly. Without it tokens of any issuer, or none, are taken.
+    /// `iss` of its tokens, compared exactly; `{tenantid}` in it stands for the token's own claim `tid` (Microsoft Entra). Without
+    /// `issuer` tokens of any issuer, or none, are taken.
     #[deserr(default)]
     #[schemars(default)]
     pub issuer: Option<String>,
-    /// Our names: `aud` must be or contain one. Without them a token that has an `aud` is refused (RFC 7519 section 4.1.3).
+    /// Other spellings of `issuer`, each compared exactly: an issuer that signs its tokens under two names (Entra v1, AD FS).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub issuer_aliases: Vec<String>,
+    /// Where `issuer` or an alias has `{tenantid}`, which stands for the token's claim `tid`: the tenants whose tokens are taken.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub tenants: Vec<String>,
+    /// Takes tokens of every tenant, where `issuer` leaves the tenant open (default false).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub any_tenant: bool,
+    /// The gateway's names: `aud` must be or contain one. Without them a token that has an `aud` is refused (RFC 7519 section 4.1.3).
     #[deserr(default)]
     #[schemars(default)]
     pub audiences: Vec<String>,
@@ -95,6 +114,11 @@ pub struct RawProvider {
     #[deserr(default = 8192)]
     #[schemars(default = "default_token_bytes", range(min = 64, max = 65536))]
     pub max_token_bytes: u32,
+    /// How long trying keys may take for one token, in microseconds of a core (default 5000; one key is always tried). A token that
+    /// names its key by `kid` needs one; the others are refused as `too_many_keys` when this is used up.
+    #[deserr(default = 5000)]
+    #[schemars(default = "default_check_micros", range(min = 100, max = 1_000_000))]
+    pub max_check_micros: u32,
     /// Whether a token without `exp` is refused (default true).
     #[deserr(default = true)]
     #[schemars(default = "yes")]
@@ -116,6 +140,11 @@ pub struct RawProvider {
     #[deserr(default = Pointer::claim("role"))]
     #[schemars(default = "role")]
     pub role_claim: Pointer,
+    /// Put before each role of this provider, in rules and in what services are told (default: nothing). Where a route takes tokens
+    /// of several providers it keeps their roles apart: `partner:admin` is not `admin`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub role_prefix: String,
     /// The claim with the scopes: text with spaces between, or a list (default `scope`).
     #[deserr(default = Pointer::claim("scope"))]
     #[schemars(default = "scope")]
@@ -235,73 +264,6 @@ pub struct RawClaimHeader {
     pub encoding: ClaimEncoding,
 }
 
-/// A place where a token may stand: exactly one of `header`, `cookie` and `query`.
-#[derive(Clone, Debug, Default, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct RawSource {
-    /// A request header.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub header: Option<String>,
-    /// The scheme before the token in that header, compared without case (default: `Bearer` for `Authorization`, none for
-    /// others).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub scheme: Option<String>,
-    /// A cookie.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub cookie: Option<String>,
-    /// A query parameter.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub query: Option<String>,
-    /// Whether the token is removed before the request goes on (default false).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub strip: bool,
-}
-
-/// A route's need for a token.
-#[derive(Clone, Debug, Default, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct RawAuth {
-    /// Whether a token is needed (default `required`).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub token: RawNeed,
-    /// The providers whose tokens are taken (default: all).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub providers: Vec<String>,
-    /// How seriously that is meant (default: `jwt.mode`).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub mode: Option<Mode>,
-    /// Whether the route's good answers carry new tokens, as a login's do: they are counted (default false).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub issues: bool,
-}
-
-/// Whether a token is needed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, rename_all = lowercase)]
-#[schemars(rename_all = "lowercase")]
-pub enum RawNeed {
-    /// Tokens are not looked at.
-    None,
-    /// A request without a token passes as nobody's; a token that is there must be valid.
-    Optional,
-    /// A valid token must be there.
-    #[default]
-    Required,
-    /// No token may be there.
-    Refused,
-}
-
 fn default_cache_bytes() -> u32 {
     4_194_304
 }
@@ -312,6 +274,10 @@ fn default_waiting() -> u32 {
 
 fn default_token_bytes() -> u32 {
     8192
+}
+
+fn default_check_micros() -> u32 {
+    5000
 }
 
 fn yes() -> bool {

@@ -18,6 +18,16 @@ pub struct RawFetch {
     #[deserr(default)]
     #[schemars(default)]
     pub discovery: bool,
+    /// Where the issuer's configuration stands, where that is not `issuer` and `/.well-known/openid-configuration`; with
+    /// `discovery` only.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub discovery_uri: Option<String>,
+    /// The value of `Authorization` in these requests, such as `${ENV:JWKS_AUTHORIZATION}` for `Bearer ..`. It goes to the host that
+    /// is asked first, and nowhere that discovery leads to.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub authorization: Option<SecretText>,
     /// The Envoy cluster that leads to the issuer. It carries the TLS.
     pub cluster: String,
     /// The cluster that leads to the keys, where discovery finds them elsewhere (default: `cluster`).
@@ -62,6 +72,10 @@ pub struct RawFetch {
 pub struct RawRevocation {
     /// The list's URL.
     pub url: String,
+    /// The value of `Authorization` in these requests, such as `${ENV:LIST_AUTHORIZATION}`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub authorization: Option<SecretText>,
     /// The Envoy cluster that leads there.
     pub cluster: String,
     /// How often it is fetched (default 1m).
@@ -115,7 +129,7 @@ pub struct RawIntrospection {
     pub url: String,
     /// The Envoy cluster that leads there.
     pub cluster: String,
-    /// Who we are to it (HTTP Basic, RFC 6749 section 2.3.1).
+    /// The gateway's name there (HTTP Basic, RFC 6749 section 2.3.1).
     #[deserr(default)]
     #[schemars(default)]
     pub client_id: Option<String>,
@@ -127,7 +141,7 @@ pub struct RawIntrospection {
     #[deserr(default = PolicyDuration::secs(2))]
     #[schemars(default = "two_seconds")]
     pub timeout: PolicyDuration,
-    /// How often a question without an answer is asked again (default 1).
+    /// How often a question is asked again while the service is out of reach (default 1).
     #[deserr(default = 1)]
     #[schemars(default = "one", range(max = 3))]
     pub retries: u8,
@@ -136,7 +150,13 @@ pub struct RawIntrospection {
     #[deserr(default = PolicyDuration::secs(30))]
     #[schemars(default = "half_a_minute")]
     pub cache: PolicyDuration,
-    /// What becomes of tokens while there is no answer: `refuse` (default; 503) or, for a provider with keys, `allow`.
+    /// How long a token is remembered as inactive, 1m at most (default 5s; 0s asks every time). One that becomes active meanwhile is
+    /// refused for so long.
+    #[deserr(default = PolicyDuration::secs(5))]
+    #[schemars(default = "five_seconds")]
+    pub negative_cache: PolicyDuration,
+    /// What becomes of tokens while the service is out of reach (no answer in time, a connection that broke, 5xx): `refuse`
+    /// (default; 503) or, for a provider with keys, `allow`. Any other answer that is none is always 503.
     #[deserr(default)]
     #[schemars(default)]
     pub when_unavailable: RawWhenUnknown,

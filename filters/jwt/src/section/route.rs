@@ -3,8 +3,9 @@
 use super::jwt::Jwt;
 use super::mistakes::Mistakes;
 use super::provider::Provider;
-use super::raw::{RawAuth, RawNeed};
-use portcullis_edge_core::{ConfigError, Mode, Node};
+use super::raw_request::{RawAuth, RawBadToken, RawNeed};
+use crate::error::TokenError;
+use portcullis_edge_core::{Class, ConfigError, Mode, Node};
 
 /// What one route asks for.
 #[derive(Clone, Debug)]
@@ -17,6 +18,9 @@ pub struct RouteAuth {
     pub(crate) opaque: Option<usize>,
     pub(crate) mode: Mode,
     pub(crate) issues: bool,
+    pub(crate) ignores_bad: bool,
+    pub(crate) clears_cookie: bool,
+    pub(crate) allows_cross_site: bool,
 }
 
 impl RawAuth {
@@ -35,6 +39,15 @@ impl RawAuth {
             mistakes.add(at.key("providers").error("providers", "none where no token is taken"));
         }
         let providers = self.find_providers(all, at, &mut mistakes);
+        if looks && all.len() > 1 && self.providers.is_empty() {
+            let names: Vec<&str> = all.iter().map(Provider::name).collect();
+            let expected = format!("the providers whose tokens the route takes, of {}", names.join(", "));
+            mistakes.add(at.key("providers").error("nothing", expected));
+        }
+        if self.bad_token == RawBadToken::Ignore && self.token != RawNeed::Optional {
+            let expected = "`token: optional` beside it: only there a request may go on without a token";
+            mistakes.add(at.key("bad_token").error("`ignore`", expected));
+        }
         if looks {
             tell_apart(&providers, all, at, &mut mistakes);
         }
@@ -57,6 +70,9 @@ impl RawAuth {
             opaque,
             mode,
             issues: self.issues,
+            ignores_bad: self.bad_token == RawBadToken::Ignore,
+            clears_cookie: self.clear_cookie,
+            allows_cross_site: self.allow_cross_site,
         })
     }
 
@@ -87,12 +103,12 @@ pub fn unknown_provider<'n>(name: &str, known: impl IntoIterator<Item = &'n str>
 
 /// A token is its issuer's: two providers for one `iss` on one route would make the verdict depend on their order.
 fn tell_apart(providers: &[usize], all: &[Provider], at: &Node, mistakes: &mut Mistakes) {
-    let of = |index: &usize| all.get(*index).map(|provider| (&provider.name, &provider.issuer));
+    let of = |index: &usize| all.get(*index);
     for (place, index) in providers.iter().enumerate() {
         let earlier = providers.iter().take(place).filter_map(of);
-        let Some((name, issuer)) = of(index) else { continue };
-        for (other, _) in earlier.filter(|(_, other)| *other == issuer) {
-            let found = format!("`{other}` and `{name}`, both for the same issuer");
+        let Some(provider) = of(index) else { continue };
+        for other in earlier.filter(|other| other.overlaps(provider)) {
+            let found = format!("`{}` and `{}`, both for the same issuer", other.name, provider.name);
             mistakes.add(
                 at.key("providers")
                     .error(found, "one provider for each issuer, and one for tokens of no named issuer"),
@@ -106,6 +122,20 @@ impl RouteAuth {
     #[must_use]
     pub fn issues(&self) -> bool {
         self.issues
+    }
+
+    /// Whether a request whose token is refused for this reason goes on as one without a token. Never where the token may be good,
+    /// where there are two (services may read the other one), and where a page of another site may have sent it.
+    #[must_use]
+    pub fn ignores(&self, error: TokenError) -> bool {
+        let is_bad = error.reason().class == Class::Unauthenticated;
+        self.ignores_bad && is_bad && error != TokenError::TwoTokens
+    }
+
+    /// Whether the answer to a request with a bad token from a cookie clears the cookie.
+    #[must_use]
+    pub fn clears_cookie(&self) -> bool {
+        self.clears_cookie
     }
 
     /// Whether the route needs a token.

@@ -75,6 +75,20 @@ impl SecretText {
 /// A resolved secret.
 pub struct Resolved(String);
 
+impl Resolved {
+    /// A secret of which a file's last line break has become a part is another secret than the issuer's, and no log-in works.
+    ///
+    /// # Errors
+    /// White space at an end.
+    pub(crate) fn check_ends(&self, at: &Node) -> Result<(), ConfigError> {
+        if self.0.trim() == self.0 {
+            return Ok(());
+        }
+        Err(at
+            .error("white space at an end, such as a line break (the value is not shown)", "the value alone"))
+    }
+}
+
 impl Deref for Resolved {
     type Target = str;
 

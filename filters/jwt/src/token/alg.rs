@@ -77,11 +77,14 @@ impl Alg {
         }
     }
 
-    /// The algorithm called `name`.
+    /// The algorithm called `name`. `Ed25519` (RFC 9864 section 2.2) is what `EdDSA` means here, where no other curve is known.
     ///
     /// # Errors
     /// Any other name, `none` in every spelling included.
     pub fn parse(name: &str) -> Result<Self, TokenError> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDSA);
+        }
         Self::ALL.into_iter().find(|alg| alg.as_str() == name).ok_or(TokenError::UnsupportedAlgorithm)
     }
 
@@ -145,7 +148,10 @@ mod tests {
         for alg in Alg::ALL {
             assert_eq!(Alg::parse(alg.as_str()), Ok(alg));
         }
-        for name in ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "RS1", "ES256K", "Ed25519"] {
+        assert_eq!(Alg::parse("Ed25519"), Ok(Alg::EdDSA));
+        for name in
+            ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "RS1", "ES256K", "ed25519", "Ed448"]
+        {
             assert_eq!(Alg::parse(name), Err(TokenError::UnsupportedAlgorithm), "{name:?}");
         }
     }

@@ -1,3 +1,4 @@
+use super::issuer::IssuedBy;
 use super::json::{Json, JsonRef, Value};
 use super::pointer::Pointer;
 use crate::error::{Refusal, TokenError, refuse};
@@ -11,8 +12,8 @@ use std::hash::DefaultHasher;
 pub(crate) enum Chosen {
     /// `iss` of the claims at hand, which are the token's own.
     ByClaims,
-    /// This `iss` of a token whose claims at hand are the auth service's.
-    ByToken(Option<Box<str>>),
+    /// `iss` and `tid` of a token whose claims at hand are the auth service's.
+    ByToken(Option<Box<str>>, Option<Box<str>>),
     /// The token is no JWT.
     Opaque,
 }
@@ -82,6 +83,18 @@ impl Identity {
         self.scopes.iter().any(|own| **own == *scope)
     }
 
+    /// What the token says of its issuer; of an opaque token what the auth service says.
+    #[must_use]
+    pub fn issued_by(&self) -> IssuedBy<'_> {
+        match &self.chosen {
+            Chosen::ByToken(iss, tenant) => IssuedBy { iss: iss.as_deref(), tenant: tenant.as_deref() },
+            Chosen::ByClaims | Chosen::Opaque => {
+                let text = |name| self.claims().member(name).and_then(JsonRef::text);
+                IssuedBy { iss: text("iss"), tenant: text("tid") }
+            }
+        }
+    }
+
     /// Whether the value at `path`, or an element of the list there, passes `test`.
     #[must_use]
     pub fn any_claim(&self, path: &[String], mut test: impl FnMut(Value<'_>) -> bool) -> bool {
@@ -109,9 +122,14 @@ impl Identity {
         match (&self.chosen, text("jti")) {
             (Chosen::ByClaims, Some(jti)) => (text("iss"), jti).hash(&mut hasher),
             (Chosen::ByClaims, None) => signing_input(token).hash(&mut hasher),
-            (Chosen::ByToken(_) | Chosen::Opaque, _) => token.hash(&mut hasher),
+            (Chosen::ByToken(..) | Chosen::Opaque, _) => token.hash(&mut hasher),
         }
         hasher.finish()
+    }
+
+    /// Values of the provider's claim headers, with their places among these.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.headers.iter().map(|(at, value)| (*at, value.as_ref()))
     }
 
     /// When the token stops being good, leeway included; `None` for a token without `exp`.

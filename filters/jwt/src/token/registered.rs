@@ -1,5 +1,6 @@
 //! The registered claims (RFC 7519 section 4.1): a wrong type is a refusal, never a claim skipped.
 
+use super::issuer::IssuedBy;
 use super::json::{Json, JsonRef, Value};
 use crate::error::{Refusal, TokenError, refuse};
 use portcullis_edge_core::Wall;
@@ -13,6 +14,8 @@ const NANOS: u64 = 1_000_000_000;
 pub(crate) struct Registered<'j> {
     pub(crate) iss: Option<&'j str>,
     pub(crate) sub: Option<&'j str>,
+    /// The tenant, as Microsoft's identity platform writes it.
+    pub(crate) tid: Option<&'j str>,
     /// Text, or a list of texts.
     pub(crate) aud: Option<JsonRef<'j>>,
     pub(crate) exp: Option<Wall>,
@@ -29,6 +32,7 @@ impl<'j> Registered<'j> {
             match name {
                 "iss" => claims.iss = Some(text(value, "`iss` is not text")?),
                 "sub" => claims.sub = Some(text(value, "`sub` is not text")?),
+                "tid" => claims.tid = value.text(),
                 "jti" => drop(text(value, "`jti` is not text")?),
                 "aud" => claims.aud = Some(audience(value)?),
                 "exp" => claims.exp = Some(date(value, "`exp` is not a date (seconds, 0 to the year 9999)")?),
@@ -39,6 +43,11 @@ impl<'j> Registered<'j> {
             }
         }
         Ok(claims)
+    }
+
+    /// What the token says of its issuer.
+    pub(crate) fn issued_by(&self) -> IssuedBy<'j> {
+        IssuedBy { iss: self.iss, tenant: self.tid }
     }
 
     /// Whether `aud` is, or has among its elements, one of `wanted`.

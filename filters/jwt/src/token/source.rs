@@ -1,5 +1,6 @@
 //! Where a token stands in a request: exactly one, or the request is refused.
 
+use super::cross_site;
 use crate::error::{Refusal, TokenError, refuse};
 use portcullis_edge_core::{HeaderName, Headers, RequestHead};
 use std::borrow::Cow;
@@ -17,10 +18,22 @@ pub(crate) struct Source {
 pub(crate) enum Place {
     /// A header, its scheme before the token if it has one.
     Header { name: HeaderName, scheme: Option<String> },
-    /// A cookie of this name.
-    Cookie(String),
+    /// A cookie.
+    Cookie(Cookie),
     /// A query parameter of this name.
     Query(String),
+}
+
+/// A cookie with a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    /// What may stand before the token.
+    pub(crate) scheme: Option<String>,
+    /// Origins whose pages may use it in unsafe requests, beside the gateway's own.
+    pub(crate) origins: Vec<String>,
+    /// The `Set-Cookie` that ends it.
+    pub(crate) clear: String,
 }
 
 /// The kinds of places.
@@ -86,11 +99,30 @@ pub(crate) fn find<'h>(sources: &[Source], head: &'h RequestHead) -> Result<Opti
 /// The change that takes the token out of the request, where its source says so.
 pub(crate) fn strip(sources: &[Source], head: &RequestHead, found: &Found<'_>) -> Option<Strip> {
     let source = sources.get(found.source).filter(|source| source.strip)?;
-    Some(match &source.place {
-        Place::Header { name, .. } => Strip::Remove(name.as_str().to_owned()),
-        Place::Cookie(name) => without_cookie(&head.headers, name),
-        Place::Query(name) => Strip::Replace(":path".to_owned(), without_parameter(head.path(), name)),
-    })
+    Some(source.place.without(head))
+}
+
+/// The same, whatever the source says.
+pub(crate) fn take_out(sources: &[Source], head: &RequestHead, found: &Found<'_>) -> Option<Strip> {
+    sources.get(found.source).map(|source| source.place.without(head))
+}
+
+/// Whether a page of another site may have made a browser send this token.
+pub(crate) fn check_site(sources: &[Source], head: &RequestHead, found: &Found<'_>) -> Result<(), Refusal> {
+    let Some(Source { place: Place::Cookie(cookie), .. }) = sources.get(found.source) else { return Ok(()) };
+    if !cross_site::is_unsafe(head) || cross_site::is_allowed(head, &cookie.origins) {
+        return Ok(());
+    }
+    let detail = "an unsafe method with a token from a cookie, and neither an allowed `Origin` nor `Sec-Fetch-Site: same-origin`";
+    Err(refuse(TokenError::CrossSite, detail))
+}
+
+/// The `Set-Cookie` that takes the token's cookie out of the browser, where it stands in one.
+pub(crate) fn clear<'s>(sources: &'s [Source], found: &Found<'_>) -> Option<&'s str> {
+    match sources.get(found.source).map(|source| &source.place) {
+        Some(Place::Cookie(cookie)) => Some(&cookie.clear),
+        _ => None,
+    }
 }
 
 const fn two(detail: &'static str) -> Refusal {
@@ -104,31 +136,48 @@ fn only<T>(mut items: impl Iterator<Item = T>, detail: &'static str) -> Result<O
 }
 
 impl Place {
+    /// The change that takes whatever stands here out of a request.
+    fn without(&self, head: &RequestHead) -> Strip {
+        match self {
+            Self::Header { name, .. } => Strip::Remove(name.as_str().to_owned()),
+            Self::Cookie(cookie) => without_cookie(&head.headers, &cookie.name),
+            Self::Query(name) => Strip::Replace(":path".to_owned(), without_parameter(head.path(), name)),
+        }
+    }
+
     /// Whether two places are one, whatever scheme stands there.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Header { name: a, .. }, Self::Header { name: b, .. }) => a == b,
-            (Self::Cookie(a), Self::Cookie(b)) | (Self::Query(a), Self::Query(b)) => a == b,
+            (Self::Cookie(a), Self::Cookie(b)) => a.name == b.name,
+            (Self::Query(a), Self::Query(b)) => a == b,
             _ => false,
         }
     }
 
+    /// The token that stands here. An empty one is none: that is what is left after a log-out.
     fn find<'h>(&self, head: &'h RequestHead) -> Result<Option<Cow<'h, [u8]>>, Refusal> {
         match self {
             Self::Header { name, scheme } => {
-                let value = only(head.headers.all(name.as_str()), "the token's header twice")?;
+                let scheme_of = scheme.as_deref();
+                let values = head.headers.all(name.as_str()).filter(|value| !is_empty(value, scheme_of));
+                let value = only(values, "the token's header twice")?;
                 Ok(value
                     .map(|value| in_header(value, scheme.as_deref()))
                     .transpose()?
                     .flatten()
                     .map(Cow::Borrowed))
             }
-            Self::Cookie(name) => {
-                let values = cookies(&head.headers).filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v);
-                Ok(only(values, "the token's cookie twice")?.map(Cow::Borrowed))
+            Self::Cookie(cookie) => {
+                let values = cookies(&head.headers).filter(|(name, _)| *name == cookie.name.as_bytes());
+                let tokens = values.map(|(_, value)| in_cookie(value, cookie.scheme.as_deref()));
+                let token = only(tokens.filter(|token| !token.is_empty()), "the token's cookie twice")?;
+                Ok(token.map(Cow::Borrowed))
             }
             Self::Query(name) => {
-                let values = parameters(head.path()).filter(|(n, _)| form_decoded(n) == name.as_bytes());
+                let is_token =
+                    |(n, value): &(&[u8], &[u8])| !value.is_empty() && form_decoded(n) == name.as_bytes();
+                let values = parameters(head.path()).filter(is_token);
                 Ok(only(values, "the token's parameter twice")?.map(|(_, value)| form_decoded(value)))
             }
         }
@@ -145,6 +194,29 @@ fn in_header<'h>(value: &'h [u8], scheme: Option<&str>) -> Result<Option<&'h [u8
         return Err(two("credentials joined by a comma"));
     }
     Ok(after_scheme(value, scheme))
+}
+
+/// Whether a header has no token at all, with its scheme or without.
+fn is_empty(value: &[u8], scheme: Option<&str>) -> bool {
+    let value = value.trim_ascii();
+    value.is_empty() || scheme.and_then(|scheme| after_scheme(value, scheme)).is_some_and(<[u8]>::is_empty)
+}
+
+/// The token in a cookie's value, whether the scheme stands before it or not. A cookie can have no space, so that writers put
+/// quotes around it or escape it.
+fn in_cookie<'h>(value: &'h [u8], scheme: Option<&str>) -> &'h [u8] {
+    let Some(scheme) = scheme else { return value };
+    let Some((word, rest)) = value.split_at_checked(scheme.len()) else { return value };
+    if !word.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return value;
+    }
+    let spaces = [&b" "[..], b"%20", b"+"];
+    let after = |rest: &'h [u8]| spaces.iter().find_map(|space| rest.strip_prefix(*space));
+    match after(rest) {
+        Some(token) => core::iter::successors(Some(token), |token| after(token)).last().unwrap_or(token),
+        None if rest.is_empty() => rest,
+        None => value,
+    }
 }
 
 fn is_followed_by_ours(value: &[u8], scheme: &str) -> bool {

@@ -38,7 +38,7 @@ fn a_token_is_checked_once_and_known_until_it_expires() {
 fn a_known_token_does_not_pass_on_a_route_of_other_providers() {
     let mut worker = Worker::new(section(1 << 20));
     let (any, us) = (worker.route(json!({"providers": ["any"]})), worker.route(json!({"providers": ["us"]})));
-    let both = worker.route(json!({}));
+    let both = worker.route(json!({"providers": ["any", "us"]}));
     let token = token(Alg::HS256, &json!({"iss": "us", "sub": "alice", "exp": NOW + 60}));
     assert_eq!(worker.token(&any, &token, NOW), user("alice"));
     // The same token again, where its issuer has a provider that wants more of it.
@@ -110,7 +110,7 @@ mod equivalence {
         ) {
             let tokens = tokens();
             let (mut with, mut without) = (Worker::new(section(bytes)), Worker::new(section(0)));
-            let auths = [json!({}), json!({"providers": ["any"]}), json!({"providers": ["us"]})];
+            let auths = [json!({"providers": ["any", "us"]}), json!({"providers": ["any"]}), json!({"providers": ["us"]})];
             let routes: Vec<_> = auths.into_iter().map(|auth| with.route(auth)).collect();
             let mut now = NOW;
             for event in events {

@@ -11,6 +11,8 @@
 mod cache;
 mod claims;
 mod explain;
+mod issuers;
+mod key_sets;
 mod matrix;
 #[cfg(not(target_arch = "wasm32"))]
 mod mutations;
@@ -19,6 +21,8 @@ mod policy;
 mod random;
 mod remote;
 mod routes;
+mod sites;
 mod sources;
 mod support;
 mod vectors;
+mod weak_keys;

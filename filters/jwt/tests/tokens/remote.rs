@@ -261,7 +261,7 @@ fn a_service_that_does_not_answer_is_asked_again_and_then_the_policy_decides() {
                 other => panic!("{other:?}"),
             }
         }
-        let last = worker.tokens.on_answer(*pending, Ok((200, b"nonsense")), moment(NOW), &worker.host);
+        let last = worker.tokens.on_answer(*pending, Ok((503, b"")), moment(NOW), &worker.host);
         assert!(worker.tokens.cache().is_empty(), "what nobody confirmed is not kept");
         outcome(&last)
     };
@@ -416,21 +416,94 @@ fn crowded_set(kids: &[Option<&str>]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-/// Each costs the module milliseconds, and who has no token can make us try them all.
+/// Anybody can make the gateway try keys: 120 us are two keys of Ed25519.
 #[test]
-fn of_keys_that_the_host_cannot_check_two_are_tried_and_the_named_one_first() {
+fn as_many_keys_are_tried_as_may_be_and_the_named_one_first() {
     let verdict = |kids: &[Option<&str>], token: &str| {
-        let mut worker = fetching();
+        let fetch = json!({"cluster": "idp", "jwks_uri": "https://idp/keys"});
+        let provider = json!({"algorithms": ["EdDSA"], "fetch": fetch, "max_check_micros": 120});
+        let mut worker = Worker::new(json!({"providers": {"main": provider}}));
         let call = only_call(&mut worker, NOW);
         respond(&mut worker, call, 200, &crowded_set(kids), NOW);
         let route = worker.route(json!({}));
         worker.token(&route, token, NOW)
     };
     let nameless = token(Alg::EdDSA, &json!({"sub": "alice", "exp": NOW + 60}));
-    let invalid = Outcome::Refused(TokenError::InvalidSignature);
+    let invalid = Outcome::Refused(TokenError::TooManyKeys);
     assert_eq!(verdict(&[None, None], &nameless), user("alice"));
     assert_eq!(verdict(&[None, None, None], &nameless), invalid);
     assert_eq!(verdict(&[Some("a"), Some("b"), Some("c")], &nameless), invalid, "it should name its key");
     assert_eq!(verdict(&[None, None, None, Some("c")], &ed25519_token("c")), user("alice"));
     assert_eq!(verdict(&[None, None, None, Some("c")], &ed25519_token("d")), invalid);
+}
+
+#[test]
+fn an_answer_that_a_client_can_provoke_is_no_outage() {
+    let run = |answer: Result<(u16, &[u8]), CallError>| {
+        let mut worker =
+            asking(hs256_provider(json!({})), json!({"retries": 0, "when_unavailable": "allow"}));
+        let token = token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 600}));
+        let (pending, _) = ask(&mut worker, &token, NOW);
+        outcome(&worker.tokens.on_answer(*pending, answer, moment(NOW), &worker.host))
+    };
+    let unknown = Outcome::Refused(TokenError::RevocationUnknown);
+    for status in [400, 401, 403, 404, 429, 302, 204] {
+        assert_eq!(run(Ok((status, b""))), unknown, "{status}");
+    }
+    assert_eq!(run(Ok((200, b"nonsense"))), unknown);
+    assert_eq!(run(Err(CallError::NotSent)), unknown);
+    for outage in [Ok((500, &b""[..])), Ok((503, b"")), Err(CallError::Timeout), Err(CallError::Reset)] {
+        assert_eq!(run(outage), user("alice"), "{outage:?}");
+    }
+}
+
+#[test]
+fn requests_with_one_token_ask_once_and_all_have_the_answer() {
+    for cache in ["30s", "0s"] {
+        let mut worker = asking(json!({}), json!({"cache": cache}));
+        let route = worker.route(json!({}));
+        let (pending, _) = ask(&mut worker, "opaque", NOW);
+        for _ in 0..49 {
+            assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Wait, "cache {cache}");
+        }
+        assert_eq!(worker.token(&route, "another", NOW), Outcome::Ask);
+        assert!(!worker.poll(NOW).settled);
+        worker.tokens.on_answer(
+            *pending,
+            Ok((200, br#"{"active":true,"sub":"a"}"#)),
+            moment(NOW),
+            &worker.host,
+        );
+        assert!(worker.poll(NOW).settled);
+        for _ in 0..49 {
+            assert_eq!(worker.token(&route, "opaque", NOW), user("a"), "cache {cache}");
+        }
+        let later = if cache == "0s" { Outcome::Ask } else { user("a") };
+        assert_eq!(worker.token(&route, "opaque", NOW), later, "cache {cache}");
+    }
+}
+
+#[test]
+fn when_the_request_that_asked_leaves_another_asks() {
+    let mut worker = asking(json!({}), json!({}));
+    let route = worker.route(json!({}));
+    let (pending, _) = ask(&mut worker, "opaque", NOW);
+    assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Wait);
+    drop(pending);
+    assert!(worker.poll(NOW).settled);
+    assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Ask);
+}
+
+#[test]
+fn an_inactive_token_is_remembered_for_a_moment_and_an_outage_is_not() {
+    let mut worker = asking(json!({}), json!({"retries": 0}));
+    let route = worker.route(json!({}));
+    let (pending, _) = ask(&mut worker, "opaque", NOW);
+    worker.tokens.on_answer(*pending, Ok((200, br#"{"active":false}"#)), moment(NOW), &worker.host);
+    assert_eq!(worker.token(&route, "opaque", NOW + 4), Outcome::Refused(TokenError::Revoked));
+    assert_eq!(worker.tokens.inactive_hits(), 1);
+    assert_eq!(worker.token(&route, "opaque", NOW + 5), Outcome::Ask);
+    let (pending, _) = ask(&mut worker, "other", NOW);
+    worker.tokens.on_answer(*pending, Err(CallError::Timeout), moment(NOW), &worker.host);
+    assert_eq!(worker.token(&route, "other", NOW), Outcome::Ask, "it may be good");
 }

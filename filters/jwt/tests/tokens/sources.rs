@@ -32,7 +32,6 @@ fn a_bearer_token_is_found_in_any_spelling_of_the_scheme() {
         assert_eq!(find(&jwt, &[("authorization", value.as_bytes())]), some("a.b.c"), "{value}");
     }
     assert_eq!(find(&jwt, &[("authorization", b"Bearer\ta.b.c")]), some("\ta.b.c"));
-    assert_eq!(find(&jwt, &[("authorization", b"Bearer")]), some(""));
     assert_eq!(find(&jwt, &[("authorization", b"Bearer \xff")]), some("\u{fffd}"));
 }
 
