@@ -51,7 +51,10 @@ fn an_opaque_token_is_asked_about_once_and_then_known_for_a_while() {
 
 #[test]
 fn without_an_answer_the_token_is_refused_with_503_after_the_retries() {
-    for failure in [KeyAnswer::Status(500), KeyAnswer::Reset, KeyAnswer::Document("[]".to_owned())] {
+    let outages = [(KeyAnswer::Status(500), 2), (KeyAnswer::Reset, 2)];
+    // What the service says while it is there is not asked again.
+    let others = [(KeyAnswer::Document("[]".to_owned()), 1), (KeyAnswer::Status(429), 1)];
+    for (failure, questions) in outages.into_iter().chain(others) {
         eprintln!("{failure:?}"); // shown if the test fails
         let server = KeyServer::start(failure);
         let gateway = gateway(&server, json!({}));
@@ -61,7 +64,7 @@ fn without_an_answer_the_token_is_refused_with_503_after_the_retries() {
             (503, "revocation_unknown"),
             "{answer:?}"
         );
-        assert_eq!(server.fetches(), 2, "the question and its one repetition");
+        assert_eq!(server.fetches(), questions, "the question, and its one repetition in an outage");
         server.answer_with(active());
         assert_eq!(ask(&gateway, "/a", "opaque-token").status, 200, "nothing bad is remembered");
     }
@@ -72,9 +75,9 @@ fn a_client_that_leaves_while_the_auth_service_thinks_harms_nobody() {
     let server = KeyServer::start(KeyAnswer::Hang);
     let gateway = gateway(&server, json!({"timeout": "30s"}));
     let connection = H2Connection::open(gateway.address());
-    let request = Request::get("/api/v1/a").bearer("opaque-token");
+    let request = |n: usize| Request::get("/api/v1/a").bearer(&format!("opaque-token-{n}"));
     let pending: Vec<_> =
-        (0..100).map(|_| connection.start(&request).expect("the gateway listens")).collect();
+        (0..100).map(|n| connection.start(&request(n)).expect("the gateway listens")).collect();
     server.wait_for_fetches(100);
     drop((pending, connection));
     let rows = || {
@@ -163,4 +166,52 @@ fn clients_that_leave_do_not_make_the_gateway_ask_more_than_it_may() {
     );
     assert_eq!(gateway.settled("auth_concurrent_requests", &[], 0.0), 0.0, "and nothing is left");
     assert_eq!(gateway.envoy.samples().sum("envoy_wasm_portcullis_vm_reload_success", &[]), 0.0, "no trap");
+}
+
+/// Of 50 requests that bring one token at once, one asks; the others have its answer.
+#[test]
+fn requests_with_one_token_are_one_question() {
+    let server = KeyServer::start(KeyAnswer::Hang);
+    let setup = setup_with(
+        opaque(json!({"timeout": "30s", "retries": 0})),
+        vec![route("/a", json!({}))],
+        &[("as", server.address())],
+    );
+    let gateway = setup.envoy(|config| config.workers(1)).start();
+    let connection = H2Connection::open(gateway.address());
+    let request = Request::get("/api/v1/a").bearer("opaque-token");
+    let pending: Vec<_> = (0..50).map(|_| connection.start(&request).expect("the gateway listens")).collect();
+    server.wait_for_fetches(1);
+    let gateways = [("envoy_http_conn_manager_prefix", "gateway")];
+    let waiting = || gateway.envoy.samples().sum("envoy_http_downstream_rq_active", &gateways);
+    eventually("all wait", || waiting() >= 50.0);
+    assert_eq!(server.fetches(), 1, "one question for all");
+    // The question times out, and that is the answer for all who waited for it.
+    gateway.envoy.travel(Duration::from_secs(31));
+    let statuses: Vec<u16> = pending.into_iter().map(|p| p.answer().expect("an answer").status).collect();
+    assert_eq!(statuses, [503; 50]);
+    assert_eq!(server.fetches(), 1);
+    server.answer_with(active());
+    assert_eq!(ask(&gateway, "/a", "opaque-token").status, 200, "an outage is not remembered");
+}
+
+/// Whoever provokes a 429 must not outlive the revocation of his token.
+#[test]
+fn an_answer_that_a_client_can_provoke_lets_no_token_pass() {
+    let server = KeyServer::start(KeyAnswer::Status(429));
+    let service = json!({"url": "http://auth.example/introspect", "cluster": "as", "retries": 0, "cache": "0s",
+        "when_unavailable": "allow"});
+    let jwt = json!({"providers": {"main": provider(json!({"introspection": service}))}});
+    let gateway = setup_with(jwt, vec![route("/a", json!({}))], &[("as", server.address())]).start();
+    for status in [429, 400, 401] {
+        server.answer_with(KeyAnswer::Status(status));
+        let answer = ask(&gateway, "/a", &good());
+        assert_eq!(
+            (answer.status, reason(&gateway, &answer).as_str()),
+            (503, "revocation_unknown"),
+            "{status}"
+        );
+    }
+    server.answer_with(KeyAnswer::Status(500));
+    assert_eq!(ask(&gateway, "/a", &good()).status, 200, "an outage");
 }
