@@ -27,8 +27,8 @@ jwt:
     tills:
       secrets: [{ alg: HS256, value: "${ENV:TILL_SECRET}" }]
 routes:
-  - { path: /orders, methods: [GET, POST], service: order_history, upstream_path: /orders/, auth: { token: required } }
-  - { path: "/orders/{id}", methods: [GET], service: order_history, timeout: 500ms, auth: { token: required } }
+  - { path: /orders, methods: [GET, POST], service: order_history, upstream_path: /orders/, auth: { providers: [people, tills] } }
+  - { path: "/orders/{id}", methods: [GET], service: order_history, timeout: 500ms, auth: { providers: [people, tills] } }
   - { path: /partner, methods: [GET], service: partner, auth: { token: none } }
   - { path: /local, methods: [GET], service: local, auth: { token: none } }
 cors: { origins: ["https://shop.example", "https://*.shop.example"], expose_headers: [x-a, x-b] }
