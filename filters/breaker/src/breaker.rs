@@ -209,6 +209,12 @@ impl Breakers {
         BreakerState(self.0.iter().map(known).collect())
     }
 
+    /// Whether any service has a breaker.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
     /// Whether a service has a breaker.
     #[must_use]
     pub fn has(&self, service: usize) -> bool {

@@ -47,9 +47,11 @@ impl Http {
     }
 
     fn record(&self) -> Record {
-        let seen =
-            self.stream.with_facts(|facts| self.pipeline().on_done(facts, &ThisProxy, &mut HostStream));
-        seen.unwrap_or_else(|| {
+        let seen = self.stream.with_facts(|facts| {
+            let mut worker = self.shared.worker.try_borrow_mut().ok()?;
+            Some(self.pipeline().on_done(facts, &ThisProxy, &mut worker, &mut HostStream))
+        });
+        seen.flatten().unwrap_or_else(|| {
             self.pipeline().on_unseen(self.read_request(true), &ThisProxy, &mut HostStream)
         })
     }
@@ -99,7 +101,8 @@ impl HttpContext for Http {
         self.body = self
             .stream
             .with_facts(|facts| {
-                let step = self.pipeline().on_response(facts, status, !end_of_stream, &mut HostStream);
+                let step =
+                    self.pipeline().on_response(facts, status, !end_of_stream, &ThisProxy, &mut HostStream);
                 apply(Map::Response, &step.ops);
                 step.body
             })

@@ -2,6 +2,7 @@
 
 use crate::host;
 use crate::http::Http;
+use crate::proxy::ThisProxy;
 use crate::shared::{SOON, Shared};
 use portcullis_edge_core::ConfigError;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -68,6 +69,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(shared) = &self.shared else { return };
         shared.flush_if_due();
+        shared.with_guards(|guards| guards.tick(&ThisProxy));
         if shared.fetches() {
             shared.poll(self.context);
         }

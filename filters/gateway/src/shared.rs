@@ -10,7 +10,7 @@ use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{CallToken, ConfigError, Mono};
 use portcullis_jwt::{CallId, Tokens};
 use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Pipeline, Waiting, Worker};
+use portcullis_pipeline::{Guards, Pipeline, Waiting, Worker};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -48,7 +48,7 @@ impl Shared {
         let pipeline = Pipeline::compile(json)?;
         let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
         Ok(Self {
-            worker: RefCell::new(pipeline.worker()),
+            worker: RefCell::new(pipeline.worker(worker_number())),
             waiting: RefCell::new(Waiting::new(pipeline.places())),
             fetching: RefCell::default(),
             root_calls: RootCalls::of(root),
@@ -70,6 +70,11 @@ impl Shared {
     /// Does something with the worker's tokens; nothing where the policy has none.
     pub fn with_tokens<T>(&self, run: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
         self.worker.try_borrow_mut().ok()?.tokens.as_mut().map(run)
+    }
+
+    /// Does something with what the worker knows of limits and breakers.
+    pub fn with_guards<T>(&self, run: impl FnOnce(&mut Guards) -> T) -> Option<T> {
+        self.worker.try_borrow_mut().ok().map(|mut worker| run(&mut worker.guards))
     }
 
     /// Whether anything is fetched under this policy.
@@ -129,6 +134,19 @@ impl Shared {
             ages.for_each(|(index, age)| metrics.document_age(index, age));
         });
     }
+}
+
+thread_local! {
+    /// The VM's number, for its whole life.
+    static NUMBER: u32 = {
+        let [.., a, b, c, d] = host::random_16();
+        u32::from_le_bytes([a, b, c, d])
+    };
+}
+
+/// Tells this VM from the proxy's others, under this policy and the next.
+fn worker_number() -> u32 {
+    NUMBER.with(|number| *number)
 }
 
 fn difference(now: &[u64; 3], before: &[u64; 3], n: usize) -> u64 {

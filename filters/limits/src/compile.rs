@@ -1,5 +1,6 @@
 //! The section `limits`, checked.
 
+use crate::fleet::UNITS;
 use crate::gcra::Rate;
 use crate::key::KeyPart;
 use crate::limits::{Limits, Rule, Tier};
@@ -56,7 +57,12 @@ impl RawLimits {
         let is_alone = raw.scope == RawScope::Fleet && self.service.is_none();
         let no_service =
             is_alone.then(|| at.key("scope").error("`fleet`", "a section `limits.service` beside it"));
-        wrong_name.into_iter().chain(no_service).collect()
+        let has_unit = UNITS.contains(&raw.window.0.as_secs()) && raw.window.0.subsec_nanos() == 0;
+        let no_unit = (raw.scope == RawScope::Fleet && !has_unit).then(|| {
+            let expected = "`1s`, `1m`, `1h` or `1d`, in which the fleet's service counts";
+            at.key("window").error(format!("`{}`", raw.window), expected)
+        });
+        wrong_name.into_iter().chain(no_service).chain(no_unit).collect()
     }
 
     fn check_service(&self, at: &Node, clusters: &[&str]) -> Vec<ConfigError> {

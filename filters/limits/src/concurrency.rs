@@ -183,8 +183,7 @@ pub struct ConcurrencyState {
     secret_key: String,
     blocks: Numbered,
     workers_key: String,
-    /// This worker's number; nothing before its first request.
-    own: Option<u32>,
+    own: u32,
     beaten: Option<u64>,
     living: Vec<u32>,
     /// Places that could not be given back yet.
@@ -192,15 +191,15 @@ pub struct ConcurrencyState {
 }
 
 impl ConcurrencyState {
-    /// Of the instance with this namespace.
+    /// Of the worker with this number, which stays the same under a new policy, of the instance with this namespace.
     #[must_use]
-    pub fn new(namespace: &Namespace) -> Self {
+    pub fn new(namespace: &Namespace, own: u32) -> Self {
         Self {
             secret: Secret::default(),
             secret_key: namespace.key("limits/secret"),
             blocks: Numbered::new(namespace.key("places/")),
             workers_key: namespace.key("workers"),
-            own: None,
+            own,
             beaten: None,
             living: Vec::new(),
             owed: Vec::new(),
@@ -210,8 +209,7 @@ impl ConcurrencyState {
     /// Tells the others that this worker lives, learns who else does, and gives back what could not be given back before. To be called
     /// on every tick.
     pub fn beat(&mut self, host: &dyn Host) {
-        let Some(own) = self.own else { return };
-        let now = host.mono().0;
+        let (own, now) = (self.own, host.mono().0);
         if self.beaten.is_some_and(|at| now >= at && now.saturating_sub(at) < nanos(BEAT)) {
             return;
         }
@@ -222,15 +220,6 @@ impl ConcurrencyState {
         }
         let owed = core::mem::take(&mut self.owed);
         owed.into_iter().for_each(|place| self.leave(place, host));
-    }
-
-    fn own(&mut self, host: &dyn Host) -> u32 {
-        let own = *self.own.get_or_insert_with(|| {
-            let [.., a, b, c, d] = host.random_16();
-            u32::from_le_bytes([a, b, c, d])
-        });
-        self.beat(host);
-        own
     }
 
     /// Takes a place. `Ok(None)`: there is none. `Ok(Some(false))`: there is no room to count it.
@@ -262,7 +251,7 @@ impl ConcurrencyState {
     }
 
     fn leave(&mut self, place: Hashed, host: &dyn Host) {
-        let Some(own) = self.own else { return };
+        let own = self.own;
         let left = update(host, self.blocks.name(place.place & BLOCK_MASK), |block| {
             let mut rows = rows(block);
             let mine = rows.iter_mut().filter(|row| row.print == place.print && row.worker == own);
@@ -328,7 +317,8 @@ impl Places {
         state: &mut ConcurrencyState,
         host: &dyn Host,
     ) -> Result<(Hashed, Option<bool>), StoreError> {
-        let own = state.own(host);
+        state.beat(host);
+        let own = state.own;
         let mut hasher = state.secret.hasher(&state.secret_key, host)?;
         hasher.number(self.hash);
         let route = caller.route.and_then(|route| self.route_ids.get(route)).copied().unwrap_or(0);

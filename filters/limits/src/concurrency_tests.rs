@@ -21,7 +21,7 @@ struct Gateway {
 impl Gateway {
     fn new(rules: Value) -> Self {
         let host = MemoryHost::at(Now { mono: Mono(1_000_000_000), ..Now::default() });
-        let workers = (0..3).map(|_| ConcurrencyState::new(&Namespace::new("t"))).collect();
+        let workers = (0..3).map(|worker| ConcurrencyState::new(&Namespace::new("t"), worker)).collect();
         Self { limits: compile(rules).unwrap(), workers, host }
     }
 

@@ -10,11 +10,13 @@ mod abuse;
 mod abuse_section;
 mod compile;
 mod concurrency;
+mod fleet;
 mod gcra;
 mod headers;
 mod key;
 mod limits;
 mod logins;
+mod protobuf;
 mod secret;
 mod section;
 mod store;
@@ -26,6 +28,7 @@ pub use abuse_section::{RawAbuse, RawBlocked, RawLogins, RawTokens};
 pub use concurrency::{
     Concurrency, ConcurrencyState, Held, RawConcurrency, RawPlaces, TOO_MANY_AT_ONCE, Taken,
 };
+pub use fleet::{Asked, Fleet};
 pub use gcra::{Judged, Rate};
 pub use headers::Standing;
 pub use key::{Caller, KeyPart, Subject};

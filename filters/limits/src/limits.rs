@@ -1,6 +1,7 @@
 //! The stage: which limits concern a request, and what they say.
 
 use crate::compile::{Identity, WAYS};
+use crate::fleet::Refusals;
 use crate::gcra::{Judged, Rate};
 use crate::headers::Standing;
 use crate::key::{Caller, KeyPart};
@@ -19,7 +20,7 @@ pub const LIMIT_UNKNOWN: Reason =
     Reason::new("limit_unknown", Class::Unavailable, "The gateway cannot tell whether the limit is reached");
 
 /// All limits of a policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
     pub(crate) rules: Vec<Rule>,
     pub(crate) headers: RawHeaders,
@@ -89,8 +90,17 @@ pub struct Checked {
     pub crowded: u32,
 }
 
+impl Checked {
+    /// Keeps the limit that the client is nearer to.
+    pub(crate) fn consider(&mut self, standing: Standing) {
+        let nearest = self.standing.take().filter(|other| other.remaining <= standing.remaining);
+        self.standing = Some(nearest.unwrap_or(standing));
+    }
+}
+
 /// What a worker needs to count.
 pub struct LimitState {
+    pub(crate) refusals: Refusals,
     secret: Secret,
     secret_key: String,
     /// Keys that clients choose.
@@ -109,6 +119,7 @@ impl LimitState {
     #[must_use]
     pub fn new(namespace: &Namespace) -> Self {
         Self {
+            refusals: Refusals::default(),
             secret: Secret::default(),
             secret_key: namespace.key("limits/secret"),
             clients: Table::new(namespace.key("limits/c/"), CLIENT_BITS, WAYS),
@@ -136,18 +147,6 @@ impl Limits {
     /// The names of all limits, by index.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.name.as_str())
-    }
-
-    /// The service that counts for the whole fleet.
-    #[must_use]
-    pub fn service(&self) -> Option<&RawService> {
-        self.service.as_ref()
-    }
-
-    /// Whether a limit is counted for the whole fleet.
-    #[must_use]
-    pub fn is_fleet(&self, rule: usize) -> bool {
-        self.rules.get(rule).is_some_and(|rule| rule.is_fleet)
     }
 
     /// Whether any limit is asked in this phase.
@@ -212,8 +211,7 @@ impl Limits {
         }
         let standing = Standing::new(index, rate, charged.judged);
         if charged.judged.is_admitted() {
-            let nearest = checked.standing.take().filter(|other| other.remaining <= standing.remaining);
-            checked.standing = Some(nearest.unwrap_or(standing));
+            checked.consider(standing);
             return Ok(());
         }
         checked.standing = Some(standing);
@@ -263,7 +261,7 @@ fn refusal(rate: Rate, judged: Judged, now: Now) -> Denial {
 
 impl Rule {
     /// Which of its limits a request counts for, and how many units; nothing where it does not.
-    fn concerns(&self, caller: &Caller<'_>) -> Option<(Identity, Rate, u64)> {
+    pub(crate) fn concerns(&self, caller: &Caller<'_>) -> Option<(Identity, Rate, u64)> {
         if let Some(routes) = &self.routes {
             caller.route.and_then(|route| routes.get(route)).filter(|named| **named)?;
         }
@@ -294,7 +292,7 @@ impl Rule {
         state.table(self.is_open()).charge(&charge, host).map(Some)
     }
 
-    fn hash(
+    pub(crate) fn hash(
         &self,
         identity: Identity,
         caller: &Caller<'_>,

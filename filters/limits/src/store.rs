@@ -6,18 +6,20 @@ use portcullis_edge_core::{Host, HostError};
 /// twice.
 pub const TRIES: usize = 16;
 
-/// Why a shared value could not be changed.
+/// Why state could not be read or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreError {
     /// The host failed.
     Host,
     /// Other workers were faster on every try.
     Contended,
+    /// The service that counts for the fleet could not be asked, or said nothing that can be used.
+    Service,
 }
 
 impl StoreError {
-    /// Both, for docs and metrics.
-    pub const ALL: [Self; 2] = [Self::Host, Self::Contended];
+    /// All, for docs and metrics.
+    pub const ALL: [Self; 3] = [Self::Host, Self::Contended, Self::Service];
 
     /// As a label and log value.
     #[must_use]
@@ -25,6 +27,7 @@ impl StoreError {
         match self {
             Self::Host => "host",
             Self::Contended => "contended",
+            Self::Service => "service",
         }
     }
 }

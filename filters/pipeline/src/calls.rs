@@ -37,10 +37,9 @@ impl Pipeline {
     /// Counts a call that has ended, or that could not be sent.
     pub fn count_call(&self, asker: Asker, usable: bool, now: Mono, metrics: &mut GatewayMetrics) {
         let took = u64::try_from(now.since(asker.since).as_micros()).unwrap_or(u64::MAX);
-        match asker.stage {
-            Stage::Token => metrics.auth_service_call(usable, took),
-            // No other stage calls.
-            Stage::Answer | Stage::Rules | Stage::Forward => {}
+        // The only other caller is the stage of the fleet's limits, whose service is not the auth service.
+        if asker.stage == Stage::Token {
+            metrics.auth_service_call(usable, took);
         }
     }
 }

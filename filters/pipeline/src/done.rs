@@ -1,7 +1,7 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
 use crate::facts::{Answerer, Facts, Target};
-use crate::{Pipeline, Stream};
+use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
 use portcullis_client_ip::ClientIp;
@@ -15,6 +15,14 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// Envoy's details for a path it refuses, whose escaped slashes it has unescaped by then: that the rest looks like a route's
 /// means nothing.
 const PATH_REFUSED: &[u8] = b"path_normalization_failed";
+
+/// How a request ended.
+struct Ending {
+    status: u16,
+    /// The proxy's details of an answer that did not come to its end.
+    details: Vec<u8>,
+    failed: Option<ProxyError>,
+}
 
 /// What is left of a request.
 #[derive(Debug)]
@@ -42,9 +50,17 @@ impl Record {
 
 impl Pipeline {
     /// Makes the record of a request that has ended.
-    pub fn on_done(&self, facts: &mut Facts, host: &dyn Host, stream: &mut dyn Stream) -> Record {
+    pub fn on_done(
+        &self,
+        facts: &mut Facts,
+        host: &dyn Host,
+        worker: &mut Worker,
+        stream: &mut dyn Stream,
+    ) -> Record {
         let took = host.mono().since(facts.started.mono);
-        self.record(facts, took, stream)
+        let ending = self.ending(facts, stream);
+        self.give_back(facts, (ending.status, self.is_services_fault(facts, &ending)), host, worker);
+        self.record(facts, took, ending, stream)
     }
 
     /// The same for a request that was answered before it reached this filter. `head.peer` is the peer's address, which the
@@ -60,13 +76,27 @@ impl Pipeline {
         if stream.code_details() == PATH_REFUSED {
             facts.target = Target::Unmatched;
         }
-        self.record(&facts, took, stream)
+        let ending = self.ending(&facts, stream);
+        self.record(&facts, took, ending, stream)
     }
 
-    fn record(&self, facts: &Facts, took: Duration, stream: &mut dyn Stream) -> Record {
+    fn ending(&self, facts: &Facts, stream: &mut dyn Stream) -> Ending {
         let details = if facts.complete { Vec::new() } else { stream.code_details() };
         let status = facts.status.or_else(|| stream.response_code()).unwrap_or(CLIENT_CLOSED_REQUEST);
         let failed = self.proxy_error(facts, status, &details);
+        Ending { status, details, failed }
+    }
+
+    /// Whether the service failed a request, as far as its breaker is concerned. An answer cut by a time-out has a status that says
+    /// nothing of it.
+    fn is_services_fault(&self, facts: &Facts, ending: &Ending) -> bool {
+        let cut: [&[u8]; 2] = [b"response_timeout", b"stream_idle_timeout"];
+        let timed_out = facts.forwarded && cut.iter().any(|cut| ending.details.starts_with(cut));
+        ending.failed.is_some() || timed_out
+    }
+
+    fn record(&self, facts: &Facts, took: Duration, ending: Ending, stream: &mut dyn Stream) -> Record {
+        let Ending { status, details, failed } = ending;
         let observation = Observation {
             endpoint: self.endpoint(facts.target),
             status,
@@ -120,6 +150,7 @@ impl Pipeline {
         };
         let line = self.line(facts, (at, took), status, request, details);
         let mut lines = self.events(facts, at, request);
+        lines.extend(self.guard_lines(facts, at, request));
         if lines.is_empty() {
             return line;
         }

@@ -1,5 +1,6 @@
 //! What a request turned out to be: one slot for each stage, filled in on its way and turned into its record at the end.
 
+use crate::guard::GuardSlot;
 use crate::order::Stage;
 use crate::path::RequestPath;
 use crate::request_id::RequestId;
@@ -7,7 +8,7 @@ use crate::rules::RulesSlot;
 use crate::token::TokenSlot;
 use crate::trace::Trace;
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{Denial, Now, Reason, RequestHead};
+use portcullis_edge_core::{Denial, Mono, Now, Reason, RequestHead};
 
 /// A page of the gateway's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Facts {
     pub token: TokenSlot,
     /// Of the stage `Rules`: whether they may.
     pub rules: RulesSlot,
+    /// Of the stages that guard the gateway and its services.
+    pub guard: GuardSlot,
     /// Why it was refused.
     pub denial: Option<Box<Denial>>,
     /// Whether the client came over TLS.
@@ -75,6 +78,8 @@ pub struct Facts {
     pub(crate) unroutable: Option<Reason>,
     /// Whether it was sent to the service behind its route.
     pub(crate) forwarded: bool,
+    /// When the answer began, where somebody wants to know.
+    pub(crate) answered_at: Option<Mono>,
     /// Whether the answer came to its end.
     pub(crate) complete: bool,
     pub(crate) request_id: RequestId,
@@ -94,6 +99,15 @@ impl Facts {
     pub fn route(&self) -> Option<usize> {
         match self.target {
             Target::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// The route that the request matched, or that a preflight asks about.
+    #[must_use]
+    pub fn matched_route(&self) -> Option<usize> {
+        match self.target {
+            Target::Route(route) | Target::Preflight(route) => Some(route),
             _ => None,
         }
     }

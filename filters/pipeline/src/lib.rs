@@ -10,7 +10,10 @@ mod books;
 mod calls;
 mod done;
 mod facts;
+mod give_back;
 mod grpc;
+mod guard;
+mod guard_events;
 mod ops;
 mod order;
 mod path;
@@ -28,6 +31,7 @@ pub use body::LocalReply;
 pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
+pub use guard::{GuardSlot, Guards};
 pub use ops::HeaderOps;
 pub use order::Stage;
 pub use request::{Event, Step};
@@ -44,6 +48,9 @@ use portcullis_edge_core::Namespace;
 use portcullis_jwt::{Jwt, Tokens};
 use portcullis_policy::{ConfigError, Policy};
 use std::rc::Rc;
+
+/// How many requests of a worker may wait for the fleet's rate limit service at once.
+const WAITING_FOR_FLEET: usize = 1024;
 
 /// A compiled policy, ready to judge requests.
 pub struct Pipeline {
@@ -88,19 +95,22 @@ impl Pipeline {
         Namespace::new(&self.policy.gateway.instance)
     }
 
-    /// What a worker begins with.
+    /// What a worker begins with. `number` tells it from the proxy's other workers, under this policy and the next.
     #[must_use]
-    pub fn worker(&self) -> Worker {
+    pub fn worker(&self, number: u32) -> Worker {
         let namespace = self.namespace();
-        Worker { tokens: self.jwt.clone().map(|jwt| Tokens::in_namespace(jwt, &namespace)) }
+        let guards = Guards::new(&self.policy, &namespace, number);
+        Worker { tokens: self.jwt.clone().map(|jwt| Tokens::in_namespace(jwt, &namespace)), guards }
     }
 
     /// How many requests of a worker may wait at once.
     #[must_use]
     pub fn places(&self) -> Places {
+        let fleet = if self.policy.limits.has_fleet() { WAITING_FOR_FLEET } else { 0 };
         let of =
             |jwt: &Rc<Jwt>| Places { total: jwt.max_waiting(), per_client: jwt.max_waiting_per_client() };
-        self.jwt.as_ref().map_or(Places { total: 0, per_client: 0 }, of)
+        let places = self.jwt.as_ref().map_or(Places { total: 0, per_client: 0 }, of);
+        Places { total: places.total.max(fleet), per_client: places.per_client.max(fleet) }
     }
 
     /// The network under which a client's requests wait.
@@ -119,6 +129,10 @@ impl Pipeline {
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod access_tests;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod guard_tests;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests;

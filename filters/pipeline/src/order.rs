@@ -2,16 +2,33 @@
 
 use crate::{Event, Facts, Pipeline, Step, Worker};
 use portcullis_edge_core::{Denial, Host, Reason, Verdict};
+use portcullis_limits::Phase;
 
 /// The stages of a request, in the order in which they look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Answers what the gateway answers itself: its pages, preflights, what matches no route.
+    /// The gateway's own pages.
+    Pages,
+    /// Whether the client's network may come in, and log in.
+    Network,
+    /// Limits that need no token.
+    EarlyLimits,
+    /// How many requests are under way at once.
+    Places,
+    /// Answers what goes to no service: preflights, what matches no route.
     Answer,
     /// Who asks.
     Token,
+    /// Whether the token is in use in too many places.
+    TokenUse,
     /// Whether they may.
     Rules,
+    /// Limits by user, role or claim.
+    LateLimits,
+    /// Limits that a service counts for the whole fleet.
+    FleetLimits,
+    /// Whether the service is called at all.
+    Breaker,
     /// Nobody objects: on to the service.
     Forward,
 }
@@ -21,18 +38,34 @@ impl Stage {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Pages => "pages",
+            Self::Network => "network",
+            Self::EarlyLimits => "early_limits",
+            Self::Places => "places",
             Self::Answer => "answer",
             Self::Token => "token",
+            Self::TokenUse => "token_use",
             Self::Rules => "rules",
+            Self::LateLimits => "late_limits",
+            Self::FleetLimits => "fleet_limits",
+            Self::Breaker => "breaker",
             Self::Forward => "forward",
         }
     }
 
     const fn next(self) -> Self {
         match self {
+            Self::Pages => Self::Network,
+            Self::Network => Self::EarlyLimits,
+            Self::EarlyLimits => Self::Places,
+            Self::Places => Self::Answer,
             Self::Answer => Self::Token,
-            Self::Token => Self::Rules,
-            Self::Rules | Self::Forward => Self::Forward,
+            Self::Token => Self::TokenUse,
+            Self::TokenUse => Self::Rules,
+            Self::Rules => Self::LateLimits,
+            Self::LateLimits => Self::FleetLimits,
+            Self::FleetLimits => Self::Breaker,
+            Self::Breaker | Self::Forward => Self::Forward,
         }
     }
 }
@@ -42,12 +75,23 @@ impl Pipeline {
     pub(crate) fn run(&self, facts: &mut Facts, host: &dyn Host, worker: &mut Worker) -> Step {
         loop {
             let verdict = match facts.at {
+                Stage::Pages => match self.page_step(facts) {
+                    Some(step) => return step,
+                    None => Verdict::Continue,
+                },
+                Stage::Network => self.check_network(facts, host, worker),
+                Stage::EarlyLimits => self.check_limits(Phase::BeforeToken, facts, host, worker),
+                Stage::Places => self.take_places(facts, host, worker),
                 Stage::Answer => match self.answer(facts) {
                     Some(step) => return step,
                     None => Verdict::Continue,
                 },
                 Stage::Token => self.check_token(facts, host, worker),
+                Stage::TokenUse => self.check_token_use(facts, host, worker),
                 Stage::Rules => self.check_rules(facts),
+                Stage::LateLimits => self.check_limits(Phase::AfterRules, facts, host, worker),
+                Stage::FleetLimits => self.ask_fleet(facts, host, worker),
+                Stage::Breaker => self.ask_breaker(facts, host, worker),
                 Stage::Forward => return Step::Forward(self.forward(facts, host)),
             };
             if let Some(step) = self.take(facts, verdict) {
@@ -62,7 +106,8 @@ impl Pipeline {
         let verdict = match facts.at {
             Stage::Token => self.on_token_event(facts, event, host, worker),
             // No other stage waits.
-            Stage::Answer | Stage::Rules | Stage::Forward => Denial::new(Reason::SERVICE_UNAVAILABLE).into(),
+            Stage::FleetLimits => self.on_fleet_event(facts, event, host, worker),
+            _ => Denial::new(Reason::SERVICE_UNAVAILABLE).into(),
         };
         match self.take(facts, verdict) {
             Some(step) => step,

@@ -2,6 +2,7 @@
 
 use crate::body::{self, DETAILS, LocalReply};
 use crate::facts::{Answerer, Facts, Page, Target};
+use crate::guard::GuardSlot;
 use crate::order::Stage;
 use crate::path::RequestPath;
 use crate::request_id::{self, RequestId};
@@ -76,9 +77,11 @@ impl Pipeline {
             request_id: RequestId::choose(&head.headers, trusted, || host.random_16()),
             over_tls: is_over_tls(&head.headers),
             path: RequestPath::new(normal),
-            at: Stage::Answer,
+            at: Stage::Pages,
             token: TokenSlot::default(),
             rules: RulesSlot::default(),
+            guard: GuardSlot::default(),
+            answered_at: None,
             answerer: Answerer::Nobody,
             denial: None,
             status: None,
@@ -124,13 +127,22 @@ impl Pipeline {
         Some((route, (!allowed).then_some(Reason::ORIGIN_NOT_ALLOWED)))
     }
 
+    /// The stage `Pages`: the gateway's own. They are not limited: who watches the gateway must get an answer.
+    pub(crate) fn page_step(&self, facts: &mut Facts) -> Option<Step> {
+        match facts.target {
+            Target::Page(Page::Health) => Some(self.health(facts)),
+            Target::Page(Page::Metrics) => Some(Step::ServeMetrics),
+            _ => None,
+        }
+    }
+
     /// The stage `Answer`: what does not go to a service. Nothing where the request is to go on.
     pub(crate) fn answer(&self, facts: &mut Facts) -> Option<Step> {
         let step = match (facts.unroutable, facts.target) {
             (Some(reason), _) => self.deny(facts, Denial::new(reason).into()),
-            (None, Target::Unmatched) => self.deny(facts, Denial::new(Reason::NO_ROUTE).into()),
-            (None, Target::Page(Page::Health)) => self.health(facts),
-            (None, Target::Page(Page::Metrics)) => Step::ServeMetrics,
+            (None, Target::Unmatched | Target::Page(_)) => {
+                self.deny(facts, Denial::new(Reason::NO_ROUTE).into())
+            }
             // A preflight has no token (Fetch standard, CORS protocol), so it goes no further.
             (None, Target::Preflight(_)) => self.answer_preflight(facts),
             (None, Target::Route(_)) => return None,

@@ -5,7 +5,7 @@ use crate::facts::{Answerer, Facts, Target};
 use crate::grpc;
 use crate::request_id;
 use crate::{HeaderOps, Pipeline, Stream};
-use portcullis_edge_core::Reason;
+use portcullis_edge_core::{Host, Reason};
 use portcullis_security_headers::{BrowserHeader, BrowserHeaders};
 
 /// What is to be done with a response.
@@ -24,9 +24,11 @@ impl Pipeline {
         facts: &mut Facts,
         status: u16,
         has_body: bool,
+        host: &dyn Host,
         stream: &mut dyn Stream,
     ) -> ResponseStep {
         facts.complete = !has_body;
+        facts.answered_at = facts.guard.call.map(|_| host.mono());
         if facts.over_tls && !self.trusts_forwarded_proto() {
             // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
             facts.over_tls = stream.client_tls();
@@ -41,10 +43,19 @@ impl Pipeline {
         let mut step = ResponseStep { ops: self.browser_ops(facts, stream), body: None };
         // Beside the service's own cookies, not in their place.
         step.ops.add.extend(facts.token.clear_cookie.take().map(|cookie| ("set-cookie".to_owned(), cookie)));
+        self.limit_headers(facts, &mut step.ops);
         if facts.answerer == Answerer::Proxy && status >= 400 && !facts.head.is_grpc() {
             explain(&mut step, facts, status, has_body);
         }
         step
+    }
+
+    /// Tells the client of the limit that it is nearest to.
+    fn limit_headers(&self, facts: &Facts, ops: &mut HeaderOps) {
+        let Some(standing) = &facts.guard.limits.standing else { return };
+        let refused = facts.denial.as_ref().is_some_and(|denial| denial.quota.is_some());
+        let headers = self.policy.limits.headers(standing, refused, facts.started);
+        headers.iter().for_each(|(name, value)| ops.set(name, value));
     }
 
     /// The answer has come to its end.

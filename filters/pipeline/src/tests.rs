@@ -51,7 +51,7 @@ fn judge(pipeline: &Pipeline, mut head: RequestHead) -> (Facts, Step) {
     if !pipeline.needs_peer() {
         head.peer.clear();
     }
-    pipeline.on_request(head, &host(1), &mut pipeline.worker())
+    pipeline.on_request(head, &host(1), &mut pipeline.worker(0))
 }
 
 fn forwarded(step: Step) -> HeaderOps {
@@ -109,7 +109,7 @@ impl Stream for Fake {
 }
 
 fn line(pipeline: &Pipeline, facts: &mut Facts, stream: &mut Fake) -> Value {
-    serde_json::from_slice(&pipeline.on_done(facts, &host(2), stream).lines).unwrap()
+    serde_json::from_slice(&pipeline.on_done(facts, &host(2), &mut pipeline.worker(0), stream).lines).unwrap()
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
     let pipeline = alone();
     let (mut facts, step) = judge(&pipeline, head("GET", "/none", &[("origin", b"https://shop.example")]));
     let Step::Reply(reply) = step else { panic!("forwarded") };
-    let changes = pipeline.on_response(&mut facts, 404, true, &mut Fake::default());
+    let changes = pipeline.on_response(&mut facts, 404, true, &host(1), &mut Fake::default());
     let names: Vec<_> = reply.headers.iter().chain(&changes.ops.set).map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
@@ -188,8 +188,15 @@ fn a_grpc_client_is_refused_with_a_grpc_status_and_counted_as_what_it_is() {
     let (mut facts, step) = judge(&pipeline, head("POST", "/none", &[("content-type", b"application/grpc")]));
     let Step::Reply(reply) = step else { panic!("forwarded") };
     assert_eq!((reply.grpc_status, reply.body.as_slice()), (Some(12), &b"No such route"[..]));
-    pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    assert_eq!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.unwrap().status, 404);
+    pipeline.on_response(&mut facts, 200, false, &host(1), &mut Fake::default());
+    assert_eq!(
+        pipeline
+            .on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default())
+            .observation
+            .unwrap()
+            .status,
+        404
+    );
 }
 
 #[test]
@@ -199,15 +206,16 @@ fn a_grpc_call_that_the_proxy_failed_is_no_success() {
         judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
     let mut failed =
         Fake { headers: vec![("grpc-status", b"14")], details: "no_healthy_upstream", ..Fake::default() };
-    assert_eq!(pipeline.on_response(&mut facts, 200, false, &mut failed).body, None);
-    let seen = pipeline.on_done(&mut facts, &host(2), &mut failed).observation.unwrap();
+    assert_eq!(pipeline.on_response(&mut facts, 200, false, &host(1), &mut failed).body, None);
+    let seen =
+        pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut failed).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (503, Some(ProxyError::RequestFailed)));
 
     let mut own = Fake { headers: vec![("grpc-status", b"14")], details: "via_upstream", ..Fake::default() };
     let (mut facts, _) =
         judge(&pipeline, head("GET", "/api/v1/orders/7", &[("content-type", b"application/grpc")]));
-    pipeline.on_response(&mut facts, 200, false, &mut own);
-    let seen = pipeline.on_done(&mut facts, &host(2), &mut own).observation.unwrap();
+    pipeline.on_response(&mut facts, 200, false, &host(1), &mut own);
+    let seen = pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut own).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error), (200, None));
 }
 
@@ -223,8 +231,8 @@ fn a_preflight_is_answered_here_with_the_methods_of_its_path_and_counted_under_i
     assert_eq!(told("access-control-allow-origin"), Some(&b"https://shop.example"[..]));
     assert_eq!(told("access-control-allow-methods"), Some(&b"GET"[..]));
     assert_eq!(told("access-control-max-age"), Some(&b"600"[..]));
-    pipeline.on_response(&mut facts, 200, false, &mut Fake::default());
-    let record = pipeline.on_done(&mut facts, &host(2), &mut Fake::default());
+    pipeline.on_response(&mut facts, 200, false, &host(1), &mut Fake::default());
+    let record = pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default());
     let seen = record.observation.unwrap();
     assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
 }
@@ -252,12 +260,27 @@ fn the_health_page_and_the_metrics_are_answered_here_and_not_counted() {
     let pipeline = alone();
     let (mut facts, step) = judge(&pipeline, head("GET", "/health", &[]));
     assert_eq!(refused(step).1["status"], "healthy");
-    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_none());
+    assert!(
+        pipeline
+            .on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default())
+            .observation
+            .is_none()
+    );
     assert_eq!(judge(&pipeline, head("GET", "/metrics", &[])).1, Step::ServeMetrics);
     let (mut facts, _) = judge(&pipeline, head("GET", "/internal/metrics", &[]));
-    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_none());
+    assert!(
+        pipeline
+            .on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default())
+            .observation
+            .is_none()
+    );
     let (mut facts, _) = judge(&pipeline, head("POST", "/nothing", &[]));
-    assert!(pipeline.on_done(&mut facts, &host(2), &mut Fake::default()).observation.is_some());
+    assert!(
+        pipeline
+            .on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default())
+            .observation
+            .is_some()
+    );
 }
 
 #[test]
@@ -265,9 +288,9 @@ fn a_success_behind_a_configured_proxy_asks_the_host_nothing() {
     let pipeline = pipeline_with(true);
     let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[("x-request-id", b"abc")]));
     let mut stream = Fake::default();
-    let step = pipeline.on_response(&mut facts, 200, true, &mut stream);
+    let step = pipeline.on_response(&mut facts, 200, true, &host(1), &mut stream);
     facts.complete = true;
-    pipeline.on_done(&mut facts, &host(2), &mut stream);
+    pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut stream);
     assert_eq!((step.ops.is_empty(), stream.asked), (true, 0));
 }
 
@@ -276,7 +299,7 @@ fn hsts_is_added_over_tls_even_where_the_proxy_dresses_answers() {
     let pipeline = pipeline_with(true);
     let tls: &[(&str, &[u8])] = &[("x-request-id", b"abc"), ("x-forwarded-proto", b"https")];
     let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", tls));
-    let step = pipeline.on_response(&mut facts, 200, true, &mut Fake::default());
+    let step = pipeline.on_response(&mut facts, 200, true, &host(1), &mut Fake::default());
     assert_eq!(step.ops.set, [("strict-transport-security".to_owned(), b"max-age=1".to_vec())]);
 }
 
@@ -286,7 +309,8 @@ fn a_client_that_says_it_came_over_tls_is_believed_by_its_connection_alone() {
         let pipeline = alone();
         let claim: &[(&str, &[u8])] = &[("x-forwarded-proto", b"https")];
         let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", claim));
-        let step = pipeline.on_response(&mut facts, 200, true, &mut Fake { tls, ..Fake::default() });
+        let step =
+            pipeline.on_response(&mut facts, 200, true, &host(1), &mut Fake { tls, ..Fake::default() });
         step.ops.set.iter().any(|(name, _)| name == "strict-transport-security")
     };
     assert!(hsts(true) && !hsts(false));
@@ -298,14 +322,19 @@ fn an_error_of_the_proxys_gets_our_body_and_all_browser_headers_and_a_services_o
     let request = || head("GET", "/api/v1/orders/7", &[("x-request-id", b"abc")]);
     let (mut facts, _) = judge(&pipeline, request());
     let mut timed_out = Fake { details: "response_timeout", ..Fake::default() };
-    let step = pipeline.on_response(&mut facts, 504, true, &mut timed_out);
+    let step = pipeline.on_response(&mut facts, 504, true, &host(1), &mut timed_out);
     let body: Value = serde_json::from_slice(&step.body.unwrap()).unwrap();
     assert_eq!((body["code"].as_str(), body["request_id"].as_str()), (Some("SVC_001"), Some("abc")));
     assert!(step.ops.set.iter().any(|(name, _)| name == "x-frame-options"));
 
     let (mut facts, _) = judge(&pipeline, request());
-    let step =
-        pipeline.on_response(&mut facts, 504, true, &mut Fake { details: "via_upstream", ..Fake::default() });
+    let step = pipeline.on_response(
+        &mut facts,
+        504,
+        true,
+        &host(1),
+        &mut Fake { details: "via_upstream", ..Fake::default() },
+    );
     assert_eq!(step.body, None);
     assert!(step.ops.is_empty());
 }
@@ -316,9 +345,13 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
         let pipeline = alone();
         let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
         let mut stream = Fake { details, ..Fake::default() };
-        pipeline.on_response(&mut facts, status, true, &mut stream);
+        pipeline.on_response(&mut facts, status, true, &host(1), &mut stream);
         facts.complete = complete;
-        pipeline.on_done(&mut facts, &host(2), &mut stream).observation.unwrap().proxy_error
+        pipeline
+            .on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut stream)
+            .observation
+            .unwrap()
+            .proxy_error
     };
     assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
     assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));
@@ -341,7 +374,7 @@ fn a_log_line_names_route_target_and_reason_and_no_query() {
     let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7?token=secret", &[]));
     let mut refused =
         Fake { details: "upstream_reset_before_response_started{connection_timeout}", ..Fake::default() };
-    pipeline.on_response(&mut facts, 503, true, &mut refused);
+    pipeline.on_response(&mut facts, 503, true, &host(1), &mut refused);
     let line = line(&pipeline, &mut facts, &mut refused);
     assert_eq!(line["message"], "GET /api/v1/orders/7 -> order");
     assert_eq!(line["extra"]["endpoint"], "/api/v1/orders/{id}");
@@ -360,7 +393,8 @@ fn a_client_that_left_before_the_answer_is_499_and_nobodys_fault() {
     let pipeline = alone();
     let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
     let mut stream = Fake { details: "downstream_remote_disconnect", ..Fake::default() };
-    let seen = pipeline.on_done(&mut facts, &host(2), &mut stream).observation.unwrap();
+    let seen =
+        pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut stream).observation.unwrap();
     assert_eq!((seen.status, seen.proxy_error, seen.micros), (499, None, 1_000_000));
 }
 

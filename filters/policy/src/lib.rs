@@ -6,6 +6,7 @@
 mod clusters;
 mod document;
 mod gateway;
+mod guards;
 mod policy;
 mod raw;
 mod references;

@@ -3,14 +3,17 @@
 use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
+use crate::guards::{Guards, RawGuards};
 use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService};
 use crate::references;
 use crate::routes::{Context, Route, Service};
 use crate::tokens::Section;
 use core::cell::{Cell, RefCell};
+use portcullis_breaker::Breakers;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::{Env, FetchFailure, Jwt, RouteAuth, TokenError};
+use portcullis_limits::{Abuse, Concurrency, Limits};
 use portcullis_metrics::{AuthCatalogue, Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
 use portcullis_route::RouteTable;
 use portcullis_security_headers::{
@@ -52,6 +55,14 @@ pub struct Policy {
     pub routes: Vec<Route>,
     /// Finds a route.
     pub table: RouteTable,
+    /// How much clients may ask for.
+    pub limits: Limits,
+    /// How much of it at once.
+    pub concurrency: Concurrency,
+    /// When services are not called.
+    pub breakers: Breakers,
+    /// Who may not come in, and what looks like abuse.
+    pub abuse: Abuse,
     /// Web pages that may call.
     pub cors: Option<Cors>,
     /// Trust headers.
@@ -71,7 +82,7 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 13] = [
+pub(crate) const FIELDS: [&str; 17] = [
     "version",
     "gateway",
     "path_prefix",
@@ -80,6 +91,10 @@ pub(crate) const FIELDS: [&str; 13] = [
     "clusters",
     "jwt",
     "routes",
+    "limits",
+    "concurrency",
+    "breakers",
+    "abuse",
     "cors",
     "trust_headers",
     "browser_headers",
@@ -189,6 +204,7 @@ struct Parts {
     clusters: Vec<Cluster>,
     tokens: Section,
     routes: Vec<(usize, RawRoute)>,
+    guards: RawGuards,
     cors: Option<Cors>,
     trust: Option<TrustHeaders>,
     browser: BrowserHeaders,
@@ -205,6 +221,7 @@ impl Parts {
         let clusters = read_clusters(document, &services);
         let tokens = Section::read(document, env);
         let routes = document.list("routes");
+        let guards = RawGuards::read(document);
         let cors = read_cors(document);
         let trust = read_trust(document, &tokens);
         let browser = read_browser(document);
@@ -218,6 +235,7 @@ impl Parts {
             clusters,
             tokens,
             routes,
+            guards,
             cors,
             trust,
             browser,
@@ -230,6 +248,7 @@ impl Parts {
         let routes = self.compile_routes(document);
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
+        let guards = self.compile_guards(document);
         let metrics = self.metrics?;
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
@@ -245,6 +264,10 @@ impl Parts {
             jwt: self.tokens.jwt,
             routes,
             table: table?,
+            limits: guards.limits,
+            concurrency: guards.concurrency,
+            breakers: guards.breakers,
+            abuse: guards.abuse,
             cors: self.cors,
             trust: self.trust?,
             browser: self.browser,
@@ -254,6 +277,12 @@ impl Parts {
             environment: Vec::new(),
             first_metrics: Cell::new(first_metrics),
         })
+    }
+
+    fn compile_guards(&self, document: &mut Document<'_>) -> Guards {
+        let services: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
+        let clusters: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        self.guards.compile(&self.routes, &services, &clusters, document)
     }
 
     fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {

@@ -3,9 +3,11 @@
 use crate::routes::METHODS;
 use deserr::Deserr;
 use portcullis_authz::RawRules;
+use portcullis_breaker::RawBreaker;
 use portcullis_client_ip::RawClientIp;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
 use portcullis_jwt::{RawAuth, RawJwt};
+use portcullis_limits::{RawAbuse, RawConcurrency, RawLimits};
 use portcullis_metrics::RawMetrics;
 use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
 use schemars::{JsonSchema, Schema, json_schema};
@@ -39,6 +41,18 @@ pub struct RawPolicy {
     pub jwt: Option<RawJwt>,
     /// What clients may ask for. Anything else is answered with 404.
     pub routes: Vec<RawRoute>,
+    /// How much clients may ask for.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawLimits")]
+    pub limits: Option<RawLimits>,
+    /// How many requests may be under way at once.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawConcurrency")]
+    pub concurrency: Option<RawConcurrency>,
+    /// Circuit breakers, by the name of the service; `*` for every service without one of its own.
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub breakers: BTreeMap<String, RawBreaker>,
+    /// Networks that may not come in, logins that fail too often, tokens that are used in too many places.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawAbuse")]
+    pub abuse: Option<RawAbuse>,
     /// Which web pages may call the gateway; left out: none.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawCors")]
     pub cors: Option<RawCors>,

@@ -58,7 +58,8 @@ pub fn example_policy() -> Value {
     Source::parse(text).unwrap_or_else(|error| panic!("{}: {}", path.display(), error.message)).value
 }
 
-/// The same policy without tokens, for whoever tests something else: every route is open, and the identity headers are reserved.
+/// The same policy without tokens, limits, breakers and blocks, for whoever tests something else: every route is open, and the
+/// identity headers are reserved.
 #[must_use]
 pub fn without_tokens(mut policy: Value) -> Value {
     let routes = policy["routes"].as_array_mut().into_iter().flatten();
@@ -75,7 +76,9 @@ pub fn without_tokens(mut policy: Value) -> Value {
         }
     }
     if let Some(sections) = policy.as_object_mut() {
-        sections.remove("jwt");
+        for section in ["jwt", "limits", "concurrency", "breakers", "abuse"] {
+            sections.remove(section);
+        }
     }
     policy
 }

@@ -36,7 +36,7 @@ pub fn explain(question: Question) -> Report {
     let Question { policy, keys, at, .. } = question;
     let metrics = policy.build_metrics().ok();
     let pipeline = Pipeline::new(policy);
-    let mut worker = pipeline.worker();
+    let mut worker = pipeline.worker(0);
     worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
     let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });
     let head = head(&question.method, &question.path, &question.headers, question.peer, &pipeline);
@@ -48,12 +48,12 @@ pub fn explain(question: Question) -> Report {
     report.nearest = routes::nearest(&pipeline, &facts);
     report.token = token(&pipeline, &facts, &worker, &host);
     report.rules = rules(&pipeline, &facts);
-    report.answer = answer(&pipeline, &mut facts, &step, question.service_status);
+    report.answer = answer(&pipeline, &mut facts, &step, (question.service_status, &host));
     if let Step::Forward(ops) = &step {
         report.changes = Some(ops.clone());
         report.service_sees = apply(&sent, ops, question.peer);
     }
-    let record = pipeline.on_done(&mut facts, &host, &mut Imagined(question.service_status));
+    let record = pipeline.on_done(&mut facts, &host, &mut worker, &mut Imagined(question.service_status));
     report.metrics = metrics.map(|mut metrics| stats::moved(&record, &mut metrics)).unwrap_or_default();
     report.lines = String::from_utf8_lossy(&record.lines).lines().map(str::to_owned).collect();
     report
@@ -125,7 +125,12 @@ fn rules(pipeline: &Pipeline, facts: &Facts) -> Vec<portcullis_authz::Judged> {
 }
 
 /// The answer that the client gets, with the headers that the gateway gives it.
-fn answer(pipeline: &Pipeline, facts: &mut Facts, step: &Step, service_status: u16) -> Answer {
+fn answer(
+    pipeline: &Pipeline,
+    facts: &mut Facts,
+    step: &Step,
+    (service_status, host): (u16, &MemoryHost),
+) -> Answer {
     let (status, mut headers, body) = match step {
         Step::Reply(reply) => (reply.status, reply.headers.clone(), Some(reply.body.clone())),
         Step::ServeMetrics => (200, Vec::new(), None),
@@ -134,7 +139,7 @@ fn answer(pipeline: &Pipeline, facts: &mut Facts, step: &Step, service_status: u
     if matches!(facts.target, Target::Page(_)) && matches!(step, Step::ServeMetrics) {
         pipeline.metrics_reply(facts, String::new());
     }
-    let response = pipeline.on_response(facts, status, body.is_some(), &mut Imagined(status));
+    let response = pipeline.on_response(facts, status, body.is_some(), host, &mut Imagined(status));
     pipeline.on_response_end(facts);
     headers.extend(response.ops.set);
     headers.extend(response.ops.add);

@@ -9,6 +9,7 @@ mod common;
 mod cors;
 mod faults;
 mod grpc;
+mod guards;
 mod hostile_input;
 mod journey;
 mod logs;

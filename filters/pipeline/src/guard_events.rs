@@ -1,0 +1,116 @@
+//! The log lines of what the guards did. Every one of these events has its line.
+
+use crate::{Facts, Pipeline};
+use portcullis_access_log::{Fact, SecurityExtra, SecurityLine, SecurityRequest, Verdict};
+use portcullis_edge_core::{Mode, Wall};
+use portcullis_limits::{
+    LOGIN_BLOCKED, NETWORK_BLOCKED, Noted, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
+};
+
+/// What happened, as a line's action, reason, stage, rule and mode.
+struct Event<'a> {
+    action: &'static str,
+    reason: &'static str,
+    stage: &'static str,
+    rule: Option<&'a str>,
+    mode: Mode,
+    verdict: Verdict,
+    more: Vec<(&'static str, Fact<'a>)>,
+}
+
+impl<'a> Event<'a> {
+    fn refusal(action: &'static str, stage: &'static str, reason: &'static str, mode: Mode) -> Self {
+        Self { action, reason, stage, rule: None, mode, verdict: Verdict::of(mode), more: Vec::new() }
+    }
+
+    fn of(self, rule: Option<&'a str>) -> Self {
+        Self { rule, ..self }
+    }
+}
+
+impl Pipeline {
+    /// The lines of the guards' events of a request, each with its line break.
+    pub(crate) fn guard_lines(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<u8> {
+        let events = self.guard_events(facts);
+        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
+        let line = |event: &Event<'_>| {
+            let extra = SecurityExtra {
+                verdict: event.verdict,
+                reason: event.reason,
+                detail: None,
+                stage: event.stage,
+                rule: event.rule,
+                mode: event.mode,
+                request: Some(request),
+                policy: None,
+                more: &event.more,
+            };
+            let message = format!("{}: {}", event.stage, event.reason);
+            let line = SecurityLine {
+                at,
+                service,
+                request_id,
+                action: event.action,
+                message: &message,
+                user,
+                extra,
+            };
+            [line.to_json(), b"\n".to_vec()].concat()
+        };
+        events.iter().flat_map(line).collect()
+    }
+
+    fn guard_events(&self, facts: &Facts) -> Vec<Event<'_>> {
+        let mut events = self.abuse_events(facts);
+        events.extend(self.limit_events(facts));
+        events.extend(self.breaker_events(facts));
+        events
+    }
+
+    fn abuse_events(&self, facts: &Facts) -> Vec<Event<'_>> {
+        let guard = &facts.guard;
+        let seen = [
+            (guard.blocked, NETWORK_BLOCKED.name),
+            (guard.login_blocked, LOGIN_BLOCKED.name),
+            (guard.token_abused, TOKEN_ABUSED.name),
+        ];
+        let refused = seen.into_iter().filter_map(|(mode, reason)| Some((mode?, reason)));
+        let mut events: Vec<_> = refused
+            .map(|(mode, reason)| Event::refusal("suspicious_activity", "abuse", reason, mode))
+            .collect();
+        if guard.login == Some(Noted::Blocks) {
+            let mode = self.policy.abuse.logins.as_ref().map_or(Mode::Off, |rule| rule.mode());
+            let event = Event::refusal("suspicious_activity", "abuse", "brute_force", mode);
+            events.push(Event { verdict: Verdict::Noted, ..event });
+        }
+        events
+    }
+
+    fn limit_events(&self, facts: &Facts) -> Vec<Event<'_>> {
+        let limits = facts.guard.limits.hits.iter().map(|hit| {
+            let event = Event::refusal("rate_limit_violation", "limits", RATE_LIMITED.name, hit.mode);
+            let standing = facts.guard.limits.standing.filter(|standing| standing.rule == hit.rule);
+            let more = standing.into_iter().flat_map(|standing| {
+                [("limit", Fact::Number(standing.limit)), ("remaining", Fact::Number(standing.remaining))]
+            });
+            Event { more: more.collect(), ..event.of(self.policy.limits.names().nth(hit.rule)) }
+        });
+        let places = facts.guard.places.iter().map(|(index, mode)| {
+            let event = Event::refusal("rate_limit_violation", "concurrency", TOO_MANY_AT_ONCE.name, *mode);
+            event.of(self.policy.concurrency.names().nth(*index))
+        });
+        limits.chain(places).collect()
+    }
+
+    fn breaker_events(&self, facts: &Facts) -> Vec<Event<'_>> {
+        let changes = facts.guard.transitions.iter().map(|change| {
+            let service = self.policy.services.get(change.service).map(|service| service.name.as_str());
+            let mode = self.policy.breakers.mode(change.service);
+            let event = Event::refusal("circuit_breaker_change", "breaker", change.why.as_str(), mode);
+            let more =
+                vec![("from", Fact::Text(change.from.as_str())), ("to", Fact::Text(change.to.as_str()))];
+            Event { verdict: Verdict::Noted, more, ..event.of(service) }
+        });
+        changes.collect()
+    }
+}
