@@ -156,6 +156,10 @@ fn add_keys(keys: &mut Keys, jwt: &Jwt, argument: &str) -> Result<(), Trouble> {
     for (index, provider) in wanted {
         let Some(set) = provider.read_keys(&set) else { continue };
         let set = set.map_err(|why| format!("{path}: {}", why.as_str()))?;
+        for skipped in set.skipped() {
+            let (why, expected) = (skipped.why.as_str(), skipped.why.expected());
+            eprintln!("note: {path}: the key {} is not used: {why}; expected {expected}", skipped.index);
+        }
         keys.set(index, Some(Rc::new(set)));
     }
     Ok(())

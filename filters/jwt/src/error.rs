@@ -1,7 +1,7 @@
 use core::fmt;
 use portcullis_edge_core::{Class, Reason};
 
-/// Why a token does not let a request through. A verdict, not a failure of ours.
+/// Why a token does not let a request through. A verdict, not a failure of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenError {
     /// The route requires a token and the request has none.
@@ -20,7 +20,7 @@ pub enum TokenError {
     Encrypted,
     /// The header has `crit` (RFC 7515 section 4.1.11) or `b64` (RFC 7797): extensions that are not understood here.
     CriticalHeader,
-    /// `alg` is none of ours, not the provider's, or not the one that the key is bound to.
+    /// `alg` is not known here, not the provider's, or not the one that the key is bound to.
     UnsupportedAlgorithm,
     /// `typ` is not the one that the provider issues (RFC 8725 section 3.11).
     InvalidType,
@@ -50,7 +50,7 @@ pub enum TokenError {
     ConfirmationRequired,
     /// On the deny list, or introspection says so.
     Revoked,
-    /// Revocation cannot be told now, and the policy then refuses.
+    /// Whether the token is revoked cannot be found out now, and the policy then refuses.
     RevocationUnknown,
 }
 

@@ -8,7 +8,7 @@ use crate::verify::Checked;
 use portcullis_edge_core::{Host, Wall};
 use serde_json::{Value, json};
 
-/// What can be told of a token. Parts that could not be read are missing.
+/// What is known of a token. Parts that could not be read are missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
     /// The decoded header.
@@ -49,40 +49,40 @@ impl Jwt {
         now: Wall,
         host: &dyn Host,
     ) -> Explanation {
-        let mut told = Explanation::default();
+        let mut explained = Explanation::default();
         match self.verify(route, token, keys, now, host) {
-            Ok(checked) => told.asks_auth_service = matches!(checked, Checked::Ask(_)),
-            Err(refusal) => told.refusal = Some(refusal),
+            Ok(checked) => explained.asks_auth_service = matches!(checked, Checked::Ask(_)),
+            Err(refusal) => explained.refusal = Some(refusal),
         }
         if let Ok(compact) = Compact::split(token) {
-            told.signature_bytes = compact.signature().ok().map(|signature| signature.len());
-            self.tell_parts(&mut told, route, &compact, keys, host);
+            explained.signature_bytes = compact.signature().ok().map(|signature| signature.len());
+            self.explain_parts(&mut explained, route, &compact, keys, host);
         }
-        told
+        explained
     }
 
-    fn tell_parts(
+    fn explain_parts(
         &self,
-        told: &mut Explanation,
+        explained: &mut Explanation,
         route: &RouteAuth,
         token: &Compact<'_>,
         keys: &Keys,
         host: &dyn Host,
     ) {
         let (header, claims) = (token.header().ok(), token.claims().ok());
-        told.header = header.as_ref().map(|json| json.root().to_serde());
-        told.claims = claims.as_ref().map(|json| json.root().to_serde());
+        explained.header = header.as_ref().map(|json| json.root().to_serde());
+        explained.claims = claims.as_ref().map(|json| json.root().to_serde());
         let registered = claims.as_ref().and_then(|json| Registered::read(json).ok());
         let chosen = registered.and_then(|claims| self.choose(route, claims.issued_by()));
         let Some((index, provider)) = chosen else { return };
-        told.provider = Some(provider.name().to_owned());
+        explained.provider = Some(provider.name().to_owned());
         let read = header.as_ref().and_then(|json| Header::read(json).ok());
         let Some((header, signature)) = read.zip(token.signature().ok()) else { return };
         let facts = |key: &Key| KeyFacts { kid: key.kid().map(str::to_owned), alg: key.alg().as_str() };
         let by = registered.map(|claims| claims.issued_by()).unwrap_or_default();
         let signed = Signed { header: &header, by, signed: token.signed, signature: &signature };
-        told.candidates = provider.possible_keys(&signed, keys.of(index)).map(facts).collect();
-        told.key = provider.check_signature(&signed, keys.of(index), host).ok().map(facts);
+        explained.candidates = provider.possible_keys(&signed, keys.of(index)).map(facts).collect();
+        explained.key = provider.check_signature(&signed, keys.of(index), host).ok().map(facts);
     }
 }
 

@@ -2,7 +2,7 @@ use crate::error::{Refusal, TokenError, refuse};
 use crate::remote::{Asker, TokenKey};
 use crate::verify::Question;
 
-/// What is said of a token that an auth service calls inactive.
+/// The refusal of a token that an auth service calls inactive.
 pub(crate) const INACTIVE: Refusal =
     refuse(TokenError::Revoked, "the auth service says that the token is not active");
 

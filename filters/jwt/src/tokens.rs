@@ -2,10 +2,10 @@
 
 use crate::cache::TokenCache;
 use crate::error::{Refusal, TokenError, refuse};
-use crate::keys::{KeySet, Keys};
+use crate::keys::{KeySet, Keys, Skipped};
 use crate::pending::{INACTIVE, Pending};
 use crate::polled::{CallId, Fetched, Polled};
-use crate::remote::{Asker, DenyList, FetchFacts, Fetcher, Questions, Step, Turn, token_key};
+use crate::remote::{Asker, DenyList, FetchFacts, FetchFailure, Fetcher, Questions, Step, Turn, token_key};
 use crate::section::{Jwt, Provider, RawNeed, RouteAuth};
 use crate::token::{Found, HeaderMemo, Identity};
 use crate::verify::{Checked, Question};
@@ -299,6 +299,9 @@ impl Tokens {
             What::Keys(keys) => keys.on_response(call.id, status, body, host),
             What::DenyList(list) => list.on_response(call.id, status, body, host),
         });
+        if polled.ended.iter().any(|(_, failure)| *failure == Some(FetchFailure::NoUsableKey)) {
+            polled.skipped = self.skipped_in(call.source, body);
+        }
         polled
     }
 
@@ -312,7 +315,7 @@ impl Tokens {
         polled
     }
 
-    /// The largest answer worth reading, in bytes. Hand over the first byte beyond it too, and it counts as too large.
+    /// The largest answer that is read, in bytes. Pass the first byte beyond it too, and it counts as too large.
     #[must_use]
     pub fn max_answer(&self, call: CallId) -> usize {
         self.fetching.get(call.source).map_or(0, |fetching| match &fetching.what {
@@ -352,6 +355,14 @@ impl Tokens {
         if step.fetched || step.failure.is_some() {
             polled.ended.push((source, step.failure));
         }
+    }
+
+    /// Why not one key of a set can be used: nothing else says so.
+    fn skipped_in(&self, source: usize, body: &[u8]) -> Vec<(usize, Skipped)> {
+        let provider =
+            self.fetching.get(source).and_then(|fetching| self.jwt.providers().get(fetching.provider));
+        let set = provider.and_then(|provider| provider.read_keys(body)?.ok()).unwrap_or_default();
+        set.skipped().iter().map(|skipped| (source, skipped.clone())).collect()
     }
 
     fn fetched(&self, fetching: &Fetching) -> Fetched {

@@ -47,7 +47,7 @@ labelled! {
 }
 
 impl KeyError {
-    /// Whether somebody should mend the key or the set.
+    /// Whether the key or the set should be corrected.
     #[must_use]
     pub const fn is_mistake(self) -> bool {
         !matches!(self, Self::NotForVerification | Self::Unknown)

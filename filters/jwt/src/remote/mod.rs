@@ -1,5 +1,5 @@
 //! What is elsewhere: key sets, deny lists, the auth service's word. State machines without I/O: each says which call to make, and
-//! is told the answer.
+//! gets the answer.
 
 mod deny;
 mod failure;

@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects)]
+
 use super::*;
 use crate::error::{TokenError, refuse};
 #[cfg(target_arch = "wasm32")]

@@ -195,7 +195,7 @@ impl Part<'_> {
     }
 }
 
-/// A header that services are told something of a token in.
+/// A header that the gateway fills from a token.
 fn header_name(name: &str, at: &Node) -> Result<HeaderName, ConfigError> {
     let found = format!("`{}`", name.escape_debug());
     match HeaderName::parse(name) {

@@ -83,7 +83,7 @@ impl Part<'_> {
     }
 }
 
-/// Keys without ids are told apart by trying, which has its limit: those beyond would never be tried.
+/// Keys without ids can only be tried one after another, which has its limit: those beyond it would never be tried.
 fn check_names(set: &KeySet, max_micros: u32, at: &Node, mistakes: &mut Mistakes) {
     for alg in Alg::ALL {
         let nameless = || set.keys().iter().filter(|key| key.alg() == alg && key.kid().is_none());

@@ -1,8 +1,8 @@
 //! One issuer, compiled, and the checks that its tokens go through.
 
 use crate::error::{Refusal, TokenError, refuse};
-use crate::keys::{AlgSet, Key, KeySet, SetRules};
-use crate::remote::{Document, FetchFailure, FetchPolicy, Introspection, Revocation};
+use crate::keys::{AlgSet, Key, KeySet, SetError, SetRules};
+use crate::remote::{FetchPolicy, Introspection, Revocation};
 use crate::token::{ClaimHeader, Header, Identity, IssuedBy, Issuer, Pointer};
 use portcullis_edge_core::Host;
 
@@ -67,9 +67,9 @@ impl Provider {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read_keys(&self, body: &[u8]) -> Option<Result<KeySet, FetchFailure>> {
+    pub fn read_keys(&self, body: &[u8]) -> Option<Result<KeySet, SetError>> {
         let (_, rules) = self.fetch.as_ref()?;
-        Some(Document::read(body, rules))
+        Some(KeySet::read(body, rules))
     }
 
     /// How its deny list is fetched, if it has one.
@@ -88,7 +88,7 @@ impl Provider {
         !issuer.has_tenant() || self.tenants.is_empty() || is_listed()
     }
 
-    /// The issuer as services are told it: a name that the policy has, never one that only the token has.
+    /// The issuer as services get it: a name that the policy has, never one that only the token has.
     pub(crate) fn issuer_of<'p>(&'p self, identity: &'p Identity) -> &'p str {
         let by = identity.issued_by();
         by.iss.filter(|_| self.issued(by)).unwrap_or(&self.name)

@@ -140,7 +140,7 @@ pub struct RawProvider {
     #[deserr(default = Pointer::claim("role"))]
     #[schemars(default = "role")]
     pub role_claim: Pointer,
-    /// Put before each role of this provider, in rules and in what services are told (default: nothing). Where a route takes tokens
+    /// Put before each role of this provider, in rules and in the headers for services (default: nothing). Where a route takes tokens
     /// of several providers it keeps their roles apart: `partner:admin` is not `admin`.
     #[deserr(default)]
     #[schemars(default)]

@@ -104,7 +104,7 @@ pub struct RawRevocation {
     pub when_unknown: RawWhenUnknown,
 }
 
-/// What becomes of a token of which nothing can be told now.
+/// What becomes of a token that cannot be checked now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
 #[schemars(rename_all = "lowercase")]

@@ -150,7 +150,7 @@ impl RouteAuth {
         self.need != RawNeed::None && self.mode != Mode::Off
     }
 
-    /// How seriously that is meant: by the route's `auth`, else by the section.
+    /// The enforcement mode: the route's, else the section's.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode

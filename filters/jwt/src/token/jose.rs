@@ -148,7 +148,7 @@ pub(crate) fn same_type(typ: &str, wanted: &str) -> bool {
     short(typ) == short(wanted)
 }
 
-/// Whether `token` may be a bearer token at all (RFC 6750 section 2.1, `b64token`); others are not worth a question.
+/// Whether `token` may be a bearer token at all (RFC 6750 section 2.1, `b64token`); no question is asked about others.
 pub(crate) fn is_b64token(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|b| **b == b'=').count();
     let body = token.get(..token.len().saturating_sub(padding)).unwrap_or_default();

@@ -185,11 +185,11 @@ impl Place {
 }
 
 /// The token in a header's value: after the scheme, where there is one. Another scheme's credentials are no token, unless
-/// ours stands behind a comma.
+/// the source's own scheme stands behind a comma.
 fn in_header<'h>(value: &'h [u8], scheme: Option<&str>) -> Result<Option<&'h [u8]>, Refusal> {
     let value = value.trim_ascii();
     let Some(scheme) = scheme else { return Ok(Some(value)) };
-    // Nearly no value has a comma, which is told for many bytes at a time.
+    // Nearly no value has a comma, and that is checked many bytes at a time.
     if value.contains(&b',') && is_followed_by_ours(value, scheme) {
         return Err(two("credentials joined by a comma"));
     }

@@ -196,3 +196,14 @@ fn the_worker_that_fetched_a_set_tells_which_keys_it_does_not_use() {
     };
     assert_eq!(other.poll(NOW + 1).skipped, [], "one worker tells it");
 }
+
+#[test]
+fn a_set_without_one_usable_key_says_why_of_each() {
+    let fetch = json!({"cluster": "idp", "jwks_uri": "https://idp/keys"});
+    let mut worker = Worker::new(json!({"providers": {"a": {"algorithms": ["ES256"], "fetch": fetch}}}));
+    let (id, _) = worker.poll(NOW).calls.remove(0);
+    let set = json!({"keys": [rsa(json!({})), rsa(json!({"kid": "s", "alg": "PS256"}))]}).to_string();
+    let polled = worker.tokens.on_response(id, 200, set.as_bytes(), &worker.host);
+    let told: Vec<_> = polled.skipped.iter().map(|(at, skipped)| (*at, skipped.index, skipped.why)).collect();
+    assert_eq!(told, [(0, 0, KeyError::NoAlgorithm), (0, 1, KeyError::NotAccepted)]);
+}
