@@ -86,6 +86,12 @@ impl Limits {
         self.service.is_some() && self.rules.iter().any(|rule| rule.is_fleet && rule.is_on())
     }
 
+    /// The cluster of the service that counts for the fleet, if any limit is the fleet's.
+    #[must_use]
+    pub fn fleet_cluster(&self) -> Option<&str> {
+        self.service.as_ref().filter(|_| self.has_fleet()).map(|service| service.cluster.as_str())
+    }
+
     /// What is to be done about the fleet's limits that concern a request.
     pub fn ask_fleet(
         &self,

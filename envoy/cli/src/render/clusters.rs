@@ -7,7 +7,24 @@ use std::net::IpAddr;
 /// A cluster for every service, and for everything else that the gateway calls.
 pub(super) fn clusters(policy: &Policy, options: &Options) -> Vec<Value> {
     let services = policy.services.iter().map(|service| of_service(service, options));
-    services.chain(policy.clusters.iter().map(|cluster| of_cluster(cluster, options))).collect()
+    let others = policy.clusters.iter().map(|cluster| {
+        let speaks_grpc = policy.limits.fleet_cluster() == Some(cluster.name.as_str());
+        with_http2(of_cluster(cluster, options), speaks_grpc)
+    });
+    services.chain(others).collect()
+}
+
+/// gRPC needs HTTP/2; without this, Envoy speaks HTTP/1.1 to a cluster.
+fn with_http2(mut cluster: Value, needed: bool) -> Value {
+    if needed {
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": {} },
+            },
+        });
+    }
+    cluster
 }
 
 fn of_service(service: &Service, options: &Options) -> Value {
@@ -80,6 +97,23 @@ mod tests {
         let clusters = clusters(&policy.ok().unwrap(), &Options::default());
         assert_eq!(clusters[0]["dns_lookup_family"], "ALL");
         assert_eq!(clusters[1]["dns_lookup_family"], Value::Null);
+    }
+
+    #[test]
+    fn the_cluster_of_the_rate_limit_service_speaks_http_2_and_no_other() {
+        let policy = Policy::from_value(&json!({
+            "version": 1,
+            "services": {},
+            "clusters": { "counter": { "address": "10.0.0.1:8081" }, "other": { "address": "10.0.0.2:80" } },
+            "routes": [],
+            "limits": {
+                "service": { "cluster": "counter" },
+                "rules": { "all": { "key": [], "limit": 1, "window": "1s", "scope": "fleet" } },
+            },
+        }));
+        let clusters = clusters(&policy.ok().unwrap(), &Options::default());
+        let speaks = |i: usize| clusters[i]["typed_extension_protocol_options"].to_string().contains("http2");
+        assert!(speaks(0) && !speaks(1));
     }
 
     #[test]
