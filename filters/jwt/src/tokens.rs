@@ -153,10 +153,10 @@ impl Tokens {
         &self.keys
     }
 
-    /// Whether anything is fetched, so that [`Tokens::poll`] has a point.
+    /// Whether [`Tokens::poll`] has a point: something is fetched, or asked for several requests at once.
     #[must_use]
     pub fn fetches(&self) -> bool {
-        !self.fetching.is_empty()
+        !self.fetching.is_empty() || self.jwt.asks()
     }
 
     /// The token of a request, if its route looks at tokens.
