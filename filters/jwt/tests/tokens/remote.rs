@@ -467,6 +467,10 @@ fn requests_with_one_token_ask_once_and_all_have_the_answer() {
             assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Wait, "cache {cache}");
         }
         assert_eq!(worker.token(&route, "another", NOW), Outcome::Ask);
+        assert!(
+            worker.tokens.fetches(),
+            "whoever only asks is polled too: else those who wait never hear of it"
+        );
         assert!(!worker.poll(NOW).settled);
         worker.tokens.on_answer(
             *pending,
