@@ -185,7 +185,8 @@ pub struct ConcurrencyState {
     workers_key: String,
     own: u32,
     beaten: Option<u64>,
-    living: Vec<u32>,
+    /// Workers that have not been heard of. One that is not known yet has just begun.
+    dead: Vec<u32>,
     /// Places that could not be given back yet.
     owed: Vec<Hashed>,
 }
@@ -201,12 +202,12 @@ impl ConcurrencyState {
             workers_key: namespace.key("workers"),
             own,
             beaten: None,
-            living: Vec::new(),
+            dead: Vec::new(),
             owed: Vec::new(),
         }
     }
 
-    /// Tells the others that this worker lives, learns who else does, and gives back what could not be given back before. To be called
+    /// Tells the others that this worker lives, learns who does not, and gives back what could not be given back before. To be called
     /// on every tick.
     pub fn beat(&mut self, host: &dyn Host) {
         let (own, now) = (self.own, host.mono().0);
@@ -214,8 +215,8 @@ impl ConcurrencyState {
             return;
         }
         let told = update(host, &self.workers_key, |bytes| (note_living(bytes, own, now), true));
-        if let Ok(living) = told {
-            self.living = living;
+        if let Ok(dead) = told {
+            self.dead = dead;
             self.beaten = Some(now);
         }
         let owed = core::mem::take(&mut self.owed);
@@ -230,10 +231,10 @@ impl ConcurrencyState {
         own: u32,
         host: &dyn Host,
     ) -> Result<Option<bool>, StoreError> {
-        let (name, living) = (self.blocks.name(place.place & BLOCK_MASK), &self.living);
+        let (name, dead) = (self.blocks.name(place.place & BLOCK_MASK), &self.dead);
         update(host, name, |block| {
             let mut rows = rows(block);
-            rows.retain(|row| row.count > 0 && (row.worker == own || living.contains(&row.worker)));
+            rows.retain(|row| row.count > 0 && !dead.contains(&row.worker));
             let taken = rows.iter().filter(|row| row.print == place.print).map(|row| row.count);
             if taken.fold(0, u32::saturating_add) >= limit {
                 return (None, false);
@@ -361,25 +362,25 @@ fn written(rows: &[Row]) -> Vec<u8> {
     bytes
 }
 
-/// Notes that `own` lives, forgets who is dead, and tells who lives. Rows of (number, time).
+/// Notes that `own` lives, and tells who is dead. Rows of (number, time); the oldest go when there are too many.
 fn note_living(bytes: &mut Vec<u8>, own: u32, now: u64) -> Vec<u32> {
     let read = |row: &[u8]| {
         let (worker, at) = row.split_first_chunk()?;
         Some((u32::from_le_bytes(*worker), u64::from_le_bytes(at.try_into().ok()?)))
     };
     let mut known: Vec<(u32, u64)> = bytes.chunks_exact(12).filter_map(read).collect();
-    // A clock that was set back makes nobody live for ever.
-    known.retain(|(worker, at)| {
-        *worker != own && *at <= now.saturating_add(nanos(BEAT)) && now.saturating_sub(*at) < nanos(DEAD)
-    });
-    known.truncate(WORKERS);
+    known.retain(|(worker, _)| *worker != own);
     known.push((own, now));
+    let surplus = known.len().saturating_sub(WORKERS);
+    known.sort_by_key(|(_, at)| *at);
+    known.drain(..surplus);
     bytes.clear();
     for (worker, at) in &known {
         bytes.extend(worker.to_le_bytes());
         bytes.extend(at.to_le_bytes());
     }
-    known.into_iter().map(|(worker, _)| worker).collect()
+    let is_dead = |at: u64| now.saturating_sub(at) >= nanos(DEAD);
+    known.into_iter().filter(|(_, at)| is_dead(*at)).map(|(worker, _)| worker).collect()
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -50,7 +50,8 @@ impl Default for Refusals {
 
 impl Refusals {
     fn slot(&mut self, key: Hashed) -> Option<&mut (u64, u64)> {
-        let index = usize::try_from(key.place).ok()?.checked_rem(REMEMBERED)?;
+        // A place has 64 bits, and an index in wasm has 32.
+        let index = usize::try_from(key.place.checked_rem(REMEMBERED as u64)?).ok()?;
         self.0.get_mut(index)
     }
 

@@ -56,7 +56,8 @@ impl TokenUseState {
     }
 
     fn slot(&mut self, pair: Hashed) -> Option<&mut (u64, u64)> {
-        let index = usize::try_from(pair.place).ok()?.checked_rem(REMEMBERED)?;
+        // A place has 64 bits, and an index in wasm has 32.
+        let index = usize::try_from(pair.place.checked_rem(REMEMBERED as u64)?).ok()?;
         self.remembered.get_mut(index)
     }
 }
