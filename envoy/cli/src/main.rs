@@ -3,6 +3,7 @@
 mod commands;
 mod deploy;
 mod running;
+mod monitoring;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::environment::{self, Missing};
@@ -62,6 +63,8 @@ enum Format {
 
 #[derive(Subcommand)]
 enum Proxy {
+    /// Rules, alerts and their routing for Prometheus and Alertmanager. What would have no data under this policy is left out, and named.
+    Monitoring(monitoring::Monitoring),
     /// A static bootstrap for Envoy.
     Envoy {
         /// The policy file.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         }
         Command::Render { proxy: Proxy::Istio(arguments) } => arguments.run(),
         Command::Render { proxy: Proxy::EnvoyGateway(arguments) } => arguments.run(),
+        Command::Render { proxy: Proxy::Monitoring(monitoring) } => monitoring.run(),
         Command::Explain(question) => question.run(),
         Command::Verify(question) => question.run(),
         Command::Schema => {

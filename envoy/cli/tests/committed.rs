@@ -40,3 +40,22 @@ fn the_schema_is_that_of_the_policys_types() {
 fn the_example_is_sound() {
     assert_eq!(printed(&["check", "gateway.yaml"]), "gateway.yaml: sound (17 routes, 5 services)\n");
 }
+
+#[test]
+fn the_monitoring_files_are_what_the_command_renders_from_the_example() {
+    let out = tempfile::tempdir().expect("a folder");
+    let folder = out.path().to_str().expect("text");
+    printed(&[
+        "render",
+        "monitoring",
+        "gateway.yaml",
+        "--settings",
+        "monitoring/settings.yaml",
+        "--out",
+        folder,
+    ]);
+    for file in ["rules.yaml", "prometheus.yaml", "alertmanager.yaml"] {
+        let rendered = std::fs::read_to_string(out.path().join(file)).expect("it was written");
+        assert_current(&format!("monitoring/example/{file}"), &rendered);
+    }
+}

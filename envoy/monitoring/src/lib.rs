@@ -1,0 +1,22 @@
+//! What watches a gateway, generated from its policy: recording rules, objectives with burn-rate alerts, alerts, and the routing of their
+//! messages. Every query is checked against the series that the policy makes possible: what would have no data is left out, and
+//! [`Rendered::left_out`] says what and why.
+
+mod alertmanager;
+mod alerts;
+mod objectives;
+mod recording;
+mod render;
+mod rule;
+mod settings;
+mod vocabulary;
+
+pub use render::{Rendered, every_rule, render};
+pub use settings::Settings;
+pub use vocabulary::{Missing, Vocabulary};
+
+/// The JSON Schema of settings files, for editors.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Settings).to_value()
+}
