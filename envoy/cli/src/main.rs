@@ -2,8 +2,8 @@
 
 mod commands;
 mod deploy;
-mod running;
 mod monitoring;
+mod running;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::environment::{self, Missing};
