@@ -209,8 +209,9 @@ fn a_question_that_cannot_be_sent_is_counted_as_a_failure() {
     let mut proxy = builder(jwt, &["as"]).build().expect("the gateway starts");
     let outcome = proxy.send(ask("opaque-token").on_worker(0)).expect("it ends");
     assert_eq!(outcome.client.status(), Some(503), "{outcome:?}");
-    assert_eq!(told(&mut proxy, "gateway_auth_service_calls_total{status=\"failure\"}"), "2");
-    assert_eq!(told(&mut proxy, "gateway_auth_service_response_time_seconds_count"), "2");
+    // A cluster that is not there is a mistake in the proxy's configuration, which a second try does not mend.
+    assert_eq!(told(&mut proxy, "gateway_auth_service_calls_total{status=\"failure\"}"), "1");
+    assert_eq!(told(&mut proxy, "gateway_auth_service_response_time_seconds_count"), "1");
 }
 
 #[test]
