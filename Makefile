@@ -100,6 +100,7 @@ fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SEC
 
 rendered: build ## Renders what is committed from the example policy: Envoy's configuration and the policy's schema
 	target/debug/portcullis schema > envoy/policy.schema.json
+	target/debug/portcullis docs policy > docs/policy.md
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
 	cargo run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json

@@ -6,14 +6,16 @@ mod monitoring;
 mod running;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use portcullis_cli::certificates;
 use portcullis_cli::environment::{self, Missing};
-use portcullis_cli::render::{self, Options};
+use portcullis_cli::render::Options;
 use portcullis_cli::{diagnostics, source::Source};
 use portcullis_policy::Policy;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// Checks a gateway's policy and renders the configuration that goes with it.
 #[derive(Parser)]
@@ -36,6 +38,9 @@ enum Command {
         /// variable stands for is left unchecked.
         #[arg(long)]
         strict_env: bool,
+        /// Do not look into the files that the policy names (certificates, keys), which lie on the proxy's machine.
+        #[arg(long)]
+        no_files: bool,
     },
     /// Writes a proxy's whole configuration for a policy.
     Render {
@@ -49,8 +54,22 @@ enum Command {
     /// Asks a running Envoy whether it guards what it should: the filter loaded, on every listener and first there, the file's policy, the
     /// settings around it as the policy says they are. Exit status: 0 all well, 1 something is not, 2 no answer.
     Verify(running::Verify),
+    /// Gives a running Envoy a new policy, and waits for its word. Exit status: 0 accepted, 1 the policy is not sound, 2 it cannot be
+    /// tried, 3 Envoy refuses it (and serves on with the old one), 4 Envoy says nothing in time.
+    Apply(commands::Apply),
+    /// Writes a page of the documentation that is made from the code.
+    Docs {
+        /// Which.
+        page: Page,
+    },
     /// Writes the JSON Schema of policy files, for editors.
     Schema,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Page {
+    /// Every field of a policy: `docs/policy.md`.
+    Policy,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -78,6 +97,10 @@ enum Proxy {
         /// Admin interface here instead of at `gateway.admin`.
         #[arg(long, value_name = "IP:PORT")]
         admin: Option<SocketAddr>,
+        /// Write a folder of files that Envoy watches instead, so that `portcullis apply` can give it a new policy while it runs. Envoy
+        /// is started with `-c DIR/envoy.yaml`.
+        #[arg(long, value_name = "DIR")]
+        dynamic: Option<PathBuf>,
     },
     /// Objects for Istio, into a folder: plugin, routes, services, log lines, pods.
     Istio(deploy::Istio),
@@ -87,20 +110,26 @@ enum Proxy {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Check { file, format, strict_env } => {
+        Command::Check { file, format, strict_env, no_files } => {
             let missing = if strict_env { Missing::IsAMistake } else { Missing::IsElsewhere };
-            check(&file, format, missing)
+            check(&file, format, missing, !no_files)
         }
-        Command::Render { proxy: Proxy::Envoy { file, module, listen, admin } } => {
+        Command::Render { proxy: Proxy::Envoy { file, module, listen, admin, dynamic } } => {
             let text = |address: SocketAddr| address.to_string();
             let (listen, admin) = (listen.map(text), admin.map(text));
-            render(&file, &Options { module, listen, admin, ..Options::default() })
+            let options = Options { module, listen, admin, ..Options::default() };
+            commands::render(&file, &options, dynamic.as_deref())
         }
         Command::Render { proxy: Proxy::Istio(arguments) } => arguments.run(),
         Command::Render { proxy: Proxy::EnvoyGateway(arguments) } => arguments.run(),
         Command::Render { proxy: Proxy::Monitoring(monitoring) } => monitoring.run(),
         Command::Explain(question) => question.run(),
         Command::Verify(question) => question.run(),
+        Command::Apply(change) => change.run(),
+        Command::Docs { page: Page::Policy } => {
+            print!("{}", portcullis_cli::docs::policy());
+            ExitCode::SUCCESS
+        }
         Command::Schema => {
             println!("{}", schema());
             ExitCode::SUCCESS
@@ -113,12 +142,12 @@ fn schema() -> String {
     serde_json::to_string_pretty(&portcullis_policy::json_schema()).unwrap_or_default()
 }
 
-fn check(file: &Path, format: Format, missing: Missing) -> ExitCode {
+fn check(file: &Path, format: Format, missing: Missing, with_files: bool) -> ExitCode {
     let source = match read(file) {
         Ok(source) => source,
         Err(code) => return code,
     };
-    match missing.compile(&source) {
+    match missing.compile(&source).and_then(|policy| looked_into(policy, with_files)) {
         Ok(policy) => {
             println!(
                 "{}: sound ({} routes, {} services)",
@@ -162,22 +191,10 @@ fn count(errors: usize) -> String {
     if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") }
 }
 
-fn render(file: &Path, options: &Options) -> ExitCode {
-    let source = match read(file) {
-        Ok(source) => source,
-        Err(code) => return code,
-    };
-    match Missing::IsElsewhere.compile(&source) {
-        Ok(policy) => {
-            print!("{}", render::envoy(&source.value, &policy, options));
-            tell_environment(&policy);
-            ExitCode::SUCCESS
-        }
-        Err(errors) => {
-            report(file, &source, &errors, Format::Human);
-            ExitCode::from(1)
-        }
-    }
+/// The policy, unless a file that it names is not what it should be.
+fn looked_into(policy: Policy, with_files: bool) -> Result<Policy, Vec<portcullis_policy::ConfigError>> {
+    let errors = if with_files { certificates::check(&policy, SystemTime::now()) } else { Vec::new() };
+    if errors.is_empty() { Ok(policy) } else { Err(errors) }
 }
 
 fn read(file: &Path) -> Result<Source, ExitCode> {

@@ -37,6 +37,11 @@ fn the_schema_is_that_of_the_policys_types() {
 }
 
 #[test]
+fn the_page_on_the_policy_is_made_of_its_schema() {
+    assert_current("../docs/policy.md", &printed(&["docs", "policy"]));
+}
+
+#[test]
 fn the_example_is_sound() {
     assert_eq!(printed(&["check", "gateway.yaml"]), "gateway.yaml: sound (17 routes, 5 services)\n");
 }

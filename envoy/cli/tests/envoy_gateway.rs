@@ -82,7 +82,11 @@ fn each_method_is_a_match_and_the_prefix_is_cut_off() {
     let rules = of_kind(&routes, "HTTPRoute")[0]["spec"]["rules"].as_array().expect("rules").clone();
     let profile =
         rules.iter().find(|rule| rule["matches"][0]["path"]["value"] == "/api/v1/auth/profile").expect("it");
-    assert_eq!(profile["matches"].as_array().map(Vec::len), Some(2), "GET and PUT");
+    assert_eq!(
+        profile["matches"].as_array().map(Vec::len),
+        Some(3),
+        "GET, PUT and HEAD, which follows from GET"
+    );
     let filter = profile["filters"][0]["extensionRef"]["name"].as_str().expect("a filter");
     let filters = of_kind(&routes, "HTTPRouteFilter");
     let rewrite = filters.iter().find(|object| object["metadata"]["name"] == filter).expect("it");

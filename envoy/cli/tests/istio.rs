@@ -175,7 +175,7 @@ fn every_route_has_a_rule_without_retries_and_no_empty_rewrite() {
         rules.iter().find(|rule| rule["match"][0]["uri"].to_string().contains(path)).expect(path)
     };
     assert_eq!(of("\"/api/orders\"")["rewrite"], serde_json::json!({ "uri": "/orders/" }));
-    assert_eq!(of("\"/api/orders\"")["match"][0]["method"], serde_json::json!({ "regex": "GET|POST" }));
+    assert_eq!(of("\"/api/orders\"")["match"][0]["method"], serde_json::json!({ "regex": "GET|POST|HEAD" }));
     assert_eq!(of("[^/]+")["timeout"], "0.5s");
     assert_eq!(
         of("[^/]+")["rewrite"]["uriRegexRewrite"],

@@ -15,7 +15,7 @@ use portcullis_edge_core::{
     Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead,
 };
 use portcullis_jwt::{Identity, Strip};
-use portcullis_route::{PathError, normalise};
+use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
 
 /// What is to be done with a request.
@@ -67,7 +67,7 @@ impl Pipeline {
 
     /// What a request is, before anything is done about it; also for requests that only the end of was seen.
     pub(crate) fn facts(&self, head: RequestHead, now: Now, host: &dyn Host) -> Facts {
-        let normal = normalise(head.path());
+        let normal = self.policy.table.normalise(head.path());
         let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
         let (target, unroutable) = self.target(&head, path);
         let counted = !self.is_uncounted(target, path);
@@ -113,7 +113,7 @@ impl Pipeline {
         if let Some((route, reason)) = self.preflight(head, path) {
             return (Target::Preflight(route), reason);
         }
-        match self.policy.table.find(head.method(), path) {
+        match self.policy.table.find(self.authority(head), head.method(), path) {
             Some(route) => (Target::Route(route), None),
             None => (Target::Unmatched, Some(Reason::NO_ROUTE)),
         }
@@ -122,7 +122,7 @@ impl Pipeline {
     /// The route that a CORS preflight asks about, and why the answer is no.
     fn preflight(&self, head: &RequestHead, path: &str) -> Option<(usize, Option<Reason>)> {
         let cors = self.policy.cors.as_ref()?;
-        let route = self.policy.table.find(preflight_method(head)?, path)?;
+        let route = self.policy.table.find(self.authority(head), preflight_method(head)?, path)?;
         let allowed = head.headers.first("origin").is_some_and(|origin| cors.allows(origin));
         Some((route, (!allowed).then_some(Reason::ORIGIN_NOT_ALLOWED)))
     }
@@ -148,6 +148,12 @@ impl Pipeline {
             (None, Target::Route(_)) => return None,
         };
         Some(step)
+    }
+
+    /// The host that was asked for, where routes differ by host.
+    fn authority<'h>(&self, head: &'h RequestHead) -> &'h [u8] {
+        let authority = || head.headers.first(":authority").unwrap_or_default();
+        if self.policy.table.looks_at_hosts() { authority() } else { b"" }
     }
 
     fn page(&self, method: &[u8], path: &str) -> Option<Page> {
@@ -249,7 +255,7 @@ impl Pipeline {
     fn answer_preflight(&self, facts: &mut Facts) -> Step {
         let head = &facts.head;
         let path = facts.path.normal(head).unwrap_or_default();
-        let methods: Vec<&str> = self.policy.table.methods(path).collect();
+        let methods: Vec<&str> = self.policy.table.methods(self.authority(head), path).collect();
         let cors = self.policy.cors.iter();
         let headers = cors.flat_map(|cors| cors.preflight(&head.headers, &methods));
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();

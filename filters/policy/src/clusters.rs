@@ -1,7 +1,8 @@
 //! Clusters that are no services: who issues tokens, or knows of them, outside the platform.
 
-use crate::gateway::host_and_port;
+use crate::address;
 use crate::raw::RawCluster;
+use crate::services::Service;
 use core::time::Duration;
 use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 
@@ -36,17 +37,13 @@ impl Cluster {
     pub(crate) fn compile(
         name: &str,
         raw: &RawCluster,
-        services: &[crate::Service],
+        services: &[Service],
     ) -> Result<Self, Vec<ConfigError>> {
         let at = Node::top().key("clusters").key(name);
         let mut errors: Vec<_> = check_name(name, services, &at).into_iter().collect();
         errors.extend(raw.connect_timeout.outside(SHORTEST, LONGEST, &at.key("connect_timeout")));
         errors.extend(check_tls(raw, &at));
-        let address = host_and_port(&raw.address).ok_or_else(|| {
-            let found = format!("`{}`", raw.address.escape_debug());
-            at.key("address").error(found, "`host:port`, such as `idp.example:443`")
-        });
-        let address = address.map_err(|error| errors.push(error));
+        let address = address::read(&raw.address, &at.key("address")).map_err(|error| errors.push(error));
         match address {
             Ok((host, port)) if errors.is_empty() => {
                 let tls = raw.tls.then(|| tls(raw, &host));
@@ -62,7 +59,7 @@ fn tls(raw: &RawCluster, host: &str) -> ClusterTls {
     ClusterTls { sni: raw.sni.clone().unwrap_or_else(|| host.to_owned()), ca_file: raw.ca_file.clone() }
 }
 
-fn check_name(name: &str, services: &[crate::Service], at: &Node) -> Option<ConfigError> {
+fn check_name(name: &str, services: &[Service], at: &Node) -> Option<ConfigError> {
     let found = format!("the name `{}`", name.escape_debug());
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(at.error(found, "a name of visible ASCII characters"));

@@ -1,4 +1,4 @@
-//! The gateway's own section, its own pages, and addresses.
+//! The gateway's own section, and its own pages.
 
 use crate::raw::RawGateway;
 use crate::routes::Route;
@@ -31,7 +31,7 @@ fn check_instance(name: &str, at: &Node) -> Option<ConfigError> {
     (!is_good).then(|| at.error(format!("`{}`", name.escape_debug()), expected))
 }
 
-fn check_address(address: &str, at: &Node) -> Option<ConfigError> {
+pub(crate) fn check_address(address: &str, at: &Node) -> Option<ConfigError> {
     let is_bad = address.parse::<core::net::SocketAddr>().is_err();
     let found = || format!("`{}`", address.escape_debug());
     is_bad.then(|| at.error(found(), "an address and port such as `0.0.0.0:8080`"))
@@ -66,13 +66,4 @@ pub(crate) fn check_routes(routes: &[(usize, Route)], own: [&str; 2]) -> Vec<Con
             at.error(found, "a path that is neither `gateway.health_path` nor `metrics.path`")
         })
         .collect()
-}
-
-/// `host:port`, apart.
-pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
-    let port = port.parse().ok().filter(|p| *p > 0)?;
-    is_host.then(|| (host.to_owned(), port))
 }

@@ -3,6 +3,7 @@
 //! Each stage owns the types of its section; this crate puts the sections together, adds what concerns several of them (routes
 //! name services), and compiles the whole: all of it or nothing, with every mistake told at once.
 
+mod address;
 mod clusters;
 mod document;
 mod gateway;
@@ -11,14 +12,23 @@ mod policy;
 mod raw;
 mod references;
 mod routes;
+mod services;
+mod tls;
 mod tokens;
+mod upstream;
 
 pub use clusters::{Cluster, ClusterTls};
 pub use policy::{GatewayPaths, Policy};
 pub use portcullis_edge_core::{ConfigError, Node, PathSegment};
 pub use portcullis_jwt::{Env, Variable};
-pub use raw::{RawCluster, RawGateway, RawPolicy, RawProxy, RawRoute, RawService};
-pub use routes::{Route, Service};
+pub use raw::{
+    BalancingPolicy, Certificate, CircuitLimits, ClientCertificateMode, ClientCertificates, Dns, DnsFamily,
+    HashOn, HealthCheck, KeepAlive, LoadBalancing, OutlierDetection, Protocol, RawCluster, RawEndpoint,
+    RawEscapedSlashes, RawGateway, RawPolicy, RawProxy, RawRoute, RawService, RawTls, Retry, RetryBudget,
+    RetryOn, ServiceTls, TlsVersion, TrailingSlash, Upgrade,
+};
+pub use routes::Route;
+pub use services::{Endpoint, Service};
 
 /// The JSON Schema of the policy file, for editors.
 #[must_use]

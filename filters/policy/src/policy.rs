@@ -4,14 +4,16 @@ use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
 use crate::guards::{Guards, RawGuards};
-use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService};
+use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService, RawTls};
 use crate::references;
-use crate::routes::{Context, Route, Service};
+use crate::routes::{Context, Route};
+use crate::services::Service;
+use crate::tls;
 use crate::tokens::Section;
 use core::cell::{Cell, RefCell};
 use portcullis_breaker::Breakers;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
-use portcullis_edge_core::{ConfigError, Node};
+use portcullis_edge_core::{ConfigError, HeaderName, Node};
 use portcullis_jwt::{Env, FetchFailure, Jwt, RouteAuth, TokenError};
 use portcullis_limits::{Abuse, Concurrency, Limits};
 use portcullis_metrics::{AuthCatalogue, Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
@@ -35,6 +37,8 @@ pub struct GatewayPaths {
     pub admin: String,
     /// Health page.
     pub health: String,
+    /// TLS of the listener.
+    pub tls: Option<RawTls>,
 }
 
 /// A policy, checked whole.
@@ -223,7 +227,7 @@ impl Parts {
         let routes = document.list("routes");
         let guards = RawGuards::read(document);
         let cors = read_cors(document);
-        let trust = read_trust(document, &tokens);
+        let trust = read_trust(document, &tokens, subject_header(&gateway));
         let browser = read_browser(document);
         let metrics = read_metrics(document, &gateway.health_path);
         let proxy = document.section("proxy").unwrap_or_default();
@@ -254,9 +258,9 @@ impl Parts {
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let catalogue = catalogue(&self.services, &routes, &metrics, self.tokens.jwt.as_ref());
         let first_metrics = document.keep(build_metrics(&catalogue).map_err(|error| vec![error]));
-        let RawGateway { name, instance, listen, admin, health_path } = self.gateway;
+        let RawGateway { name, instance, listen, admin, health_path, tls } = self.gateway;
         Some(Policy {
-            gateway: GatewayPaths { name, instance, listen, admin, health: health_path },
+            gateway: GatewayPaths { name, instance, listen, admin, health: health_path, tls },
             path_prefix: self.path_prefix,
             client_ip: self.client_ip?,
             services: self.services,
@@ -303,7 +307,11 @@ impl Parts {
 
 fn read_gateway(document: &mut Document<'_>) -> RawGateway {
     let gateway: RawGateway = document.section("gateway").unwrap_or_default();
-    document.errors.extend(gateway::check(&gateway, &Node::top().key("gateway")));
+    let at = Node::top().key("gateway");
+    document.errors.extend(gateway::check(&gateway, &at));
+    document
+        .errors
+        .extend(gateway.tls.iter().flat_map(|raw| tls::check(raw, &gateway.listen, &at.key("tls"))));
     gateway
 }
 
@@ -330,8 +338,18 @@ fn read_cors(document: &mut Document<'_>) -> Option<Cors> {
     document.keep(raw.compile(&Node::top().key("cors")))
 }
 
-fn read_trust(document: &mut Document<'_>, tokens: &Section) -> Option<TrustHeaders> {
-    let raw: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
+/// The header that tells services whose certificate a client has shown: nobody else may say so.
+fn subject_header(gateway: &RawGateway) -> Option<&str> {
+    let name = gateway.tls.as_ref()?.client_certificates.as_ref()?.subject_header.as_deref()?;
+    // A wrong name is told where it stands.
+    HeaderName::parse(name).is_ok().then_some(name)
+}
+
+fn read_trust(document: &mut Document<'_>, tokens: &Section, subject: Option<&str>) -> Option<TrustHeaders> {
+    let mut raw: RawTrustHeaders = document.section("trust_headers").unwrap_or_default();
+    let is_reserved = |name: &str| raw.reserve.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let subject = subject.filter(|name| !is_reserved(name)).map(str::to_owned);
+    raw.reserve.extend(subject);
     let claims = tokens.claim_headers();
     let trust = document.keep(raw.compile_with(&Node::top().key("trust_headers"), claims.as_deref()))?;
     document.errors.extend(tokens.check_sources(&trust));

@@ -26,7 +26,7 @@ fn errors(value: &Value) -> Vec<String> {
 #[test]
 fn a_sound_policy_compiles_to_routes_with_their_whole_path() {
     let policy = Policy::from_value(&sound()).ok().unwrap();
-    let route = policy.table.find(b"GET", "/api/v1/orders/7").unwrap();
+    let route = policy.table.find(b"", b"GET", "/api/v1/orders/7").unwrap();
     assert_eq!(policy.routes[route].template.as_str(), "/api/v1/orders/{id}");
     assert_eq!(policy.services[policy.routes[route].service].name, "order");
     let labels: Vec<_> = policy.catalogue.endpoints.iter().map(|e| e.label.as_str()).collect();
@@ -82,13 +82,60 @@ fn what_must_be_there_is_asked_for() {
 }
 
 #[test]
-fn an_upstream_path_is_plain_and_on_a_plain_route() {
+fn an_upstream_path_has_only_parameters_of_its_path() {
     let mut policy = sound();
-    policy["routes"][1]["upstream_path"] = json!("/x");
     policy["routes"][0]["upstream_path"] = json!("/x/{id}");
-    let errors = errors(&policy);
-    assert!(errors[0].starts_with("routes[0].upstream_path: found `/x/{id}`"), "{errors:#?}");
-    assert!(errors[1].starts_with("routes[1].upstream_path: found `/x`"), "{errors:#?}");
+    policy["routes"][1]["upstream_path"] = json!("/x/{ids}/../y");
+    policy["routes"][2]["upstream_path"] = json!("/x");
+    let wrong = errors(&policy);
+    assert_eq!(wrong.len(), 2, "{wrong:#?}");
+    assert!(wrong[0].starts_with("routes[0].upstream_path: found `{id}`"), "{wrong:#?}");
+    assert!(wrong[1].starts_with("routes[1].upstream_path: found `/x/{ids}/../y`"), "{wrong:#?}");
+    policy["routes"][1]["upstream_path"] = json!("/x/{ids}");
+    assert!(errors(&policy)[1].ends_with("did you mean `id`?"), "{:#?}", errors(&policy));
+    let rest = json!({
+        "version": 1,
+        "services": { "a": { "address": "a:1" } },
+        "routes": [{ "path": "/s/{*rest}", "methods": ["GET"], "service": "a", "upstream_path": "/t/{rest}" }],
+    });
+    assert_eq!(errors(&rest).len(), 1, "{:#?}", errors(&rest));
+}
+
+#[test]
+fn every_mistake_in_a_routes_host_and_form_is_told_where_it_stands() {
+    let mut policy = sound();
+    policy["routes"][0]["hosts"] = json!(["a.example", "A.example", "b:80", "*.*"]);
+    policy["routes"][1]["path"] = json!("/orders/{*rest}");
+    policy["routes"][1]["trailing_slash"] = json!("either");
+    policy["routes"][2]["upgrades"] = json!(["websocket"]);
+    let places: Vec<_> =
+        errors(&policy).iter().map(|e| e.split(':').next().unwrap_or_default().to_owned()).collect();
+    let expected = [
+        "routes[0].hosts[1]",
+        "routes[0].hosts[2]",
+        "routes[0].hosts[3]",
+        "routes[1].trailing_slash",
+        "routes[2].upgrades",
+    ];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn every_mistake_in_the_listeners_tls_is_told_where_it_stands() {
+    let mut policy = sound();
+    policy["gateway"] = json!({ "listen": "0.0.0.0:443", "tls": {
+        "certificates": [{ "certificate_file": "", "key_file": "/k" }],
+        "redirect_from": "0.0.0.0:443",
+        "client_certificates": { "ca_file": "/ca", "subject_header": "X Subject" },
+    } });
+    let places: Vec<_> =
+        errors(&policy).iter().map(|e| e.split(':').next().unwrap_or_default().to_owned()).collect();
+    let expected = [
+        "gateway.tls.certificates[0].certificate_file",
+        "gateway.tls.redirect_from",
+        "gateway.tls.client_certificates.subject_header",
+    ];
+    assert_eq!(places, expected);
 }
 
 #[test]
@@ -112,7 +159,7 @@ fn a_service_may_not_begin_with_what_the_gateways_metrics_begin_with() {
 }
 
 #[test]
-fn times_that_would_switch_off_or_never_end_are_refused() {
+fn times_out_of_range_are_refused_and_0s_is_no_end() {
     let mut policy = sound();
     policy["services"]["order"]["timeout"] = json!("0s");
     policy["services"]["order"]["connect_timeout"] = json!("61m");
@@ -121,10 +168,9 @@ fn times_that_would_switch_off_or_never_end_are_refused() {
     assert_eq!(
         errors(&policy),
         [
-            "services.order.timeout: found `0s`, expected a duration from `1ms` to `1day`",
             "services.order.connect_timeout: found `1h 1m`, expected a duration from `1ms` to `1h`",
             "cors.max_age: found `1s 500ms`, expected whole seconds, `1day` at most",
-            "routes[1].timeout: found `1day 1h`, expected a duration from `1ms` to `1day`",
+            "routes[1].timeout: found `1day 1h`, expected a duration from `1ms` to `1day`, or `0s` for no end",
         ]
     );
 }
@@ -256,4 +302,65 @@ fn a_policy_with_more_series_than_it_allows_is_wrong() {
     let errors = errors(&policy);
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].starts_with("metrics.max_series: found 10, expected at least "), "{errors:?}");
+}
+
+/// The places of the mistakes in a policy with one service.
+fn mistakes_of_service(service: Value) -> Vec<String> {
+    let policy = json!({ "version": 1, "services": { "a": service }, "routes": [] });
+    let errors = Policy::from_value(&policy).err().unwrap_or_default();
+    errors.iter().map(|error| error.at.to_string().replace("services.a.", "")).collect()
+}
+
+#[test]
+fn every_mistake_in_how_a_service_is_reached_is_told_where_it_stands() {
+    let service = json!({
+        "address": "a:1",
+        "timeout": "25h",
+        "idle_timeout": "1us",
+        "load_balancing": { "hash_on": { "header": "a b" }, "panic_threshold": 101 },
+        "dns": { "refresh": "1ms" },
+        "tls": { "key_file": "/k", "ca_file": "" },
+        "keep_alive": { "idle_timeout": "1ms", "max_requests": 0, "probe_interval": "2h" },
+        "health_check": { "grpc_service": "", "interval": "1ms", "healthy_threshold": 0 },
+        "outlier_detection": { "consecutive_5xx": 0 },
+        "circuit_limits": { "max_requests": 0 },
+        "retry": { "attempts": 11, "on": [], "methods": ["get"], "budget": { "percent": 0 } },
+    });
+    let expected = [
+        "timeout",
+        "idle_timeout",
+        "load_balancing.panic_threshold",
+        "load_balancing.hash_on",
+        "dns.refresh",
+        "keep_alive.idle_timeout",
+        "keep_alive.probe_interval",
+        "keep_alive.max_requests",
+        "tls.ca_file",
+        "tls.certificate_file",
+        "health_check.interval",
+        "health_check.healthy_threshold",
+        "health_check.grpc_service",
+        "outlier_detection.consecutive_5xx",
+        "circuit_limits.max_requests",
+        "retry.attempts",
+        "retry.on",
+        "retry.methods[0]",
+        "retry.budget.percent",
+    ];
+    assert_eq!(mistakes_of_service(service), expected);
+}
+
+#[test]
+fn a_service_has_one_address_or_a_list_of_them() {
+    let endpoints = |count: usize| -> Value {
+        (0..count).map(|i| json!({ "address": format!("10.0.{}.{}:80", i / 256, i % 256) })).collect()
+    };
+    let of = |service| mistakes_of_service(service);
+    assert_eq!(of(json!({})), ["address"]);
+    assert_eq!(of(json!({ "address": "a:1", "endpoints": endpoints(1) })), ["address"]);
+    assert_eq!(of(json!({ "endpoints": endpoints(1000) })), Vec::<String>::new());
+    assert_eq!(of(json!({ "endpoints": endpoints(10_000) })), ["endpoints"]);
+    let twice = json!([{ "address": "a:1" }, { "address": "a:1", "weight": 129 }, { "address": "a" }]);
+    let places = ["endpoints[1].weight", "endpoints[1].address", "endpoints[2].address"];
+    assert_eq!(of(json!({ "endpoints": twice })), places);
 }

@@ -1,12 +1,24 @@
-//! The policy as written.
+//! The policy as written: plain data that nothing has been checked of. Nothing here knows what is made of it.
 
-use crate::routes::METHODS;
+mod route;
+mod service;
+mod tls;
+mod upstream;
+
+pub(crate) use route::METHODS;
+pub use route::{RawEscapedSlashes, RawRoute, TrailingSlash, Upgrade};
+pub use service::{RawCluster, RawService};
+pub use tls::{Certificate, ClientCertificateMode, ClientCertificates, RawTls, TlsVersion};
+pub use upstream::{
+    BalancingPolicy, CircuitLimits, Dns, DnsFamily, HashOn, HealthCheck, KeepAlive, LoadBalancing,
+    OutlierDetection, Protocol, RawEndpoint, Retry, RetryBudget, RetryOn, ServiceTls,
+};
+
 use deserr::Deserr;
-use portcullis_authz::RawRules;
 use portcullis_breaker::RawBreaker;
 use portcullis_client_ip::RawClientIp;
-use portcullis_edge_core::{ConfigErrors, PolicyDuration};
-use portcullis_jwt::{RawAuth, RawJwt};
+use portcullis_edge_core::ConfigErrors;
+use portcullis_jwt::RawJwt;
 use portcullis_limits::{RawAbuse, RawConcurrency, RawLimits};
 use portcullis_metrics::RawMetrics;
 use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
@@ -106,6 +118,9 @@ pub struct RawGateway {
     #[deserr(default = RawGateway::default().health_path)]
     #[schemars(default = "default_health_path")]
     pub health_path: String,
+    /// Speak TLS (default: plain HTTP, for a gateway behind something that speaks TLS).
+    #[deserr(default)]
+    pub tls: Option<RawTls>,
 }
 
 impl Default for RawGateway {
@@ -116,6 +131,7 @@ impl Default for RawGateway {
             listen: default_listen(),
             admin: default_admin(),
             health_path: default_health_path(),
+            tls: None,
         }
     }
 }
@@ -138,93 +154,6 @@ fn default_admin() -> String {
 
 fn default_health_path() -> String {
     "/health".to_owned()
-}
-
-/// A service behind the gateway.
-#[derive(Clone, Debug, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct RawService {
-    /// `host:port`, where host is a name (looked up in DNS) or an address.
-    pub address: String,
-    /// How long a request may take (default `15s`), unless its route says otherwise.
-    #[deserr(default = default_timeout())]
-    #[schemars(default = "default_timeout")]
-    pub timeout: PolicyDuration,
-    /// How long connecting may take (default `1s`).
-    #[deserr(default = default_connect_timeout())]
-    #[schemars(default = "default_connect_timeout")]
-    pub connect_timeout: PolicyDuration,
-    /// Endpoints that the gateway itself calls there, so that their series exist from the start.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub calls: Vec<String>,
-}
-
-/// Somewhere that the gateway itself calls.
-#[derive(Clone, Debug, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct RawCluster {
-    /// `host:port`, where host is a name (looked up in DNS) or an address.
-    pub address: String,
-    /// Whether it is spoken to over TLS, and must prove who it is (default false).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub tls: bool,
-    /// The name that its certificate must have (default: the host of `address`).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub sni: Option<String>,
-    /// A file of the proxy's machine with the certificates that vouch for it, in PEM (default: those that the system
-    /// trusts).
-    #[deserr(default)]
-    #[schemars(default)]
-    pub ca_file: Option<String>,
-    /// How long connecting may take (default `1s`).
-    #[deserr(default = default_connect_timeout())]
-    #[schemars(default = "default_connect_timeout")]
-    pub connect_timeout: PolicyDuration,
-}
-
-pub(crate) fn default_timeout() -> PolicyDuration {
-    PolicyDuration::secs(15)
-}
-
-pub(crate) fn default_connect_timeout() -> PolicyDuration {
-    PolicyDuration::secs(1)
-}
-
-/// A route: methods and a path, and the service they lead to.
-#[derive(Clone, Debug, Deserr, JsonSchema)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct RawRoute {
-    /// The path, behind the policy's `path_prefix`: segments, `{name}` for any one segment, `{*name}` for the rest.
-    pub path: String,
-    /// The methods, in capitals.
-    #[schemars(length(min = 1), extend("items" = { "type": "string", "enum": METHODS }))]
-    pub methods: Vec<String>,
-    /// The name of the service.
-    pub service: String,
-    /// The path at the service, where it is not simply the route's without the prefix; for routes without `{name}` only.
-    #[deserr(default)]
-    pub upstream_path: Option<String>,
-    /// How long a request may take, where it is not the service's `timeout`.
-    #[deserr(default)]
-    pub timeout: Option<PolicyDuration>,
-    /// Rules for response headers, on top of the policy's: a rule here replaces the one of that name there.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub browser_headers: Vec<RawBrowserHeader>,
-    /// Whether a token is needed, and whose. Every route says so where the policy has a section `jwt`.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub auth: Option<RawAuth>,
-    /// Who may use the route. Left out: everybody whom `auth` lets through.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub authz: Option<RawRules>,
 }
 
 /// `proxy`: what the proxy's own configuration does already, so that the filter need not do it for each request. `portcullis

@@ -1,45 +1,39 @@
-//! Routes and services, compiled.
+//! Routes, compiled.
 
-use crate::gateway::host_and_port;
-use crate::raw::{RawRoute, RawService};
+use crate::raw::{RawEscapedSlashes, RawRoute, TrailingSlash, Upgrade};
+use crate::services::Service;
 use crate::tokens::{RouteTokens, Section};
+use crate::upstream;
 use core::time::Duration;
 use portcullis_authz::Rules;
-use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
+use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::RouteAuth;
-use portcullis_route::{RouteSpec, Template};
+use portcullis_route::{EscapedSlashes, HostPattern, RouteSpec, Segment, Template};
 use portcullis_security_headers::BrowserHeaders;
-
-/// A service behind the gateway.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Its name in the policy.
-    pub name: String,
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// How long a request may take.
-    pub timeout: Duration,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// Endpoints the gateway calls there.
-    pub calls: Vec<String>,
-}
 
 /// A route of the policy.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// The hosts it belongs to; empty for the default host.
+    pub hosts: Vec<HostPattern>,
     /// Methods it answers.
     pub methods: Vec<String>,
     /// Its whole path, prefix included; the `endpoint` label.
     pub template: Template,
     /// Index of its service.
     pub service: usize,
-    /// The path at the service, if it is not the route's without the prefix.
-    pub upstream_path: Option<String>,
-    /// How long a request may take, where it differs from the service's.
+    /// Whether the path with the other kind of end is its own as well.
+    pub either_slash: bool,
+    /// Whether a segment may hold an escaped slash.
+    pub escaped_slashes: EscapedSlashes,
+    /// The path at the service, if it is not the route's without the prefix: the parameters are those of `template`.
+    pub upstream_path: Option<Template>,
+    /// What connections may be upgraded to.
+    pub upgrades: Vec<Upgrade>,
+    /// How long a request may take, where it differs from the service's; zero for no end.
     pub timeout: Option<Duration>,
+    /// How long a request may go without a byte, where it differs from the service's; zero for no end.
+    pub idle_timeout: Option<Duration>,
     /// Rules for response headers.
     pub browser: BrowserHeaders,
     /// Whether `browser` is the route's own and not the policy's.
@@ -48,74 +42,6 @@ pub struct Route {
     pub auth: Option<RouteAuth>,
     /// Who may use it; nothing for everybody whom `auth` lets through.
     pub rules: Option<Rules>,
-}
-
-/// Names that metric families of the gateway's own begin with.
-const RESERVED: [&str; 2] = ["gateway", "portcullis"];
-
-const SHORTEST: PolicyDuration = PolicyDuration::millis(1);
-const LONGEST_TIMEOUT: PolicyDuration = PolicyDuration::secs(24 * 3600);
-const LONGEST_CONNECT: PolicyDuration = PolicyDuration::secs(3600);
-
-impl Service {
-    pub(crate) fn compile(name: &str, raw: &RawService) -> Result<Self, Vec<ConfigError>> {
-        let at = Node::top().key("services").key(name);
-        let mut errors: Vec<_> = check_name(name, &at).into_iter().collect();
-        errors.extend(check_calls(raw, &at));
-        errors.extend(raw.timeout.outside(SHORTEST, LONGEST_TIMEOUT, &at.key("timeout")));
-        errors.extend(raw.connect_timeout.outside(SHORTEST, LONGEST_CONNECT, &at.key("connect_timeout")));
-        let address = address(raw, &at).map_err(|error| errors.push(error));
-        match address {
-            Ok(address) if errors.is_empty() => Ok(Self::new(name, address, raw)),
-            _ => Err(errors),
-        }
-    }
-
-    fn new(name: &str, (host, port): (String, u16), raw: &RawService) -> Self {
-        Self {
-            name: name.to_owned(),
-            host,
-            port,
-            timeout: raw.timeout.0,
-            connect_timeout: raw.connect_timeout.0,
-            calls: raw.calls.clone(),
-        }
-    }
-}
-
-fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
-    if is_service_name(name) && !is_reserved(name) {
-        return None;
-    }
-    let expected = "a name of lower-case letters, digits and `_` that begins with a letter and neither is nor begins as \
-        the gateway's own metrics do: `gateway_`, `portcullis_`";
-    Some(at.error(format!("the name `{}`", name.escape_debug()), expected))
-}
-
-fn is_reserved(name: &str) -> bool {
-    let is_like = |own: &str| name.strip_prefix(own).is_some_and(|r| r.is_empty() || r.starts_with('_'));
-    RESERVED.into_iter().any(is_like)
-}
-
-fn check_calls(raw: &RawService, at: &Node) -> Vec<ConfigError> {
-    let at = at.key("calls");
-    let check = |(index, call): (usize, &String)| {
-        let expected = Template::parse(call).err()?;
-        Some(at.index(index).error(format!("`{}`", call.escape_debug()), expected))
-    };
-    raw.calls.iter().enumerate().filter_map(check).collect()
-}
-
-fn address(raw: &RawService, at: &Node) -> Result<(String, u16), ConfigError> {
-    host_and_port(&raw.address).ok_or_else(|| {
-        let found = format!("`{}`", raw.address.escape_debug());
-        at.key("address").error(found, "`host:port`, such as `orders.shop.svc:8002`")
-    })
-}
-
-fn is_service_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// What a route's compilation needs besides the route.
@@ -137,11 +63,17 @@ impl Route {
         let template = template(raw, around.prefix, &at).map_err(|error| errors.push(error)).ok();
         let browser = browser(raw, around.browser, &at).map_err(|e| errors.extend(e)).ok();
         let tokens = RouteTokens::compile(raw, around.section, &at).map_err(|e| errors.extend(e));
-        errors.extend(check_upstream_path(raw, template.as_ref(), &at));
-        errors.extend(raw.timeout.and_then(|t| t.outside(SHORTEST, LONGEST_TIMEOUT, &at.key("timeout"))));
-        match (template, browser, tokens) {
-            (Some(template), Some(browser), Ok(tokens)) if errors.is_empty() => {
-                Ok(Self::new(raw, template, browser, around).with(tokens))
+        let hosts = hosts(raw, &at).map_err(|e| errors.extend(e)).ok();
+        let upstream = upstream_path(raw, template.as_ref(), &at).map_err(|e| errors.push(e)).ok();
+        errors.extend(check_form(raw, template.as_ref(), &at));
+        errors.extend(raw.timeout.and_then(|t| upstream::endless(t, &at.key("timeout"))));
+        errors.extend(raw.idle_timeout.and_then(|t| upstream::endless(t, &at.key("idle_timeout"))));
+        match (template, browser, tokens, hosts, upstream) {
+            (Some(template), Some(browser), Ok(tokens), Some(hosts), Some(upstream_path))
+                if errors.is_empty() =>
+            {
+                let route = Self::new(raw, template, browser, around).with(tokens);
+                Ok(Self { hosts, upstream_path, ..route })
             }
             _ => Err(errors),
         }
@@ -153,12 +85,20 @@ impl Route {
 
     fn new(raw: &RawRoute, template: Template, browser: BrowserHeaders, around: &Context<'_>) -> Self {
         Self {
+            hosts: Vec::new(),
             methods: raw.methods.clone(),
             template,
+            either_slash: raw.trailing_slash == TrailingSlash::Either,
+            escaped_slashes: match raw.escaped_slashes {
+                RawEscapedSlashes::Refuse => EscapedSlashes::Refuse,
+                RawEscapedSlashes::Keep => EscapedSlashes::Keep,
+            },
+            upgrades: raw.upgrades.clone(),
             // An unknown service is told by `references`; the route still takes part in the search for duplicates.
             service: around.services.iter().position(|s| s.name == raw.service).unwrap_or(usize::MAX),
-            upstream_path: raw.upstream_path.clone(),
+            upstream_path: None,
             timeout: raw.timeout.map(|t| t.0),
+            idle_timeout: raw.idle_timeout.map(|t| t.0),
             browser,
             overrides_browser: !raw.browser_headers.is_empty(),
             auth: None,
@@ -169,8 +109,11 @@ impl Route {
     pub(crate) fn spec(&self, index: usize) -> RouteSpec {
         RouteSpec {
             at: Node::top().key("routes").index(index),
+            hosts: self.hosts.clone(),
             methods: self.methods.clone(),
             template: self.template.clone(),
+            either_slash: self.either_slash,
+            escaped_slashes: self.escaped_slashes,
         }
     }
 }
@@ -188,33 +131,77 @@ fn browser(raw: &RawRoute, base: &BrowserHeaders, at: &Node) -> Result<BrowserHe
     BrowserHeaders::compile(&raw.browser_headers, base, &at.key("browser_headers"))
 }
 
-pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
 fn check_methods(raw: &RawRoute, at: &Node) -> Vec<ConfigError> {
     let at = at.key("methods");
     if raw.methods.is_empty() {
         return vec![at.error("an empty list", "one method or more")];
     }
-    let unknown = raw.methods.iter().enumerate().filter(|(_, m)| !METHODS.contains(&m.as_str()));
-    unknown
-        .map(|(index, method)| {
-            let expected = format!("one of {}", METHODS.join(", "));
-            at.index(index)
-                .error(format!("`{}`", method.escape_debug()), expected)
-                .near(&method.to_uppercase(), METHODS)
-        })
-        .collect()
+    upstream::unknown_methods(&raw.methods, &at)
 }
 
-fn check_upstream_path(raw: &RawRoute, template: Option<&Template>, at: &Node) -> Option<ConfigError> {
-    let path = raw.upstream_path.as_ref()?;
-    let at = at.key("upstream_path");
-    let found = format!("`{}`", path.escape_debug());
-    if template.is_some_and(|t| !t.is_literal()) {
-        return Some(
-            at.error(found, "no `upstream_path` on a route with `{name}`: the prefix alone is cut off there"),
+/// More names would be a wildcard.
+const MOST_HOSTS: usize = 100;
+
+fn hosts(raw: &RawRoute, at: &Node) -> Result<Vec<HostPattern>, Vec<ConfigError>> {
+    let at = at.key("hosts");
+    let (mut hosts, mut errors) = (Vec::new(), Vec::new());
+    if raw.hosts.len() > MOST_HOSTS {
+        errors.push(
+            at.error(format!("{} hosts", raw.hosts.len()), format!("{MOST_HOSTS} at most, or a wildcard")),
         );
     }
-    let is_plain = Template::parse(path).is_ok_and(|t| t.is_literal());
-    if is_plain { None } else { Some(at.error(found, "a plain path that begins with `/`")) }
+    for (index, text) in raw.hosts.iter().enumerate() {
+        let found = format!("`{}`", text.escape_debug());
+        match HostPattern::parse(text) {
+            Ok(host) if hosts.contains(&host) => {
+                errors.push(
+                    at.index(index).error(format!("{found}, which is listed already"), "each host once"),
+                );
+            }
+            Ok(host) => hosts.push(host),
+            Err(expected) => errors.push(at.index(index).error(found, expected)),
+        }
+    }
+    if errors.is_empty() { Ok(hosts) } else { Err(errors) }
+}
+
+/// What a path with a rest, or a route that is upgraded, cannot be.
+fn check_form(raw: &RawRoute, template: Option<&Template>, at: &Node) -> Vec<ConfigError> {
+    let ends_open = template.is_some_and(|t| matches!(t.segments().last(), Some(Segment::Rest(_))));
+    let is_root = template.is_some_and(|t| t.as_str() == "/");
+    let slash = (raw.trailing_slash == TrailingSlash::Either && (ends_open || is_root)).then(|| {
+        at.key("trailing_slash").error("`either`", "a path that neither is `/` nor ends in `{*name}`")
+    });
+    let upgrade = (!raw.upgrades.is_empty() && !raw.methods.iter().any(|m| m == "GET")).then(|| {
+        at.key("upgrades").error("an upgrade without GET", "GET among `methods`: every upgrade begins as one")
+    });
+    slash.into_iter().chain(upgrade).collect()
+}
+
+/// RE2, which fills the parameters in, knows so many groups.
+const MOST_PARAMETERS: usize = 9;
+
+fn upstream_path(
+    raw: &RawRoute,
+    template: Option<&Template>,
+    at: &Node,
+) -> Result<Option<Template>, ConfigError> {
+    let Some(text) = &raw.upstream_path else { return Ok(None) };
+    let at = at.key("upstream_path");
+    let found = format!("`{}`", text.escape_debug());
+    let path = Template::parse(text).map_err(|expected| at.error(found.as_str(), expected))?;
+    let Some(template) = template else { return Ok(Some(path)) };
+    let known: Vec<&str> = template.segments().iter().filter_map(Segment::name).collect();
+    if let Some(unknown) = path.segments().iter().filter_map(Segment::name).find(|name| !known.contains(name))
+    {
+        let expected = format!("only parameters of `path`: {}", known.join(", "));
+        return Err(at.error(format!("`{{{unknown}}}`"), expected).near(unknown, known));
+    }
+    if path.segments().iter().any(|s| matches!(s, Segment::Param(n) | Segment::Verb { param: n, .. } if template.segments().contains(&Segment::Rest(n.clone())))) {
+        return Err(at.error(found, "the rest of a path as the rest of a path: `{*name}`"));
+    }
+    if known.len() > MOST_PARAMETERS {
+        return Err(at.error(found, format!("a `path` with {MOST_PARAMETERS} parameters at most")));
+    }
+    Ok(Some(path))
 }

@@ -4,7 +4,9 @@
 //! - unreserved characters are unescaped, remaining escapes get upper-case digits;
 //! - `//` becomes `/`, `.` and `..` segments are resolved; `..` above the root, or together with `//` (readers differ on
 //!   which comes first), is refused;
-//! - refused outright: escaped `/`, `\` and NUL or other controls, escapes that spell no UTF-8 text, `\`, `;`, `#`, bytes outside printable ASCII, broken
+//! - a scheme inside a path (`/proxy/https://x`) is refused: merging its slashes would change it silently;
+//! - an escaped `/` is refused, or stays as it is where a route takes it, unless a dot segment stands beside it;
+//! - refused outright: escaped `\`, NUL and other controls, escapes that spell no UTF-8 text, `\`, `;`, `#`, bytes outside printable ASCII, broken
 //!   escapes, a path that does not begin with `/`.
 
 use std::borrow::Cow;
@@ -20,8 +22,20 @@ pub enum PathError {
     BrokenEscape,
     /// `%2F`, `%5C`, `%00` and their like; a byte that belongs to no UTF-8 text.
     ForbiddenEscape(u8),
+    /// A `:` right before a slash: `https://` in the middle of a path, or what is left of it once slashes are merged.
+    Scheme,
     /// `..` leads above the root, or stands in a path that also has `//`.
     AmbiguousDots,
+}
+
+/// What becomes of a `/` that is written `%2F`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// The path is refused: one reader takes it for a separator, another does not.
+    #[default]
+    Refuse,
+    /// It stays, and belongs to its segment.
+    Keep,
 }
 
 /// A path in its one normal form, without its query.
@@ -63,11 +77,27 @@ impl NormalPath<'_> {
 /// # Errors
 /// When the path has no normal form that every reader agrees on.
 pub fn normalise(target: &[u8]) -> Result<NormalPath<'_>, PathError> {
+    normalise_with(target, EscapedSlashes::Refuse)
+}
+
+/// The same, where escaped slashes may be part of a segment.
+///
+/// ```
+/// use portcullis_route::{EscapedSlashes, normalise_with};
+/// let keep = |target: &'static str| normalise_with(target.as_bytes(), EscapedSlashes::Keep);
+/// assert_eq!(keep("/projects/group%2fname").unwrap().path, "/projects/group%2Fname");
+/// assert!(keep("/projects/..%2F..%2Fadmin").is_err());
+/// ```
+///
+/// # Errors
+/// When the path has no normal form that every reader agrees on.
+pub fn normalise_with(target: &[u8], slashes: EscapedSlashes) -> Result<NormalPath<'_>, PathError> {
     let (path, query) = split_query(target);
     if path.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
-    let path = if is_normal(path)? { Cow::Borrowed(as_text(path)?) } else { Cow::Owned(rewrite(path)?) };
+    let path =
+        if is_normal(path)? { Cow::Borrowed(as_text(path)?) } else { Cow::Owned(rewrite(path, slashes)?) };
     Ok(NormalPath { path, query })
 }
 
@@ -82,6 +112,9 @@ fn is_normal(path: &[u8]) -> Result<bool, PathError> {
     let mut normal = true;
     for &byte in path {
         check_byte(byte)?;
+        if previous == b':' && byte == b'/' {
+            return Err(PathError::Scheme);
+        }
         // A segment that begins with a dot may be a dot segment; whether it is shows in `rewrite`.
         normal &= byte != b'%' && !(previous == b'/' && (byte == b'/' || byte == b'.'));
         previous = byte;
@@ -101,18 +134,31 @@ fn as_text(path: &[u8]) -> Result<&str, PathError> {
     core::str::from_utf8(path).map_err(|_| PathError::ForbiddenByte(0x80))
 }
 
-fn rewrite(path: &[u8]) -> Result<String, PathError> {
-    resolve_segments(&unescape_unreserved(as_text(path)?)?)
+fn rewrite(path: &[u8], slashes: EscapedSlashes) -> Result<String, PathError> {
+    let unescaped = unescape_unreserved(as_text(path)?, slashes)?;
+    // `%3A` is a colon to whoever fetches what such a path names.
+    if unescaped.contains("%3A/") {
+        return Err(PathError::Scheme);
+    }
+    if unescaped.split('/').any(hides_dots) {
+        return Err(PathError::AmbiguousDots);
+    }
+    resolve_segments(&unescaped)
 }
 
-fn unescape_unreserved(path: &str) -> Result<String, PathError> {
+/// Whether a reader that takes escaped slashes for separators would find a dot segment in this one.
+fn hides_dots(segment: &str) -> bool {
+    segment.contains("%2F") && segment.split("%2F").any(|part| matches!(part, "." | ".."))
+}
+
+fn unescape_unreserved(path: &str, slashes: EscapedSlashes) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len());
     let mut escaped = Vec::new();
     let mut rest = path.chars();
     while let Some(c) = rest.next() {
         if c == '%' {
             let byte = hex_pair(&mut rest)?;
-            push_escape(&mut out, byte)?;
+            push_escape(&mut out, byte, slashes)?;
             escaped.push(byte);
         } else {
             out.push(c);
@@ -136,8 +182,9 @@ fn hex_pair(rest: &mut core::str::Chars<'_>) -> Result<u8, PathError> {
     Ok(high << 4 | low)
 }
 
-fn push_escape(out: &mut String, byte: u8) -> Result<(), PathError> {
+fn push_escape(out: &mut String, byte: u8, slashes: EscapedSlashes) -> Result<(), PathError> {
     match byte {
+        b'/' if slashes == EscapedSlashes::Keep => out.push_str("%2F"),
         b'/' | b'\\' | 0x00..=0x1f | 0x7f => return Err(PathError::ForbiddenEscape(byte)),
         b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
         _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
@@ -240,11 +287,30 @@ mod tests {
             "/a%e9b",
             "/a%c3/%a9",
             "/a%ff",
+            "/proxy/https://x",
+            "/proxy/https:/x",
+            "/proxy/https%3A//x",
+            "/a:/",
         ];
         for target in refused {
             assert!(normalise(target.as_bytes()).is_err(), "{target:?} was accepted");
         }
         assert!(normalise(b"/\xff").is_err() && normalise(b"/\0").is_err());
+    }
+
+    #[test]
+    fn an_escaped_slash_stays_where_it_is_taken_and_hides_no_dots() {
+        let keep = |target: &str| {
+            normalise_with(target.as_bytes(), EscapedSlashes::Keep).map(|p| p.path.into_owned())
+        };
+        assert_eq!(keep("/p/group%2fname/x"), Ok("/p/group%2Fname/x".to_owned()));
+        assert_eq!(keep("/p/https%3A%2F%2Fx"), Ok("/p/https%3A%2F%2Fx".to_owned()));
+        assert_eq!(keep("/p/a%2F..b"), Ok("/p/a%2F..b".to_owned()));
+        for refused in
+            ["/p/..%2Fa", "/p/a%2f%2e%2e", "/p/a%2F.%2Fb", "/p/%2F..", "/p/a%5Cb", "/p/%2F../x%2F.."]
+        {
+            assert!(keep(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

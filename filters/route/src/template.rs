@@ -1,4 +1,4 @@
-//! Path templates: `/orders/{id}`, `/static/{*path}`.
+//! Path templates: `/orders/{id}`, `/orders/{id}:cancel`, `/static/{*path}`.
 
 /// One part of a template between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,6 +7,13 @@ pub enum Segment {
     Literal(String),
     /// `{name}`: any one segment that is not empty.
     Param(String),
+    /// `{name}:verb`, at the end only: a segment that ends in `:verb` and has something before it. It wins over `{name}`.
+    Verb {
+        /// The name of what stands before.
+        param: String,
+        /// The verb, with its colon.
+        verb: String,
+    },
     /// `{*name}`, at the end only: the rest of the path, at least one byte.
     Rest(String),
 }
@@ -50,6 +57,9 @@ impl Template {
         if self.segments.iter().take(before_last).any(|s| matches!(s, Segment::Rest(_))) {
             return Err("`{*name}` at the end of the path only".to_owned());
         }
+        if self.segments.iter().take(before_last).any(|s| matches!(s, Segment::Verb { .. })) {
+            return Err("a verb (`{name}:verb`) at the end of the path only".to_owned());
+        }
         if self.segments.iter().take(before_last).any(Segment::is_empty) {
             return Err("no empty segment, save after a slash at the end".to_owned());
         }
@@ -68,6 +78,21 @@ impl Template {
         &self.segments
     }
 
+    /// Which of two templates that both match a path has it: at the first place where they differ, a literal segment goes before one with
+    /// a verb, a longer verb before a shorter one, that before any segment, and any segment before the rest of a path.
+    #[must_use]
+    pub fn by_precision(&self, other: &Self) -> core::cmp::Ordering {
+        self.segments.iter().map(Segment::rank).cmp(other.segments.iter().map(Segment::rank))
+    }
+
+    /// A template that ends in a verb without it, and the verb.
+    pub(crate) fn without_verb(&self) -> Option<(&str, &str)> {
+        match self.segments.last() {
+            Some(Segment::Verb { verb, .. }) => Some((self.text.strip_suffix(verb.as_str())?, verb)),
+            _ => None,
+        }
+    }
+
     /// Whether the template is a plain path.
     #[must_use]
     pub fn is_literal(&self) -> bool {
@@ -76,14 +101,26 @@ impl Template {
 }
 
 impl Segment {
+    fn rank(&self) -> (u8, core::cmp::Reverse<usize>, &str) {
+        use core::cmp::Reverse;
+        match self {
+            Self::Literal(text) => (0, Reverse(0), text),
+            Self::Verb { verb, .. } => (1, Reverse(verb.len()), verb),
+            Self::Param(_) => (2, Reverse(0), ""),
+            Self::Rest(_) => (3, Reverse(0), ""),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         matches!(self, Self::Literal(text) if text.is_empty())
     }
 
-    fn name(&self) -> Option<&str> {
+    /// The name of its parameter, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
-            Self::Param(name) | Self::Rest(name) => Some(name),
+            Self::Param(name) | Self::Rest(name) | Self::Verb { param: name, .. } => Some(name),
         }
     }
 }
@@ -94,8 +131,20 @@ fn parse_segment(text: &str) -> Result<Segment, String> {
             Some(name) => param_name(name).map(Segment::Rest),
             None => param_name(inner).map(Segment::Param),
         },
-        None => literal(text),
+        None => match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+            Some((name, verb)) => with_verb(name, verb),
+            None => literal(text),
+        },
     }
+}
+
+/// `{name}:verb`, its braces taken off.
+fn with_verb(name: &str, verb: &str) -> Result<Segment, String> {
+    let word = verb.strip_prefix(':').unwrap_or_default();
+    if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        return Err("behind `{name}` nothing, or a verb such as `:cancel`".to_owned());
+    }
+    Ok(Segment::Verb { param: param_name(name)?, verb: verb.to_owned() })
 }
 
 fn param_name(name: &str) -> Result<String, String> {
@@ -134,11 +183,32 @@ mod tests {
 
     #[test]
     fn a_template_no_request_could_match_is_an_error() {
-        for bad in
-            ["orders", "/a/{}", "/a{b}", "/{*rest}/a", "/{a}/{a}", "/a;b", "/a/../b", "/a%2fb", "/a?b", "/é"]
-        {
+        for bad in [
+            "orders",
+            "/a/{x}:",
+            "/a/{x}y",
+            "/a/{x}:y/b",
+            "/a/{x}:{y}",
+            "/a/{*x}:y",
+            "/a/{}",
+            "/a{b}",
+            "/{*rest}/a",
+            "/{a}/{a}",
+            "/a;b",
+            "/a/../b",
+            "/a%2fb",
+            "/a?b",
+            "/é",
+        ] {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_verb_stands_behind_a_parameter() {
+        let template = Template::parse("/orders/{id}:cancel").unwrap();
+        let verb = Segment::Verb { param: "id".into(), verb: ":cancel".into() };
+        assert_eq!(template.segments(), [Segment::Literal("orders".into()), verb]);
     }
 
     #[test]

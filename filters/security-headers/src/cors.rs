@@ -5,6 +5,7 @@
 //! answers itself never reaches that filter, so its answers are marked here: without that, a browser shows a script "CORS error" where
 //! it should show "401".
 
+use crate::origin::OriginRule;
 use crate::trust::header_value;
 use deserr::Deserr;
 use portcullis_edge_core::{ConfigError, ConfigErrors, Headers, Node, PolicyDuration, RequestHead};
@@ -15,7 +16,10 @@ use schemars::JsonSchema;
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct RawCors {
-    /// Origins that may: `https://shop.example.com`, `https://*.example.com` (any one or more labels), or `*` for all.
+    /// Origins that may: `https://shop.example.com`, `https://*.example.com` (any one or more labels), `https://pr-*.example.com` (a part
+    /// of one label), `http://localhost:*` (any port), an app's own such as `capacitor://localhost` or `chrome-extension://id`, `null`
+    /// (what sandboxed frames and local files have), or `*` for all. `null` and `*` not together with `credentials`.
+    #[schemars(extend("examples" = [["https://shop.example.com", "https://pr-*.example.com", "capacitor://localhost"]]))]
     pub origins: Vec<String>,
     /// Request headers that scripts may set besides the safe-listed ones.
     #[deserr(default)]
@@ -37,22 +41,6 @@ pub struct RawCors {
 
 fn default_max_age() -> PolicyDuration {
     PolicyDuration::secs(600)
-}
-
-/// An origin, or a family of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OriginRule {
-    /// Every origin.
-    Any,
-    /// This one.
-    Exact(String),
-    /// Subdomains: what stands before and after the `*`.
-    Subdomains {
-        /// `https://`
-        scheme: String,
-        /// `.example.com`
-        suffix: String,
-    },
 }
 
 /// The compiled section.
@@ -100,10 +88,15 @@ impl RawCors {
             Some(OriginRule::Any) if self.credentials => {
                 Err(at.error("`*` together with `credentials: true`", "the origins by name"))
             }
+            // Any page can have itself shown in a frame whose origin is `null`.
+            Some(OriginRule::Exact(null)) if self.credentials && null == "null" => {
+                Err(at.error("`null` together with `credentials: true`", "the origins by name"))
+            }
             Some(rule) => Ok(rule),
             None => Err(at.error(
                 format!("`{}`", origin.escape_debug()),
-                "`*`, or an origin such as `https://shop.example.com` or `https://*.example.com`",
+                "`*`, `null`, or an origin such as `https://shop.example.com`, `https://*.example.com`, `https://pr-*.example.com`, \
+                `http://localhost:*` or `capacitor://localhost`",
             )),
         }
     }
@@ -120,41 +113,6 @@ const MAX_MAX_AGE: PolicyDuration = PolicyDuration::secs(24 * 3600);
 
 fn check_names(names: &[String], at: &Node) -> Vec<ConfigError> {
     names.iter().enumerate().filter_map(|(index, name)| header_value(name, &at.index(index)).err()).collect()
-}
-
-impl OriginRule {
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Any);
-        }
-        let (scheme, authority) = text.split_once("://")?;
-        let known = matches!(scheme, "http" | "https");
-        let plain =
-            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
-        match authority.strip_prefix('*') {
-            _ if !known => None,
-            Some(suffix) if suffix.starts_with('.') && plain(suffix) => {
-                Some(Self::Subdomains { scheme: format!("{scheme}://"), suffix: suffix.to_ascii_lowercase() })
-            }
-            None if plain(authority) => Some(Self::Exact(text.to_ascii_lowercase())),
-            _ => None,
-        }
-    }
-
-    fn allows(&self, origin: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(exact) => exact == origin,
-            Self::Subdomains { scheme, suffix } => origin
-                .strip_prefix(scheme.as_str())
-                .and_then(|host| host.strip_suffix(suffix.as_str()))
-                .is_some_and(|labels| !labels.is_empty() && labels.bytes().all(is_label_byte)),
-        }
-    }
-}
-
-fn is_label_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'-' || b == b'.'
 }
 
 impl Cors {
@@ -260,6 +218,12 @@ mod tests {
     }
 
     #[test]
+    fn null_is_allowed_where_it_is_named_and_never_with_credentials() {
+        assert!(allows("null", "null") && !allows("https://a.example", "null"));
+        assert!(raw(&["null"], true).compile(&Node::top()).is_err());
+    }
+
+    #[test]
     fn caches_are_told_that_the_answer_depends_on_the_origin() {
         let cors = raw(&["https://a.example"], false).compile(&Node::top()).unwrap();
         let marks = cors.mark(&Headers::from_pairs([("origin", &b"https://b.example"[..])]));
@@ -269,7 +233,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_located() {
-        let errors = raw(&["*", "example.com", "ftp://x", "https://*"], true)
+        let errors = raw(&["*", "example.com", "ftp:/x", "https://*"], true)
             .compile(&Node::top().key("cors"))
             .unwrap_err();
         let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();

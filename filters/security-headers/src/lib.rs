@@ -2,8 +2,10 @@
 
 mod browser;
 mod cors;
+mod origin;
 mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
-pub use cors::{Cors, OriginRule, RawCors, preflight_method};
+pub use cors::{Cors, RawCors, preflight_method};
+pub use origin::OriginRule;
 pub use trust::{ClaimHeaderName, IdentityHeaders, RawTrustHeaders, TrustHeaders};

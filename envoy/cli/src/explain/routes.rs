@@ -28,8 +28,10 @@ pub fn nearest(pipeline: &Pipeline, facts: &Facts) -> Vec<Near> {
         return Vec::new();
     }
     let policy = pipeline.policy();
+    let host = facts.head.headers.first(":authority").unwrap_or_default();
+    let methods = policy.table.methods(host, path);
     let same_path: Vec<usize> =
-        policy.table.methods(path).filter_map(|method| policy.table.find(method.as_bytes(), path)).collect();
+        methods.filter_map(|method| policy.table.find(host, method.as_bytes(), path)).collect();
     let mut others: Vec<(usize, usize)> = (0..policy.routes.len())
         .filter(|index| !same_path.contains(index))
         .filter_map(|index| Some((distance(policy.routes.get(index)?, path), index)))

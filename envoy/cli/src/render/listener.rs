@@ -1,26 +1,50 @@
-use super::{Options, access_log, local_replies, plugin, routes, socket_address};
-use portcullis_policy::Policy;
+use super::{Options, access_log, downstream, local_replies, plugin, routes, socket_address};
+use portcullis_policy::{Policy, Upgrade};
 use serde_json::{Value, json};
 
 pub(super) const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-pub(super) fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {
+/// The gateway's listener, and those beside it.
+pub(super) fn listeners(document: &Value, policy: &Policy, options: &Options) -> Vec<Value> {
+    let beside = downstream::redirect_listener(policy, options);
+    std::iter::once(listener(document, policy, options)).chain(beside).collect()
+}
+
+fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {
     let address = options.listen.as_ref().unwrap_or(&policy.gateway.listen);
-    json!({
+    let mut listener = json!({
         "name": policy.gateway.name,
         "address": socket_address(address),
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": connection_manager(document, policy, options),
         }] }],
-    })
+    });
+    if let Some(tls) = &policy.gateway.tls {
+        listener["filter_chains"][0]["transport_socket"] = downstream::transport_socket(tls, options);
+        // Which certificate is shown follows from the name that the client asks for.
+        listener["listener_filters"] = json!([{
+            "name": "envoy.filters.listener.tls_inspector",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+            },
+        }]);
+    }
+    listener
 }
 
 fn connection_manager(document: &Value, policy: &Policy, options: &Options) -> Value {
     let mut manager = json!({ "@type": HCM, "stat_prefix": policy.gateway.name });
     let replies = if options.offload { local_replies::local_replies(policy) } else { json!({}) };
-    let parts = [identity(policy, options), paths(), limits(), replies, filters(document, policy, options)];
+    let parts = [
+        identity(policy, options),
+        paths(policy),
+        limits(),
+        upgrades(policy),
+        replies,
+        filters(document, policy, options),
+    ];
     for part in parts {
         if let (Some(fields), Value::Object(part)) = (manager.as_object_mut(), part) {
             fields.extend(part);
@@ -46,12 +70,32 @@ fn identity(policy: &Policy, options: &Options) -> Value {
 }
 
 /// One normal form of every path, the same as the filter's.
-fn paths() -> Value {
-    json!({
+fn paths(policy: &Policy) -> Value {
+    // Where a route takes escaped slashes, the filter refuses them on all others.
+    let keeps = policy.table.keeps_escaped_slashes();
+    let mut paths = json!({
         "normalize_path": true,
         "merge_slashes": true,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
-    })
+        "path_with_escaped_slashes_action": if keeps { "KEEP_UNCHANGED" } else { "REJECT_REQUEST" },
+        "http_protocol_options": http_protocol_options(),
+    });
+    if policy.table.looks_at_hosts() {
+        paths["strip_trailing_host_dot"] = true.into();
+    }
+    paths
+}
+
+/// Old balancers' checks speak HTTP/1.0, and need name no host.
+pub(super) fn http_protocol_options() -> Value {
+    json!({ "accept_http_10": true, "default_host_for_http_10": "localhost" })
+}
+
+/// Upgrades are off, save on the routes that allow them.
+fn upgrades(policy: &Policy) -> Value {
+    if policy.routes.iter().all(|route| route.upgrades.is_empty()) {
+        return json!({});
+    }
+    json!({ "upgrade_configs": [routes::upgrade_config(Upgrade::WebSocket, false)] })
 }
 
 /// What an edge proxy should bound.
@@ -76,16 +120,27 @@ fn filters(document: &Value, policy: &Policy, options: &Options) -> Value {
             "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors" },
         }));
     }
-    filters.push(json!({
+    filters.push(router());
+    let mut rendered = json!({
+        "access_log": access_log::access_log(policy, options),
+        "http_filters": filters,
+    });
+    match &options.dynamic {
+        None => rendered["route_config"] = routes::route_config(policy, options),
+        Some(folder) => {
+            let source = super::dynamic::source(folder, "routes");
+            rendered["rds"] = json!({ "route_config_name": policy.gateway.name, "config_source": source });
+        }
+    }
+    rendered
+}
+
+pub(super) fn router() -> Value {
+    json!({
         "name": "envoy.filters.http.router",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
             "suppress_envoy_headers": true,
         },
-    }));
-    json!({
-        "access_log": access_log::access_log(policy, options),
-        "http_filters": filters,
-        "route_config": routes::route_config(policy, options),
     })
 }

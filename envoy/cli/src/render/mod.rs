@@ -5,14 +5,19 @@
 
 mod access_log;
 mod clusters;
+mod downstream;
+pub mod dynamic;
 pub mod envoy_gateway;
 mod headers;
 pub mod istio;
 pub mod kubernetes;
 mod listener;
 mod local_replies;
+mod matching;
 mod plugin;
 mod routes;
+mod tls;
+mod upstream;
 
 use portcullis_metrics::LABELS;
 use portcullis_policy::Policy;
@@ -33,6 +38,8 @@ pub struct Options {
     /// Leave to Envoy what it does cheaper than the filter. Without it the filter does everything, as in a proxy that
     /// somebody else configured.
     pub offload: bool,
+    /// The folder that Envoy watches, if it is to; see [`dynamic::dynamic`].
+    pub dynamic: Option<String>,
 }
 
 impl Default for Options {
@@ -43,6 +50,7 @@ impl Default for Options {
             admin: None,
             services: BTreeMap::new(),
             offload: true,
+            dynamic: None,
         }
     }
 }
@@ -64,15 +72,21 @@ pub fn envoy(document: &Value, policy: &Policy, options: &Options) -> String {
 /// The bootstrap, as a tree.
 #[must_use]
 pub fn bootstrap(document: &Value, policy: &Policy, options: &Options) -> Value {
+    let mut bootstrap = base(policy, options);
+    bootstrap["static_resources"] = json!({
+        "listeners": listener::listeners(document, policy, options),
+        "clusters": clusters::clusters(policy, options),
+    });
+    bootstrap
+}
+
+/// What an Envoy reads once, at its start.
+fn base(policy: &Policy, options: &Options) -> Value {
     let admin = options.admin.as_ref().unwrap_or(&policy.gateway.admin);
     json!({
         "node": { "id": policy.gateway.name, "cluster": policy.gateway.name },
         "admin": { "address": socket_address(admin) },
         "stats_config": { "stats_tags": stats_tags() },
-        "static_resources": {
-            "listeners": [listener::listener(document, policy, options)],
-            "clusters": clusters::clusters(policy, options),
-        },
         "overload_manager": { "resource_monitors": [connection_limit()] },
     })
 }

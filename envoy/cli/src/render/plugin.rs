@@ -4,22 +4,35 @@ use super::Options;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
+/// Its name among the filters, and in Envoy's stats of what it is configured with.
+pub(super) const NAME: &str = "portcullis";
+
+const TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/// The filter, or where Envoy finds it.
 pub(super) fn plugin(document: &Value, policy: &Policy, options: &Options) -> Value {
+    match &options.dynamic {
+        None => json!({ "name": NAME, "typed_config": config(document, policy, options) }),
+        Some(folder) => json!({ "name": NAME, "config_discovery": {
+            "config_source": super::dynamic::source(folder, "filter"),
+            "type_urls": [TYPE],
+        } }),
+    }
+}
+
+pub(super) fn config(document: &Value, policy: &Policy, options: &Options) -> Value {
     json!({
-        "name": "portcullis",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": "portcullis",
-                "root_id": policy.gateway.name,
-                // If the module ever traps: 503 until its worker has a new VM, about a second later. Never a bypass.
-                "failure_policy": "FAIL_RELOAD",
-                "vm_config": vm(policy, options),
-                // Envoy hands a plugin the bytes of a string as they are; a Struct would arrive as protobuf.
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": format!("{:#}\n", told_what_envoy_does(document, options)),
-                },
+        "@type": TYPE,
+        "config": {
+            "name": NAME,
+            "root_id": policy.gateway.name,
+            // If the module ever traps: 503 until its worker has a new VM, about a second later. Never a bypass.
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": vm(policy, options),
+            // Envoy hands a plugin the bytes of a string as they are; a Struct would arrive as protobuf.
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": format!("{:#}\n", told_what_envoy_does(document, options)),
             },
         },
     })

@@ -1,28 +1,40 @@
 //! Routes: the policy's, in Envoy's words. The filter has judged a request before a route is chosen; the routes match the same
-//! methods and paths, so that nothing passes even if the filter were bypassed.
+//! hosts, methods and paths, so that nothing passes even if the filter were bypassed.
 
-use super::{Options, headers};
+use super::{Options, downstream, headers, matching, upstream};
 use core::time::Duration;
-use portcullis_policy::{Policy, Route};
-use portcullis_route::{Segment, Template};
+use portcullis_policy::{Policy, Route, Upgrade};
+use portcullis_route::{HostRoute, VirtualHost};
 use portcullis_security_headers::{Cors, OriginRule};
 use serde_json::{Map, Value, json};
-use std::cmp::Ordering;
 
 pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
+    let hosts = policy.table.virtual_hosts();
+    // Hosts with names first, for the eye: Envoy looks for the most specific name in any order.
+    let rendered = hosts.iter().skip(1).chain(hosts.first()).enumerate();
+    let rendered: Vec<_> = rendered.map(|(index, host)| virtual_host(policy, index, host, options)).collect();
     let mut config = json!({
         "name": policy.gateway.name,
-        "virtual_hosts": [virtual_host(policy, options)],
+        "virtual_hosts": rendered,
         // Global rules first, a route's own after them.
         "most_specific_header_mutations_wins": true,
     });
-    if let (true, Some(fields)) = (options.offload, config.as_object_mut()) {
+    let Some(fields) = config.as_object_mut() else { return config };
+    if policy.table.looks_at_hosts() {
+        fields.insert("ignore_port_in_host_matching".to_owned(), true.into());
+    }
+    let subject = downstream::subject_header(policy);
+    if let Some(subject) = &subject {
+        fields.insert("request_headers_to_add".to_owned(), json!([subject]));
+    }
+    if options.offload {
         // Not the names that the filter itself writes: Envoy removes after all filters, and before it adds.
         let identity = policy.trust.identity().into_iter().flat_map(|names| names.all());
         let reserved = policy.trust.fixed().iter().chain(identity);
         let reserved: Vec<_> = reserved.map(|name| Value::from(name.as_str())).collect();
         fields.insert("request_headers_to_remove".to_owned(), reserved.into());
-        fields.insert("request_headers_to_add".to_owned(), headers::trust(&policy.trust).into());
+        let told: Vec<_> = headers::trust(&policy.trust).into_iter().chain(subject).collect();
+        fields.insert("request_headers_to_add".to_owned(), told.into());
         let contested = headers::contested(policy);
         let common = policy.browser.rules().iter().filter(|rule| !contested.contains(&rule.name.as_str()));
         fields.extend(headers::browser(common));
@@ -30,39 +42,36 @@ pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
     config
 }
 
-fn virtual_host(policy: &Policy, options: &Options) -> Value {
-    let mut routes: Vec<&Route> = policy.routes.iter().collect();
-    routes.sort_by(|a, b| by_precision(&a.template, &b.template));
-    let rendered: Vec<Value> = routes.iter().map(|route| render(policy, route, options)).collect();
-    let mut host = json!({ "name": policy.gateway.name, "domains": ["*"] });
-    if let Some(cors) = &policy.cors {
-        host["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(cors) });
-    }
-    host["routes"] = rendered.into();
-    host
-}
-
-/// Envoy takes the first route that matches: where templates overlap, the literal segment goes first.
-fn by_precision(a: &Template, b: &Template) -> Ordering {
-    let rank = |segment: &Segment| match segment {
-        Segment::Literal(text) => (0, text.clone()),
-        Segment::Param(_) => (1, String::new()),
-        Segment::Rest(_) => (2, String::new()),
+/// The default host has the gateway's name, the others a number behind it.
+fn virtual_host(policy: &Policy, index: usize, host: &VirtualHost, options: &Options) -> Value {
+    let is_default = host.hosts.is_empty();
+    let name = &policy.gateway.name;
+    let mut rendered = match is_default {
+        true => json!({ "name": name, "domains": ["*"] }),
+        false => {
+            let domains: Vec<_> = host.hosts.iter().map(ToString::to_string).collect();
+            json!({ "name": format!("{name}-{}", index.saturating_add(1)), "domains": domains })
+        }
     };
-    let ranks = |template: &Template| template.segments().iter().map(rank).collect::<Vec<_>>();
-    ranks(a).cmp(&ranks(b))
+    if let Some(cors) = &policy.cors {
+        rendered["typed_per_filter_config"] = json!({ "envoy.filters.http.cors": cors_policy(cors) });
+    }
+    rendered["routes"] = routes(policy, host, options).into();
+    rendered
 }
 
-fn render(policy: &Policy, route: &Route, options: &Options) -> Value {
-    let service = policy.services.get(route.service);
-    let timeout = route.timeout.or_else(|| service.map(|s| s.timeout)).unwrap_or_default();
-    let mut action = json!({ "cluster": service.map(|s| s.name.as_str()), "timeout": seconds(timeout) });
-    if let Some((key, rewrite)) = rewrite(policy, route) {
-        action[key] = rewrite;
-    }
+fn routes(policy: &Policy, host: &VirtualHost, options: &Options) -> Vec<Value> {
+    let route = |own: &HostRoute| Some((policy.routes.get(own.route)?, own.implies_head));
+    let mut routes: Vec<(&Route, bool)> = host.routes.iter().filter_map(route).collect();
+    // Envoy takes the first that matches.
+    routes.sort_by(|(a, _), (b, _)| a.template.by_precision(&b.template));
+    routes.into_iter().map(|(route, implies_head)| render(policy, route, implies_head, options)).collect()
+}
+
+fn render(policy: &Policy, route: &Route, implies_head: bool, options: &Options) -> Value {
     let mut rendered = Map::new();
-    rendered.insert("match".to_owned(), matcher(&route.template, &methods_matcher(&route.methods)));
-    rendered.insert("route".to_owned(), action);
+    rendered.insert("match".to_owned(), matching::matcher(policy, route, implies_head));
+    rendered.insert("route".to_owned(), action(policy, route));
     if options.offload {
         let contested = headers::contested(policy);
         rendered.extend(headers::browser(
@@ -72,42 +81,33 @@ fn render(policy: &Policy, route: &Route, options: &Options) -> Value {
     rendered.into()
 }
 
-fn rewrite(policy: &Policy, route: &Route) -> Option<(&'static str, Value)> {
-    if let Some(path) = &route.upstream_path {
-        return Some(("prefix_rewrite", path.as_str().into()));
+fn action(policy: &Policy, route: &Route) -> Value {
+    let service = policy.services.get(route.service);
+    let timeout = route.timeout.or_else(|| service.map(|s| s.timeout)).unwrap_or_default();
+    let mut action = json!({ "cluster": service.map(|s| s.name.as_str()), "timeout": seconds(timeout) });
+    if let Some(idle) = route.idle_timeout.or_else(|| service.and_then(|s| s.idle_timeout)) {
+        action["idle_timeout"] = seconds(idle).into();
     }
-    let pattern = format!("^{}", quoted(&policy.path_prefix));
-    let rewrite = json!({ "pattern": { "regex": pattern }, "substitution": "" });
-    (!policy.path_prefix.is_empty()).then_some(("regex_rewrite", rewrite))
-}
-
-fn matcher(template: &Template, method: &Value) -> Value {
-    if template.is_literal() {
-        return json!({ "path": template.as_str(), "headers": [method] });
+    if let Some(retry) = service.and_then(|s| s.retry.as_ref()) {
+        action["retry_policy"] = upstream::retry_policy(retry);
     }
-    let segment = |segment: &Segment| match segment {
-        Segment::Literal(text) => quoted(text),
-        Segment::Param(_) => "[^/]+".to_owned(),
-        Segment::Rest(_) => ".+".to_owned(),
-    };
-    let segments: Vec<_> = template.segments().iter().map(segment).collect();
-    json!({ "safe_regex": { "regex": format!("/{}", segments.join("/")) }, "headers": [method] })
+    if let Some(hash) = service.and_then(|s| s.load_balancing.hash_on.as_ref()) {
+        action["hash_policy"] = upstream::hash_policy(hash);
+    }
+    if let Some((key, rewrite)) = matching::rewrite(policy, route) {
+        action[key] = rewrite;
+    }
+    if !route.upgrades.is_empty() {
+        action["upgrade_configs"] =
+            route.upgrades.iter().map(|upgrade| upgrade_config(*upgrade, true)).collect();
+    }
+    action
 }
 
-fn methods_matcher(methods: &[String]) -> Value {
-    let matches = match methods {
-        [only] => json!({ "exact": only }),
-        several => json!({ "safe_regex": { "regex": several.join("|") } }),
-    };
-    json!({ "name": ":method", "string_match": matches })
-}
-
-/// RE2 reads punctuation behind `\` as itself.
-fn quoted(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_ascii_punctuation() && c != '/' && c != '_' { format!("\\{c}") } else { c.to_string() }
-    };
-    text.chars().map(escape).collect()
+/// An upgrade, allowed or not.
+pub(super) fn upgrade_config(upgrade: Upgrade, enabled: bool) -> Value {
+    let Upgrade::WebSocket = upgrade;
+    json!({ "upgrade_type": "websocket", "enabled": enabled })
 }
 
 /// The CORS filter marks what services answer. No preflight comes so far; should one, it goes no further either.
@@ -129,8 +129,15 @@ fn origin_matcher(rule: &OriginRule) -> Value {
         OriginRule::Any => json!({ "safe_regex": { "regex": ".*" } }),
         OriginRule::Exact(origin) => json!({ "exact": origin }),
         OriginRule::Subdomains { scheme, suffix } => {
-            let regex = format!("{}[A-Za-z0-9.-]+{}", quoted(scheme), quoted(suffix));
+            let regex = format!("{}[A-Za-z0-9.-]+{}", matching::quoted(scheme), matching::quoted(suffix));
             json!({ "safe_regex": { "regex": regex } })
+        }
+        OriginRule::Label { before, after } => {
+            let regex = format!("{}[A-Za-z0-9-]+{}", matching::quoted(before), matching::quoted(after));
+            json!({ "safe_regex": { "regex": regex } })
+        }
+        OriginRule::AnyPort(host) => {
+            json!({ "safe_regex": { "regex": format!("{}(:[0-9]{{1,5}})?", matching::quoted(host)) } })
         }
     }
 }

@@ -49,7 +49,7 @@ fn a_method_that_a_route_does_not_have_is_404() {
         for (method, path) in [
             ("GET", "/api/v1/auth/login"),
             ("DELETE", "/api/v1/orders"),
-            ("HEAD", "/api/v1/orders"),
+            ("HEAD", "/api/v1/auth/login"),
             ("POST", "/api/v1/orders/7"),
             ("OPTIONS", "/api/v1/orders"),
             ("PROPFIND", "/api/v1/orders"),
