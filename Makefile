@@ -103,6 +103,7 @@ rendered: build ## Renders what is committed from the example policy: Envoy's co
 	target/debug/portcullis docs policy > docs/policy.md
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
+	target/debug/portcullis metrics > docs/METRICS.md
 	cargo run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json
 
 fmt: ## Formats the code

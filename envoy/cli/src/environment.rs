@@ -1,6 +1,7 @@
 //! The proxy's environment, as far as it can be known away from the proxy.
 
 use portcullis_edge_core::ConfigError;
+use portcullis_pipeline::GatewayMetrics;
 use portcullis_policy::{Policy, Variable};
 use portcullis_source::source::Source;
 
@@ -29,7 +30,9 @@ impl Missing {
     /// # Errors
     /// Every mistake in it.
     pub fn compile(self, source: &Source) -> Result<Policy, Vec<ConfigError>> {
-        Policy::from_value_with(&source.value, &|name| self.variable(name))
+        let policy = Policy::from_value_with(&source.value, &|name| self.variable(name))?;
+        GatewayMetrics::build(&policy).map_err(|error| vec![error])?;
+        Ok(policy)
     }
 }
 

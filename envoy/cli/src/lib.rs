@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod docs;
 pub mod environment;
 pub mod explain;
+pub mod metrics;
 pub mod render;
 pub mod verify;
 

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use portcullis_cli::certificates;
 use portcullis_cli::environment::{self, Missing};
 use portcullis_cli::render::Options;
-use portcullis_cli::{diagnostics, source::Source};
+use portcullis_cli::{diagnostics, metrics, source::Source};
 use portcullis_policy::Policy;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -64,6 +64,12 @@ enum Command {
     },
     /// Writes the JSON Schema of policy files, for editors.
     Schema,
+    /// Writes what there is to count: every metric with its type, labels, meaning and a query.
+    Metrics {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -132,6 +138,13 @@ fn main() -> ExitCode {
         }
         Command::Schema => {
             println!("{}", schema());
+            ExitCode::SUCCESS
+        }
+        Command::Metrics { json } => {
+            match json {
+                true => println!("{:#}", metrics::list()),
+                false => print!("{}", metrics::page()),
+            }
             ExitCode::SUCCESS
         }
     }

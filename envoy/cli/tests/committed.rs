@@ -42,6 +42,24 @@ fn the_page_on_the_policy_is_made_of_its_schema() {
 }
 
 #[test]
+fn the_metrics_page_is_made_of_what_the_stages_declare() {
+    assert_current("../docs/METRICS.md", &printed(&["metrics"]));
+}
+
+#[test]
+fn the_list_of_metrics_for_programs_has_each_family_with_its_labels_and_a_query() {
+    let list: serde_json::Value = serde_json::from_str(&printed(&["metrics", "--json"])).expect("it is JSON");
+    let list = list.as_array().expect("it is a list");
+    let family = |name: &str| list.iter().find(|family| family["name"] == name).expect("it is listed");
+    assert_eq!(
+        family("auth_jwt_validation_total")["keys"][0]["labels"],
+        serde_json::json!(["status", "reason"])
+    );
+    assert_eq!(family("gateway_request_latency_seconds")["unit"], "seconds");
+    assert!(list.iter().all(|family| family["promql"].as_str().is_some_and(|query| !query.is_empty())));
+}
+
+#[test]
 fn the_example_is_sound() {
     assert_eq!(printed(&["check", "gateway.yaml"]), "gateway.yaml: sound (17 routes, 5 services)\n");
 }

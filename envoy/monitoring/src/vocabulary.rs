@@ -1,5 +1,6 @@
 //! The series that a policy makes possible, and whether a query speaks of them.
 
+use portcullis_pipeline::GatewayMetrics;
 use portcullis_policy::Policy;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{Expr, VectorSelector};
@@ -49,8 +50,8 @@ impl Vocabulary {
     #[must_use]
     pub fn of(policy: &Policy) -> Self {
         let mut vocabulary = Self::default();
-        if let Ok(metrics) = policy.build_metrics() {
-            metrics.registry().stats_from(0).for_each(|(_, stat)| vocabulary.add_stat(&stat.name));
+        if let Ok(metrics) = GatewayMetrics::build(policy) {
+            metrics.registry().stats_from(0).for_each(|stat| vocabulary.add_stat(&stat.name));
         }
         for (name, labels) in OTHERS {
             let labels = labels.iter().map(|label| ((*label).to_owned(), BTreeSet::new()));

@@ -5,8 +5,10 @@
 //! token: what is known of the bearer comes in as a [`Subject`].
 
 mod check;
+mod metrics;
 mod policy;
 
 pub use check::{Condition, Forbidden, Judged, Rules, Scalar, Subject};
+pub use metrics::{Permission, RULES, RuleMetrics};
 pub use policy::{RawCondition, RawDefault, RawNames, RawRule, RawRules};
 pub use portcullis_edge_core::ClaimPath;

@@ -8,8 +8,7 @@ use crate::shared::{SOON, Shared};
 use crate::stream::Stream;
 use portcullis_edge_core::{Answered, Call, CallError, CallToken};
 use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled, Skipped};
-use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Asked, Asker, Event, Facts, LocalReply, Pipeline, Step, Worker};
+use portcullis_pipeline::{Asked, Asker, Event, Facts, GatewayMetrics, LocalReply, Pipeline, Step, Worker};
 use proxy_wasm::types::{Action, LogLevel};
 use std::rc::Rc;
 
@@ -197,7 +196,7 @@ impl Shared {
     }
 
     fn count_fetch(&self, index: usize, failure: Option<FetchFailure>) {
-        self.with_metrics(|metrics| metrics.fetched(index, failure.map(FetchFailure::index)));
+        self.with_metrics(|metrics| metrics.fetched(index, failure));
         let what = self.with_tokens(|tokens| tokens.fetched_at(index)).flatten();
         if let Some((Fetched { provider, what }, why)) = what.zip(failure) {
             let why = why.as_str();

@@ -9,8 +9,7 @@ use core::time::Duration;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{CallToken, ConfigError, Mono};
 use portcullis_jwt::{CallId, Tokens};
-use portcullis_metrics::GatewayMetrics;
-use portcullis_pipeline::{Guards, Pipeline, Waiting, Worker};
+use portcullis_pipeline::{GatewayMetrics, Guards, Pipeline, Waiting, Worker};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -46,13 +45,13 @@ impl Shared {
     /// Every mistake in the policy.
     pub fn load(json: &[u8], root: u32) -> Result<Self, Vec<ConfigError>> {
         let pipeline = Pipeline::compile(json)?;
-        let metrics = pipeline.policy().build_metrics().map_err(|error| vec![error])?;
+        let metrics = pipeline.metrics().map_err(|error| vec![error])?;
         Ok(Self {
             worker: RefCell::new(pipeline.worker(worker_number())),
             waiting: RefCell::new(Waiting::new(pipeline.places())),
             fetching: RefCell::default(),
             root_calls: RootCalls::of(root),
-            stats: RefCell::new(Stats::define(metrics)),
+            stats: RefCell::new(Stats::define(metrics, &pipeline.namespace())),
             cache_counted: Cell::default(),
             flushed: Cell::default(),
             tick: Cell::default(),

@@ -2,16 +2,17 @@
 
 use crate::host::{self, MetricKind};
 use core::cell::RefCell;
-use portcullis_edge_core::HostError;
-use portcullis_metrics::{Change, GatewayMetrics, Stat, StatId, StatKind, exposition};
+use portcullis_edge_core::{HostError, Namespace};
+use portcullis_metrics::{Change, Stat, StatId, StatKind, exposition};
+use portcullis_pipeline::GatewayMetrics;
 use proxy_wasm::types::LogLevel;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
-/// Where the workers tell each other of series that were born after the start: keys, one a line. Shared data never forgets,
-/// so it is one value and as bounded as the registry.
-const SERIES_INDEX: &str = "portcullis/series";
+/// Where the workers of an instance tell each other of series that were born after the start: keys, one a line. Shared data never
+/// forgets, so it is one value and as bounded as the registry.
+const SERIES_INDEX: &str = "series";
 
 /// How often an update of the index is tried before it is left for the next flush.
 const TRIES: usize = 8;
@@ -24,6 +25,8 @@ thread_local! {
 /// Metrics and the host's ids for their stats.
 pub struct Stats {
     metrics: GatewayMetrics,
+    /// The key of the index of series, this instance's own.
+    index: String,
     /// By stat.
     ids: Vec<Option<u32>>,
     /// Keys of series born here that the index does not have yet.
@@ -32,8 +35,9 @@ pub struct Stats {
 
 impl Stats {
     /// Defines every stat, so that it exists at 0.
-    pub fn define(metrics: GatewayMetrics) -> Self {
-        let mut stats = Self { metrics, ids: Vec::new(), born: Vec::new() };
+    pub fn define(metrics: GatewayMetrics, namespace: &Namespace) -> Self {
+        let index = namespace.key(SERIES_INDEX);
+        let mut stats = Self { metrics, index, ids: Vec::new(), born: Vec::new() };
         stats.define_new();
         stats
     }
@@ -41,7 +45,7 @@ impl Stats {
     fn define_new(&mut self) {
         let registry = self.metrics.registry();
         make_room(registry.stat_count().saturating_sub(self.ids.len()));
-        let ids: Vec<_> = registry.stats_from(self.ids.len()).map(|(_, stat)| id(stat)).collect();
+        let ids: Vec<_> = registry.stats_from(self.ids.len()).map(id).collect();
         if ids.contains(&None) {
             host::log(LogLevel::Error, "portcullis: the host refused to define a metric; it will be missing");
         }
@@ -55,7 +59,7 @@ impl Stats {
 
     /// Adds what this VM has counted to the proxy's stats.
     pub fn flush(&mut self) {
-        self.born.extend(self.metrics.take_born());
+        self.born.extend(self.metrics.registry_mut().take_born());
         self.define_new();
         let ids = &self.ids;
         let mut failed = 0_u64;
@@ -86,13 +90,13 @@ impl Stats {
     /// Adds the new keys to the index, and drops from it what this policy does not know, so that it stays as bounded as the
     /// registry however often the policy is replaced.
     fn try_publish(&self) -> Result<(), HostError> {
-        let (index, version) = host::shared(SERIES_INDEX)?;
+        let (index, version) = host::shared(&self.index)?;
         let index = String::from_utf8_lossy(&index);
-        let known = index.lines().filter(|key| self.metrics.is_possible(key));
+        let known = index.lines().filter(|key| self.metrics.registry().is_possible(key));
         let mut keys: BTreeSet<&str> = known.chain(self.born.iter().map(String::as_str)).collect();
         let last = keys.pop_last().unwrap_or_default();
         let text: String = keys.into_iter().flat_map(|key| [key, "\n"]).chain([last]).collect();
-        host::swap_shared(SERIES_INDEX, text.as_bytes(), version)
+        host::swap_shared(&self.index, text.as_bytes(), version)
     }
 
     /// The metrics of all workers as text; what the others have not flushed yet is missing.
@@ -107,9 +111,9 @@ impl Stats {
     }
 
     fn adopt(&mut self) {
-        let index = host::shared(SERIES_INDEX).map(|(index, _)| index).unwrap_or_default();
+        let index = host::shared(&self.index).map(|(index, _)| index).unwrap_or_default();
         for key in String::from_utf8_lossy(&index).lines() {
-            self.metrics.adopt(key);
+            self.metrics.registry_mut().adopt(key);
         }
         self.define_new();
     }

@@ -16,6 +16,7 @@ mod error;
 mod explain;
 mod keys;
 mod label;
+pub mod metrics;
 mod pending;
 mod polled;
 mod remote;

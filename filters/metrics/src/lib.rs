@@ -1,28 +1,35 @@
-//! The metric set.
+//! The metric engine. It knows what a family is and none in particular.
 //!
-//! Three layers, each usable without the next: a [`Registry`] holds families and series as data; an [`Accumulator`] counts
-//! in the VM, where an increment is an addition to an array, and hands over what changed since the last flush; [`GatewayMetrics`]
-//! knows which series a finished request and its token move. [`exposition`] writes the registry as Prometheus text from whatever totals the
-//! host has.
+//! A stage declares its families as data ([`metrics!`]): name, kind, help, and for each label the type that its values have
+//! ([`Domain`]). A policy says which values there are ([`Vocabulary`]); from both comes a [`Registry`] in which every series that can occur is
+//! at 0 from the start, and in which counting is an addition to an array. [`exposition`] writes it as text from whatever totals the host has.
 //!
 //! A series is one or more *stats*: plain counters and gauges a host can keep. A histogram is a stat per bucket (cumulative, labelled
 //! `le`), one for the count and one for the sum in microseconds, because hosts count in whole numbers.
 
-mod accumulator;
-mod auth;
-mod auth_series;
+mod block;
+mod declare;
+mod domain;
 mod exposition;
 mod family;
-mod gateway;
+mod handle;
+mod heaviest;
+mod own;
 mod policy;
 mod registry;
+mod shared;
+mod sketch;
 mod stat;
+mod vocabulary;
 
-pub use accumulator::{Accumulator, Change};
-pub use auth::{AuthCatalogue, AuthObservation, TokenResult};
+pub use domain::{About, Axis, Domain, Domains, OTHER, Row, Spelling, Values};
 pub use exposition::exposition;
-pub use family::{CANONICAL_BUCKETS, Family, Kind, LABELS};
-pub use gateway::{Catalogue, Endpoint, GatewayMetrics, Observation, ProxyError};
+pub use family::{CANONICAL_BUCKETS, Family, Key, Kind};
+pub use handle::{Counter, Gauge, Histogram};
+pub use heaviest::{Heaviest, Heavy};
+pub use own::EngineMetrics;
 pub use policy::{MetricsPolicy, RawMetrics};
-pub use registry::{FamilyId, Registry, SeriesId};
+pub use registry::{Change, Registry};
+pub use shared::{Endpoint, ErrorStatus, Outcome, Served, Service, Status, is_status};
 pub use stat::{Stat, StatId, StatKind};
+pub use vocabulary::{Condition, Vocabulary};

@@ -1,6 +1,6 @@
 //! The plain counters and gauges that a series is kept in.
 
-use crate::{Family, Kind};
+use crate::Kind;
 
 /// A stat's place among all stats of its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,41 +45,34 @@ pub(crate) fn seconds(micros: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What the stats of a histogram's buckets are named by: `le` in the tag convention. The same for every series of a family.
+/// A label and its value as a part of a stat's name.
+pub(crate) fn tag(label: &str, value: &str) -> String {
+    [label, "=.=", value, ";.;"].concat()
+}
+
+/// The stats of a series of `name` with `tags`. Thousands of names are made at every start: each is put together in one piece.
+/// `les` are the tags of the buckets, the same for every series of a family.
+pub(crate) fn stats_of(kind: Kind, name: &str, tags: &[&str], les: &[String]) -> Vec<Stat> {
+    let tags = tags.concat();
+    let (names, kind) = match kind {
+        Kind::Counter => (vec![[&tags, name].concat()], StatKind::Counter),
+        Kind::Gauge => (vec![[&tags, name].concat()], StatKind::Gauge),
+        Kind::Histogram(_) => (histogram_names(name, &tags, les), StatKind::Counter),
+    };
+    names.into_iter().map(|name| Stat { name, kind }).collect()
+}
+
 pub(crate) fn le_tags(kind: Kind) -> Vec<String> {
     match kind {
         Kind::Counter | Kind::Gauge => Vec::new(),
-        Kind::Histogram(bounds) => (0..=bounds.len()).map(|b| format!("le=.={};.;", le(bounds, b))).collect(),
+        Kind::Histogram(bounds) => (0..=bounds.len()).map(|bucket| tag("le", &le(bounds, bucket))).collect(),
     }
 }
 
-/// The stats of a series. Thousands of names are made at every start: each is put together in one piece.
-pub(crate) fn stats_of(
-    family: &Family,
-    le_tags: &[String],
-    values: &[String],
-    first: usize,
-) -> Vec<(StatId, Stat)> {
-    let tags = tags(family.labels, values);
-    let names = match family.kind {
-        Kind::Counter | Kind::Gauge => vec![[tags.as_str(), &family.name].concat()],
-        Kind::Histogram(_) => histogram_names(&family.name, &tags, le_tags),
-    };
-    let kind = if family.kind == Kind::Gauge { StatKind::Gauge } else { StatKind::Counter };
-    (first..).zip(names).map(|(id, name)| (StatId(id), Stat { name, kind })).collect()
-}
-
-fn histogram_names(name: &str, tags: &str, le_tags: &[String]) -> Vec<String> {
+fn histogram_names(name: &str, tags: &str, les: &[String]) -> Vec<String> {
     let base = name.strip_suffix("_seconds").unwrap_or(name);
-    let buckets = le_tags.iter().map(|le| [le, tags, name, "_bucket"].concat());
+    let buckets = les.iter().map(|le| [le, tags, name, "_bucket"].concat());
     buckets.chain([[tags, name, "_count"].concat(), [tags, base, "_microseconds_sum"].concat()]).collect()
-}
-
-fn tags(labels: &[&str], values: &[String]) -> String {
-    labels.iter().zip(values).fold(String::new(), |mut out, (label, value)| {
-        [label, "=.=", value, ";.;"].into_iter().for_each(|part| out.push_str(part));
-        out
-    })
 }
 
 #[cfg(test)]
@@ -96,39 +89,25 @@ mod tests {
 
     #[test]
     fn a_histogram_is_kept_in_counters_whose_tags_can_be_cut_out() {
-        let family = Family {
-            name: "x_seconds".into(),
-            help: String::new(),
-            kind: Kind::Histogram(&[5_000]),
-            labels: &["endpoint"],
-        };
-        let names: Vec<_> = stats_of(&family, &le_tags(family.kind), &["/a/{id}".into()], 7)
-            .into_iter()
-            .map(|(id, s)| (id.0, s.name))
-            .collect();
+        let kind = Kind::Histogram(&[5_000]);
+        let stats = stats_of(kind, "x_seconds", &[&tag("endpoint", "/a/{id}")], &le_tags(kind));
+        let names: Vec<_> = stats.iter().map(|stat| stat.name.as_str()).collect();
         assert_eq!(
             names,
             [
-                (7, "le=.=0.005;.;endpoint=.=/a/{id};.;x_seconds_bucket".to_owned()),
-                (8, "le=.=+Inf;.;endpoint=.=/a/{id};.;x_seconds_bucket".to_owned()),
-                (9, "endpoint=.=/a/{id};.;x_seconds_count".to_owned()),
-                (10, "endpoint=.=/a/{id};.;x_microseconds_sum".to_owned()),
+                "le=.=0.005;.;endpoint=.=/a/{id};.;x_seconds_bucket",
+                "le=.=+Inf;.;endpoint=.=/a/{id};.;x_seconds_bucket",
+                "endpoint=.=/a/{id};.;x_seconds_count",
+                "endpoint=.=/a/{id};.;x_microseconds_sum",
             ]
         );
-        assert_eq!(names.len(), width(family.kind));
+        assert_eq!(names.len(), width(kind));
+        assert!(stats.iter().all(|stat| stat.kind == StatKind::Counter));
     }
 
     #[test]
     fn only_a_gauge_is_kept_in_a_gauge() {
-        let kinds = [Kind::Counter, Kind::Gauge, Kind::Histogram(&[])].map(|kind| {
-            let family = Family { name: "x".into(), help: String::new(), kind, labels: &[] };
-            stats_of(&family, &le_tags(kind), &[], 0)
-                .into_iter()
-                .map(|(_, stat)| stat.kind)
-                .collect::<Vec<_>>()
-        });
-        assert_eq!(kinds[0], [StatKind::Counter]);
-        assert_eq!(kinds[1], [StatKind::Gauge]);
-        assert_eq!(kinds[2], [StatKind::Counter; 3]);
+        let kinds = [Kind::Counter, Kind::Gauge].map(|kind| stats_of(kind, "x", &[], &[])[0].kind);
+        assert_eq!(kinds, [StatKind::Counter, StatKind::Gauge]);
     }
 }

@@ -1,11 +1,11 @@
 //! What is counted and logged of who asked.
 
+use crate::metrics::AuthObservation;
 use crate::{Facts, Pipeline};
 use portcullis_access_log::{SecurityExtra, SecurityLine, SecurityRequest, Verdict};
 use portcullis_authz::Forbidden;
 use portcullis_edge_core::{Mode, Wall};
-use portcullis_jwt::{Refusal, TokenError};
-use portcullis_metrics::{AuthObservation, TokenResult};
+use portcullis_jwt::Refusal;
 
 impl Pipeline {
     /// What to count of a request's token; `None` where nothing was looked at.
@@ -14,7 +14,7 @@ impl Pipeline {
         let seen = AuthObservation {
             looked: token.looked,
             source: token.source,
-            token: token.verdict.as_ref().map(token_result),
+            token: token.verdict.as_ref().map(|verdict| verdict.as_ref().map(|()| ()).map_err(|refusal| refusal.error)),
             user: token.identity.as_ref().map(|identity| identity.user().is_some()),
             role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
             permission: permission.map(|(verdict, _)| verdict.is_ok()),
@@ -75,13 +75,4 @@ fn prohibition(forbidden: Forbidden, mode: Mode, request: SecurityRequest<'_>) -
     let (verdict, reason) = (Verdict::of(mode), forbidden.as_str());
     let (stage, rule, request) = ("authz", Some(rule), Some(request));
     SecurityExtra { verdict, reason, detail: None, stage, rule, mode, request, policy: None, more: &[] }
-}
-
-fn token_result(token: &Result<(), Refusal>) -> TokenResult {
-    match token {
-        Ok(()) => TokenResult::Good,
-        Err(refusal) => TokenResult::Refused(
-            TokenError::ALL.iter().position(|error| *error == refusal.error).unwrap_or(usize::MAX),
-        ),
-    }
 }

@@ -2,9 +2,8 @@
 
 use crate::order::Stage;
 use crate::waiting::Asker;
-use crate::{Event, Facts, Pipeline, Step, Worker};
+use crate::{GatewayMetrics, Event, Facts, Pipeline, Step, Worker};
 use portcullis_edge_core::{Answered, CallError, Host, Mono};
-use portcullis_metrics::GatewayMetrics;
 
 /// What an answer led to.
 #[derive(Debug)]

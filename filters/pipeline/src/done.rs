@@ -1,12 +1,13 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
 use crate::facts::{Answerer, Facts, Target};
+use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
 use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Host, Now, RequestHead, Wall};
-use portcullis_metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
+use portcullis_metrics::{Endpoint, Served, Service};
 use std::borrow::Cow;
 
 /// Status of a request whose client left before it was answered (a convention of nginx's).
@@ -101,7 +102,7 @@ impl Pipeline {
             endpoint: self.endpoint(facts.target),
             status,
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            service: facts.forwarded_route().and_then(|r| self.policy.routes.get(r)).map(|r| r.service),
+            service: self.service(facts),
             proxy_error: failed,
         };
         let details = (failed == Some(ProxyError::RequestFailed))
@@ -122,12 +123,20 @@ impl Pipeline {
         }
     }
 
-    fn endpoint(&self, target: Target) -> usize {
+    /// The service that a request was sent to.
+    fn service(&self, facts: &Facts) -> Option<(Service, Served)> {
+        let route = facts.forwarded_route()?;
+        let service = self.policy.routes.get(route)?.service;
+        Some((Service(service), self.policy.catalogue.routes.get(route)?.served))
+    }
+
+    fn endpoint(&self, target: Target) -> Endpoint {
+        let catalogue = &self.policy.catalogue;
         match target {
             Target::Route(route) | Target::Preflight(route) => {
-                self.endpoint_of_route.get(route).copied().unwrap_or(self.unmatched)
+                catalogue.routes.get(route).map_or(catalogue.unmatched, |counted| counted.endpoint)
             }
-            Target::Page(_) | Target::Unmatched => self.unmatched,
+            Target::Page(_) | Target::Unmatched => catalogue.unmatched,
         }
     }
 
@@ -141,12 +150,11 @@ impl Pipeline {
         } else {
             facts.shown_path()
         });
-        let endpoint = self.policy.catalogue.endpoints.get(self.endpoint(facts.target));
         let request = SecurityRequest {
             method: &method,
             path: &path,
             ip: &ip,
-            endpoint: endpoint.map_or("", |endpoint| &endpoint.label),
+            endpoint: self.policy.catalogue.label(self.endpoint(facts.target)),
         };
         let line = self.line(facts, (at, took), status, request, details);
         let mut lines = self.events(facts, at, request);

@@ -14,6 +14,7 @@ mod give_back;
 mod grpc;
 mod guard;
 mod guard_events;
+mod metrics;
 mod ops;
 mod order;
 mod path;
@@ -32,6 +33,7 @@ pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
+pub use metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families};
 pub use ops::HeaderOps;
 pub use order::Stage;
 pub use request::{Event, Step};
@@ -43,6 +45,7 @@ pub use trace::{Entry, Trace};
 pub use waiting::{Asked, Asker, Places, Waiting};
 pub use worker::Worker;
 
+use core::cell::Cell;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::Namespace;
 use portcullis_jwt::{Jwt, Tokens};
@@ -57,10 +60,8 @@ pub struct Pipeline {
     policy: Policy,
     /// The policy's section `jwt`.
     jwt: Option<Rc<Jwt>>,
-    /// Index of each route's endpoint among those of the metrics.
-    endpoint_of_route: Vec<usize>,
-    /// Index of the endpoint `unmatched`.
-    unmatched: usize,
+    /// Built to see whether there is room for every series; the first who asks takes them, so that a start builds them once.
+    first_metrics: Cell<Option<GatewayMetrics>>,
 }
 
 impl Pipeline {
@@ -69,18 +70,24 @@ impl Pipeline {
     /// # Errors
     /// Every mistake in it, each with its place.
     pub fn compile(json: &[u8]) -> Result<Self, Vec<ConfigError>> {
-        Policy::from_json(json).map(Self::new)
+        let pipeline = Policy::from_json(json).map(Self::new)?;
+        pipeline.first_metrics.set(Some(pipeline.metrics().map_err(|error| vec![error])?));
+        Ok(pipeline)
+    }
+
+    /// The metrics of one VM.
+    ///
+    /// # Errors
+    /// When `metrics.max_series` is too small for this policy.
+    pub fn metrics(&self) -> Result<GatewayMetrics, ConfigError> {
+        self.first_metrics.take().map_or_else(|| GatewayMetrics::build(&self.policy), Ok)
     }
 
     /// The pipeline of a policy.
     #[must_use]
     pub fn new(mut policy: Policy) -> Self {
         let jwt = policy.jwt.take().map(Rc::new);
-        let endpoints = &policy.catalogue.endpoints;
-        let unmatched = endpoints.len().saturating_sub(1);
-        let find = |label: &str| endpoints.iter().position(|e| e.label == label).unwrap_or(unmatched);
-        let endpoint_of_route = policy.routes.iter().map(|route| find(route.template.as_str())).collect();
-        Self { policy, jwt, endpoint_of_route, unmatched }
+        Self { policy, jwt, first_metrics: Cell::new(None) }
     }
 
     /// The policy.

@@ -1,9 +1,10 @@
 //! The pipeline on the example policy's shape, without a host.
 
+use crate::ProxyError;
 use crate::facts::Target;
 use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
 use portcullis_edge_core::{Headers, MemoryHost, Mono, Now, RequestHead, Wall};
-use portcullis_metrics::ProxyError;
+use portcullis_metrics::Endpoint;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -234,7 +235,7 @@ fn a_preflight_is_answered_here_with_the_methods_of_its_path_and_counted_under_i
     pipeline.on_response(&mut facts, 200, false, &host(1), &mut Fake::default());
     let record = pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut Fake::default());
     let seen = record.observation.unwrap();
-    assert_eq!((seen.endpoint, seen.service, seen.status), (0, None, 200));
+    assert_eq!((seen.endpoint, seen.service, seen.status), (Endpoint(0), None, 200));
 }
 
 /// Envoy's CORS filter lets such requests pass to their service; taken for preflights, they would pass without a token.
@@ -365,7 +366,7 @@ fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
     let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), &host(5), &mut stream);
-    assert_eq!(record.observation.unwrap().endpoint, pipeline.unmatched);
+    assert_eq!(record.observation.unwrap().endpoint, pipeline.policy.catalogue.unmatched);
 }
 
 #[test]
@@ -405,7 +406,7 @@ fn a_request_answered_before_it_reached_the_filter_is_counted_and_logged_all_the
     let told: &[(&str, &[u8])] = &[("x-forwarded-for", b"203.0.113.9")];
     let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", told), &host(5), &mut stream);
     let seen = record.observation.unwrap();
-    assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, 0, None, 250_000));
+    assert_eq!((seen.status, seen.endpoint, seen.service, seen.micros), (431, Endpoint(0), None, 250_000));
     let line: Value = serde_json::from_slice(&record.lines).unwrap();
     assert_eq!(
         (line["timestamp"].as_str(), line["extra"]["status"].as_u64()),

@@ -4,6 +4,7 @@
 //! name services), and compiles the whole: all of it or nothing, with every mistake told at once.
 
 mod address;
+mod catalogue;
 mod clusters;
 mod document;
 mod gateway;
@@ -17,6 +18,7 @@ mod tls;
 mod tokens;
 mod upstream;
 
+pub use catalogue::{Catalogue, Counted};
 pub use clusters::{Cluster, ClusterTls};
 pub use policy::{GatewayPaths, Policy};
 pub use portcullis_edge_core::{ConfigError, Node, PathSegment};

@@ -1,5 +1,6 @@
 //! The policy, compiled.
 
+use crate::catalogue::Catalogue;
 use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
@@ -10,13 +11,13 @@ use crate::routes::{Context, Route};
 use crate::services::Service;
 use crate::tls;
 use crate::tokens::Section;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use portcullis_breaker::Breakers;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
-use portcullis_jwt::{Env, FetchFailure, Jwt, RouteAuth, TokenError};
+use portcullis_jwt::{Env, Jwt};
 use portcullis_limits::{Abuse, Concurrency, Limits};
-use portcullis_metrics::{AuthCatalogue, Catalogue, Endpoint, GatewayMetrics, MetricsPolicy, RawMetrics};
+use portcullis_metrics::{MetricsPolicy, RawMetrics};
 use portcullis_route::RouteTable;
 use portcullis_security_headers::{
     BrowserHeaders, Cors, RawBrowserHeader, RawCors, RawTrustHeaders, TrustHeaders,
@@ -75,14 +76,12 @@ pub struct Policy {
     pub browser: BrowserHeaders,
     /// Metrics section.
     pub metrics: MetricsPolicy,
-    /// What can be counted; the last endpoint is `unmatched`.
+    /// What can be counted.
     pub catalogue: Catalogue,
     /// What the proxy does.
     pub proxy: RawProxy,
     /// Variables of the proxy's environment that the policy refers to.
     pub environment: Vec<String>,
-    /// Built to see whether there is room for every series; the first who asks takes them, so that a start builds them once.
-    first_metrics: Cell<Option<GatewayMetrics>>,
 }
 
 /// Fields of a policy, in the order in which errors list them.
@@ -160,18 +159,6 @@ impl Policy {
             _ => Err(document.errors),
         }
     }
-
-    /// The metrics of one VM.
-    ///
-    /// # Errors
-    /// When `metrics.max_series` is too small for this policy.
-    pub fn build_metrics(&self) -> Result<GatewayMetrics, ConfigError> {
-        self.first_metrics.take().map_or_else(|| build_metrics(&self.catalogue), Ok)
-    }
-}
-
-fn build_metrics(catalogue: &Catalogue) -> Result<GatewayMetrics, ConfigError> {
-    GatewayMetrics::build(catalogue, &Node::top().key("metrics").key("max_series"))
 }
 
 /// An unset variable and one that is no text are alike: no secret.
@@ -256,8 +243,7 @@ impl Parts {
         let metrics = self.metrics?;
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
-        let catalogue = catalogue(&self.services, &routes, &metrics, self.tokens.jwt.as_ref());
-        let first_metrics = document.keep(build_metrics(&catalogue).map_err(|error| vec![error]));
+        let catalogue = Catalogue::of(&self.gateway.instance, &self.services, &routes, &metrics, self.tokens.jwt.as_ref());
         let RawGateway { name, instance, listen, admin, health_path, tls } = self.gateway;
         Some(Policy {
             gateway: GatewayPaths { name, instance, listen, admin, health: health_path, tls },
@@ -279,7 +265,6 @@ impl Parts {
             catalogue,
             proxy: self.proxy,
             environment: Vec::new(),
-            first_metrics: Cell::new(first_metrics),
         })
     }
 
@@ -390,50 +375,6 @@ fn check_prefix(prefix: &str) -> Option<ConfigError> {
     } else {
         Some(Node::top().key("path_prefix").error(found, "a plain path such as `/api/v1`"))
     }
-}
-
-fn catalogue(
-    services: &[Service],
-    routes: &[Route],
-    metrics: &MetricsPolicy,
-    jwt: Option<&Jwt>,
-) -> Catalogue {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
-    let mut add = |label: &str, service: usize| match endpoints.iter_mut().find(|e| e.label == label) {
-        Some(endpoint) if endpoint.services.contains(&service) => {}
-        Some(endpoint) => endpoint.services.push(service),
-        None => endpoints.push(Endpoint { label: label.to_owned(), services: vec![service] }),
-    };
-    routes.iter().for_each(|route| add(route.template.as_str(), route.service));
-    for (index, service) in services.iter().enumerate() {
-        service.calls.iter().for_each(|call| add(call, index));
-    }
-    endpoints.push(Endpoint { label: "unmatched".to_owned(), services: Vec::new() });
-    Catalogue {
-        endpoints,
-        services: services.iter().map(|s| s.name.clone()).collect(),
-        statuses: metrics.statuses.clone(),
-        auth: auth_catalogue(jwt, routes),
-        max_series: metrics.max_series,
-    }
-}
-
-/// Nothing where the policy neither looks at tokens nor has rules.
-fn auth_catalogue(jwt: Option<&Jwt>, routes: &[Route]) -> Option<AuthCatalogue> {
-    let rules = routes.iter().any(|route| route.rules.is_some());
-    if jwt.is_none() && !rules {
-        return None;
-    }
-    let fetched = jwt.iter().flat_map(|jwt| jwt.fetched());
-    Some(AuthCatalogue {
-        sources: jwt.iter().flat_map(|jwt| jwt.source_kinds()).collect(),
-        reasons: TokenError::ALL.iter().map(|error| error.as_str()).collect(),
-        rules,
-        fetched: fetched.map(|(provider, what)| (provider.to_owned(), what)).collect(),
-        fetch_failures: FetchFailure::ALL.iter().map(|failure| failure.as_str()).collect(),
-        auth_service: jwt.is_some_and(Jwt::asks),
-        login: routes.iter().any(|route| route.auth.as_ref().is_some_and(RouteAuth::issues)),
-    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn a_sound_policy_compiles_to_routes_with_their_whole_path() {
     let route = policy.table.find(b"", b"GET", "/api/v1/orders/7").unwrap();
     assert_eq!(policy.routes[route].template.as_str(), "/api/v1/orders/{id}");
     assert_eq!(policy.services[policy.routes[route].service].name, "order");
-    let labels: Vec<_> = policy.catalogue.endpoints.iter().map(|e| e.label.as_str()).collect();
+    let labels: Vec<_> = policy.catalogue.endpoints.iter().map(String::as_str).collect();
     assert_eq!(
         labels,
         ["/api/v1/orders", "/api/v1/orders/{id}", "/api/v1/auth/login", "/internal/x", "unmatched"]
@@ -281,27 +281,6 @@ fn what_the_schema_refuses_the_parser_refuses() {
         policy[section] = value;
         assert!(Policy::from_value(&policy).is_err(), "the parser takes {section}: {}", policy[section]);
     }
-}
-
-#[test]
-fn every_worker_gets_metrics_of_its_own_and_all_are_alike() {
-    let policy = Policy::from_value(&sound()).ok().unwrap();
-    let names = || {
-        let metrics = policy.build_metrics().ok().unwrap();
-        metrics.registry().stats_from(0).map(|(_, stat)| stat.name).collect::<Vec<_>>()
-    };
-    let first = names();
-    assert!(first.len() > 100);
-    assert_eq!(names(), first);
-}
-
-#[test]
-fn a_policy_with_more_series_than_it_allows_is_wrong() {
-    let mut policy = sound();
-    policy["metrics"] = json!({ "max_series": 10 });
-    let errors = errors(&policy);
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].starts_with("metrics.max_series: found 10, expected at least "), "{errors:?}");
 }
 
 /// The places of the mistakes in a policy with one service.

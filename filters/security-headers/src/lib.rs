@@ -2,10 +2,12 @@
 
 mod browser;
 mod cors;
+mod metrics;
 mod origin;
 mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
 pub use cors::{Cors, RawCors, preflight_method};
+pub use metrics::TrustMetrics;
 pub use origin::OriginRule;
 pub use trust::{ClaimHeaderName, IdentityHeaders, RawTrustHeaders, TrustHeaders};

@@ -1,10 +1,10 @@
 //! The metrics of a gateway as large as the example, to measure what an increment costs. Compiled into the bench and into
 //! the module `increments`.
 
-use portcullis_edge_core::Node;
-use portcullis_metrics::{
-    AuthCatalogue, AuthObservation, Catalogue, Endpoint, GatewayMetrics, Observation, TokenResult,
-};
+use portcullis_metrics::{Endpoint, Served, Service};
+use portcullis_pipeline::{AuthObservation, GatewayMetrics, Observation};
+use portcullis_policy::Policy;
+use serde_json::{Value, json};
 use std::hint::black_box;
 
 /// Requests counted in a batch.
@@ -25,7 +25,10 @@ const SERVICES: [&str; 5] = ["user", "inventory", "order", "auth", "insights"];
 const ENDPOINTS: usize = 18;
 
 /// Metrics of one VM.
-pub struct Books(GatewayMetrics);
+pub struct Books {
+    metrics: GatewayMetrics,
+    served: Vec<(Endpoint, Service, Served)>,
+}
 
 impl Books {
     /// Books with nothing in them.
@@ -33,31 +36,24 @@ impl Books {
     /// # Panics
     /// If the metrics cannot be built, which is a mistake in this file.
     pub fn open() -> Self {
-        let endpoint =
-            |i: usize| Endpoint { label: format!("/api/v1/e{i}/{{id}}"), services: vec![i % SERVICES.len()] };
-        let catalogue = Catalogue {
-            endpoints: (0..ENDPOINTS).map(endpoint).collect(),
-            services: SERVICES.map(str::to_owned).into(),
-            statuses: vec![200, 201, 400, 401, 403, 404, 429, 500, 502, 503, 504],
-            auth: Some(tokens()),
-            max_series: 10_000,
-        };
-        match GatewayMetrics::build(&catalogue, &Node::top()) {
-            Ok(metrics) => Self(metrics),
-            Err(error) => panic!("{error}"),
-        }
+        let Ok(policy) = Policy::from_value(&policy()) else { panic!("the policy is wrong") };
+        let Ok(metrics) = GatewayMetrics::build(&policy) else { panic!("the metrics cannot be built") };
+        let counted = policy.routes.iter().zip(&policy.catalogue.routes);
+        let served = counted.map(|(route, of)| (of.endpoint, Service(route.service), of.served)).collect();
+        Self { metrics, served }
     }
 
     /// Counts [`BATCH`] requests, spread over the endpoints.
     #[inline(never)]
     pub fn observe_batch(&mut self) {
-        for i in 0..BATCH as usize {
-            let endpoint = i % ENDPOINTS;
-            self.0.observe(black_box(&Observation {
-                endpoint,
+        for (micros, (endpoint, service, served)) in
+            (1_000..).zip(self.served.iter().cycle()).take(BATCH as usize)
+        {
+            self.metrics.observe(black_box(&Observation {
+                endpoint: *endpoint,
                 status: 200,
-                micros: 1_000 + i as u64,
-                service: Some(endpoint % SERVICES.len()),
+                micros,
+                service: Some((*service, *served)),
                 proxy_error: None,
             }));
         }
@@ -67,10 +63,10 @@ impl Books {
     #[inline(never)]
     pub fn observe_token_batch(&mut self) {
         for i in 0..u64::from(BATCH) {
-            self.0.observe_auth(black_box(&AuthObservation {
+            self.metrics.observe_auth(black_box(&AuthObservation {
                 looked: true,
                 source: Some(0),
-                token: Some(TokenResult::Good),
+                token: Some(Ok(())),
                 user: Some(true),
                 role: Some(true),
                 permission: Some(true),
@@ -87,19 +83,30 @@ impl Books {
     #[cfg(test)]
     fn drained(&mut self) -> usize {
         let mut changed = 0;
-        self.0.flush(|_, _| changed += 1);
+        self.metrics.flush(|_, _| changed += 1);
         changed
     }
 }
 
-fn tokens() -> AuthCatalogue {
-    AuthCatalogue {
-        sources: vec!["header"],
-        reasons: vec!["missing", "malformed", "expired", "invalid_signature", "unknown_key"],
-        rules: true,
-        login: true,
-        ..AuthCatalogue::default()
-    }
+fn policy() -> Value {
+    let services: serde_json::Map<String, Value> =
+        SERVICES.iter().map(|name| ((*name).to_owned(), json!({ "address": "127.0.0.1:9" }))).collect();
+    let route = |i: usize| {
+        json!({
+            "path": format!("/api/v1/e{i}/{{id}}"),
+            "methods": ["GET"],
+            "service": SERVICES[i % SERVICES.len()],
+            "auth": {},
+            "authz": { "allow": [{ "roles": { "any": ["admin"] } }] },
+        })
+    };
+    json!({
+        "version": 1,
+        "services": services,
+        "routes": (0..ENDPOINTS).map(route).collect::<Vec<_>>(),
+        "jwt": { "providers": { "main": { "secrets": [{ "alg": "HS256", "value": "0123456789abcdef0123456789abcdef" }] } } },
+        "metrics": { "statuses": [200, 201, 400, 401, 403, 404, 429, 500, 502, 503, 504], "max_series": 10_000 },
+    })
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub struct Question {
 #[must_use]
 pub fn explain(question: Question) -> Report {
     let Question { policy, keys, at, .. } = question;
-    let metrics = policy.build_metrics().ok();
     let pipeline = Pipeline::new(policy);
+    let metrics = pipeline.metrics().ok();
     let mut worker = pipeline.worker(0);
     worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
     let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });

@@ -1,23 +1,19 @@
 //! The series that a request moves.
 
-use portcullis_metrics::{Change, GatewayMetrics};
-use portcullis_pipeline::Record;
-use std::collections::BTreeMap;
+use portcullis_metrics::Change;
+use portcullis_pipeline::{GatewayMetrics, Record};
 
 /// Counts a record and names every series that moved, with what was added, in the order of their names. Buckets of histograms are
 /// left out: each observation moves many.
 pub fn moved(record: &Record, metrics: &mut GatewayMetrics) -> Vec<(String, i64)> {
-    let names: BTreeMap<usize, String> =
-        metrics.registry().stats_from(0).map(|(id, stat)| (id.0, series(&stat.name))).collect();
+    let mut names: Vec<String> = metrics.registry().stats_from(0).map(|stat| series(&stat.name)).collect();
     // What a new policy sets its gauges to is no request's doing.
     metrics.flush(|_, _| {});
     record.count(metrics);
-    let born: BTreeMap<usize, String> =
-        metrics.registry().stats_from(names.len()).map(|(id, stat)| (id.0, series(&stat.name))).collect();
+    names.extend(metrics.registry().stats_from(names.len()).map(|stat| series(&stat.name)));
     let mut moved = Vec::new();
     metrics.flush(|stat, change| {
-        let name = names.get(&stat.0).or_else(|| born.get(&stat.0));
-        if let (Some(name), Change::Add(by)) = (name, change)
+        if let (Some(name), Change::Add(by)) = (names.get(stat.0), change)
             && !name.contains("_bucket{")
         {
             moved.push((name.clone(), by));

@@ -1,0 +1,335 @@
+//! What is counted of requests, and the families of all stages together.
+
+use core::mem;
+use portcullis_authz::{Permission, RuleMetrics};
+use portcullis_edge_core::{ConfigError, Node};
+use portcullis_jwt::metrics::{
+    FetchResult, FetchedDocument, LookUp, Operation, TokenMetrics, TokenSource, TokenVerdict,
+};
+use portcullis_jwt::{FetchFailure, TokenError};
+use portcullis_metrics::{
+    About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OTHER, Outcome, Registry,
+    Served, Service, StatId, Status, Values, Vocabulary, is_status, metrics,
+};
+use portcullis_policy::Policy;
+use portcullis_security_headers::TrustMetrics;
+use std::borrow::Cow;
+
+/// What went wrong between gateway and service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyError {
+    /// The service gave no answer, or not all of it: refused, reset, timed out, no healthy host.
+    RequestFailed,
+    /// The service answered with this 5xx.
+    Status(u16),
+}
+
+/// The place of `request_failed` among the numbers of statuses, which it is none of.
+const REQUEST_FAILED: u16 = 1;
+
+impl Domain for ProxyError {
+    type Value<'v> = Self;
+    const ABOUT: &'static About = &About {
+        what: "`request_failed` where the service gave no (whole) answer: refused, reset, timed out, no healthy host; else the \
+            5xx that it answered with",
+        values: Values::Open,
+    };
+
+    fn axis(vocabulary: &Vocabulary) -> Axis {
+        let statuses = vocabulary.statuses().iter().copied().filter(|status| *status >= 500);
+        let texts = statuses.clone().map(|status| Cow::from(status.to_string()));
+        let texts = [Cow::from("request_failed")].into_iter().chain(texts).chain([Cow::from(OTHER)]);
+        Axis::of(texts).with_codes([REQUEST_FAILED].into_iter().chain(statuses).chain([0]).collect())
+    }
+
+    fn place(value: &Self, axis: &Axis) -> Option<usize> {
+        match value {
+            Self::RequestFailed => axis.place_of(REQUEST_FAILED),
+            Self::Status(status) => axis.place_of(*status),
+        }
+    }
+
+    fn text<'v>(value: &'v Self) -> Option<Cow<'v, str>> {
+        match value {
+            Self::RequestFailed => None,
+            Self::Status(status) => Some(status.to_string().into()),
+        }
+    }
+
+    fn admits(text: &str) -> bool {
+        is_status(text, 500)
+    }
+}
+
+metrics! {
+    /// What is counted of every request.
+    pub struct RequestMetrics {
+        /// Requests the gateway finished, whoever answered them.
+        gateway_requests_total: Counter { status_code: Status, endpoint: Endpoint },
+            promql "sum by (endpoint) (rate(gateway_requests_total[5m]))";
+        /// Requests that ended in a 4xx or 5xx, whoever answered them.
+        gateway_errors_total: Counter { status_code: ErrorStatus, endpoint: Endpoint },
+            promql "sum(rate(gateway_errors_total{status_code=~\"5..\"}[5m])) / sum(rate(gateway_requests_total[5m]))";
+        /// Time from a request's first byte to its answer's last.
+        gateway_request_latency_seconds: Histogram { endpoint: Endpoint },
+            promql "histogram_quantile(0.95, sum by (le) (rate(gateway_request_latency_seconds_bucket[5m])))";
+        /// Requests that failed between gateway and service.
+        gateway_proxy_errors_total: Counter { target_service: Service, error_type: ProxyError },
+            promql "sum by (target_service, error_type) (rate(gateway_proxy_errors_total[5m]))";
+        /// Requests the gateway sent to the {service} service.
+        service_requests named "{service}_requests_total": Counter { status_code: Status, service/endpoint: Served },
+            promql "sum by (status_code) (rate(order_requests_total[5m]))";
+        /// Requests sent to the {service} service that ended in a 4xx or 5xx.
+        service_errors named "{service}_errors_total": Counter { status_code: ErrorStatus, service/endpoint: Served },
+            promql "sum(rate(order_errors_total[5m])) / sum(rate(order_requests_total[5m]))";
+        /// Time that requests sent to the {service} service took, as the gateway's clients saw it.
+        service_latency named "{service}_request_latency_seconds": Histogram { service/endpoint: Served },
+            promql "histogram_quantile(0.95, sum by (le) (rate(order_request_latency_seconds_bucket[5m])))";
+    }
+}
+
+/// Puts the families of all stages together: one line a stage.
+macro_rules! families {
+    ($($stage:ident: $families:ty,)+) => {
+        struct Families { $($stage: $families,)+ }
+
+        impl Families {
+            fn build(registry: &mut Registry, vocabulary: &Vocabulary) -> Self {
+                Self { $($stage: <$families>::build(registry, vocabulary),)+ }
+            }
+        }
+
+        /// Every declared family, with the stage that it belongs to.
+        pub fn families() -> impl Iterator<Item = (&'static str, &'static Family)> {
+            let stages = [$((stringify!($stage), <$families>::FAMILIES),)+];
+            stages.into_iter().flat_map(|(stage, families)| families.iter().map(move |family| (stage, family)))
+        }
+    };
+}
+
+families! {
+    requests: RequestMetrics,
+    headers: TrustMetrics,
+    tokens: TokenMetrics,
+    rules: RuleMetrics,
+    engine: EngineMetrics,
+}
+
+/// One finished request, as the metrics see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What its path is counted under.
+    pub endpoint: Endpoint,
+    /// Status the client got; 499 if it left before.
+    pub status: u16,
+    /// From the first byte of the request to the last of the answer, in microseconds.
+    pub micros: u64,
+    /// The service that the request was sent to, if it was.
+    pub service: Option<(Service, Served)>,
+    /// What went wrong between gateway and service, if something did.
+    pub proxy_error: Option<ProxyError>,
+}
+
+/// What became of one request's token: a request to a route that looks for one, or whose answer makes one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuthObservation {
+    /// Whether the route looks for a token.
+    pub looked: bool,
+    /// Index of the place where the token was; `None` if there was no token.
+    pub source: Option<usize>,
+    /// What the check said; `None` where no token was needed and none came.
+    pub token: Option<Result<(), TokenError>>,
+    /// Whether the token says who its bearer is; `None` if that was not looked for. The same for the next two.
+    pub user: Option<bool>,
+    /// Whether it says the bearer's role.
+    pub role: Option<bool>,
+    /// Whether the bearer may do this.
+    pub permission: Option<bool>,
+    /// Whether a refusal of the token has no effect, because its check is in shadow mode.
+    pub shadow: bool,
+    /// Whether a refusal of the permission has none, because the rules are.
+    pub shadow_permission: bool,
+    /// What the check of the token took, in microseconds, without waiting for keys.
+    pub validation_micros: Option<u64>,
+    /// What reading user, role and permissions took, in microseconds.
+    pub context_micros: Option<u64>,
+    /// Whether the login route's answer made a token; `None` on other routes.
+    pub created: Option<bool>,
+}
+
+/// Registry and families of one VM.
+pub struct GatewayMetrics {
+    registry: Registry,
+    families: Families,
+    documents: usize,
+    /// What the host's gauge has been told of this worker's waiting requests.
+    waiting_told: i64,
+}
+
+/// Age of a document that is not there.
+const NO_DOCUMENT: i64 = -1;
+
+impl GatewayMetrics {
+    /// Builds every series that the policy makes possible.
+    ///
+    /// # Errors
+    /// When `metrics.max_series` does not hold them, or two families have one name.
+    pub fn build(policy: &Policy) -> Result<Self, ConfigError> {
+        let vocabulary = &policy.catalogue.vocabulary;
+        let mut registry = Registry::new();
+        let families = Families::build(&mut registry, vocabulary);
+        check(&registry, policy.metrics.max_series)?;
+        registry.limit(policy.metrics.max_series);
+        let documents = vocabulary.axis::<FetchedDocument>().rows().len();
+        let mut metrics = Self { registry, families, documents, waiting_told: 0 };
+        (0..documents).for_each(|document| metrics.document_age(document, None));
+        Ok(metrics)
+    }
+
+    /// Counts a finished request.
+    pub fn observe(&mut self, seen: &Observation) {
+        let Self { registry, families: Families { requests, .. }, .. } = self;
+        let (status, error) = (Status(seen.status), ErrorStatus(seen.status));
+        requests.gateway_requests_total.inc(registry, (status, seen.endpoint));
+        requests.gateway_request_latency_seconds.observe(registry, seen.endpoint, seen.micros);
+        if seen.status >= 400 {
+            requests.gateway_errors_total.inc(registry, (error, seen.endpoint));
+        }
+        let Some((service, served)) = seen.service else { return };
+        requests.service_requests.inc(registry, (status, served));
+        requests.service_latency.observe(registry, served, seen.micros);
+        if seen.status >= 400 {
+            requests.service_errors.inc(registry, (error, served));
+        }
+        if let Some(failed) = seen.proxy_error {
+            requests.gateway_proxy_errors_total.inc(registry, (service, failed));
+        }
+    }
+
+    /// Counts a request that was forwarded with the trust headers.
+    pub fn headers_injected(&mut self) {
+        self.families.headers.gateway_security_headers_injected_total.inc(&mut self.registry, ());
+    }
+
+    /// Counts what became of a request's token.
+    pub fn observe_auth(&mut self, seen: &AuthObservation) {
+        let Self { registry, families: Families { tokens, rules, .. }, .. } = self;
+        if seen.looked {
+            tokens.gateway_jwt_validation_requests_total.inc(registry, TokenSource(seen.source));
+        }
+        if let Some(token) = seen.token {
+            tokens.auth_jwt_validation_total.inc(registry, verdict(token, seen.shadow));
+        }
+        if let Some(user) = seen.user {
+            tokens.auth_user_context_extraction_total.inc(registry, Outcome::of(user));
+        }
+        if let Some(role) = seen.role {
+            tokens.auth_role_resolution_total.inc(registry, Outcome::of(role));
+        }
+        if let Some(permission) = seen.permission.map(|may| allowed(may, seen.shadow_permission)) {
+            rules.auth_permission_validation_total.inc(registry, permission);
+        }
+        if let Some(created) = seen.created {
+            tokens.auth_jwt_creation_total.inc(registry, Outcome::of(created));
+        }
+        let times =
+            [(Operation::Validation, seen.validation_micros), (Operation::Context, seen.context_micros)];
+        for (operation, micros) in times.into_iter().filter_map(|(of, micros)| Some((of, micros?))) {
+            tokens.auth_request_duration_seconds.observe(registry, operation, micros);
+        }
+    }
+
+    /// Counts a call to the auth service and what it took, in microseconds. Success is an answer that can be used,
+    /// whatever it says of the token.
+    pub fn auth_service_call(&mut self, success: bool, micros: u64) {
+        let Self { registry, families: Families { tokens, .. }, .. } = self;
+        tokens.gateway_auth_service_calls_total.inc(registry, Outcome::of(success));
+        tokens.gateway_auth_service_response_time_seconds.observe(registry, (), micros);
+    }
+
+    /// Counts a fetch of a document (by index) with its failure, if it failed.
+    pub fn fetched(&mut self, document: usize, failure: Option<FetchFailure>) {
+        let Self { registry, families: Families { tokens, .. }, .. } = self;
+        tokens.gateway_jwt_fetches_total.inc(registry, (FetchedDocument(document), FetchResult(failure)));
+    }
+
+    /// Says how many seconds ago the document in use was fetched, or that there is none. All workers say the same.
+    pub fn document_age(&mut self, document: usize, seconds: Option<u64>) {
+        let Self { registry, families: Families { tokens, .. }, documents, .. } = self;
+        if document < *documents {
+            let seconds = seconds.map_or(NO_DOCUMENT, |age| i64::try_from(age).unwrap_or(i64::MAX));
+            tokens.gateway_jwt_document_age_seconds.set(registry, FetchedDocument(document), seconds);
+        }
+    }
+
+    /// Adds look-ups in this worker's cache of verified tokens, and tokens dropped from it, since the last call.
+    pub fn cache(&mut self, hits: u64, misses: u64, evictions: u64) {
+        let Self { registry, families: Families { tokens, .. }, .. } = self;
+        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Hit, hits);
+        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Miss, misses);
+        tokens.gateway_jwt_cache_evictions_total.add(registry, (), evictions);
+    }
+
+    /// Says how many requests of this worker wait now. Before the last flush of a worker that ends this must be 0.
+    pub fn waiting(&mut self, now: u64) {
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let by = now.saturating_sub(mem::replace(&mut self.waiting_told, now));
+        self.families.tokens.auth_concurrent_requests.shift(&mut self.registry, (), by);
+    }
+
+    /// Counts a request that was refused because too many were waiting.
+    pub fn waiting_refused(&mut self) {
+        self.families.tokens.gateway_jwt_waiting_refused_total.inc(&mut self.registry, ());
+    }
+
+    /// Hands every change since the last flush to `flush`.
+    pub fn flush(&mut self, flush: impl FnMut(StatId, Change)) {
+        let overflow = self.registry.take_overflow();
+        self.families.engine.portcullis_metric_series_overflow_total.add(&mut self.registry, (), overflow);
+        self.registry.flush(flush);
+    }
+
+    /// The registry, to define and to show its stats.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The same, to add what other workers have seen.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+}
+
+fn check(registry: &Registry, max_series: usize) -> Result<(), ConfigError> {
+    if let Some(name) = registry.doubled().first() {
+        let found = format!("services whose names make two metric families `{name}`");
+        return Err(Node::top().key("services").error(found, "names that make each family once"));
+    }
+    if registry.len() > max_series {
+        let expected =
+            format!("at least {}, the number of series this policy makes possible", registry.len());
+        return Err(Node::top().key("metrics").key("max_series").error(max_series.to_string(), expected));
+    }
+    Ok(())
+}
+
+fn verdict(token: Result<(), TokenError>, shadow: bool) -> TokenVerdict {
+    match token {
+        Ok(()) => TokenVerdict::Good,
+        Err(error) if shadow => TokenVerdict::WouldRefuse(error),
+        Err(error) => TokenVerdict::Refused(error),
+    }
+}
+
+fn allowed(may: bool, shadow: bool) -> Permission {
+    match may {
+        true => Permission::Success,
+        false if shadow => Permission::ShadowFailure,
+        false => Permission::Failure,
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;
