@@ -114,7 +114,7 @@ fn the_proxies_have_the_filter_first_the_order_of_routes_and_the_labels_of_the_m
     let bootstrap: Value =
         serde_saphyr::from_str(proxy["bootstrap"]["value"].as_str().expect("text")).expect("YAML");
     let tags = bootstrap["stats_config"]["stats_tags"].as_array().map(Vec::len);
-    assert_eq!(tags, Some(portcullis_metrics::LABELS.len()));
+    assert_eq!(tags, Some(portcullis_pipeline::labels().len()));
     let settings = proxy["telemetry"]["accessLog"]["settings"].as_array().expect("a list");
     for setting in &settings[1..] {
         let text = setting["format"]["text"].as_str().expect("text").replace("%DURATION%", "1");

@@ -195,7 +195,7 @@ fn the_pods_have_the_labels_and_settings_that_the_metrics_and_addresses_need() {
     assert_eq!(config["gatewayTopology"]["numTrustedProxies"], 1);
     let labels: Vec<_> =
         config["extraStatTags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    assert_eq!(labels, portcullis_metrics::LABELS);
+    assert_eq!(labels, portcullis_pipeline::labels().into_iter().collect::<Vec<_>>());
     assert_eq!(config["connectionSettings"]["httpMergeSlashes"], true);
     assert!(config["connectionSettings"].get("httpPathWithEscapedSlashesAction").is_none(), "{config}");
     let env = &template["spec"]["containers"][0]["env"][0];

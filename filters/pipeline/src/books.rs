@@ -14,7 +14,10 @@ impl Pipeline {
         let seen = AuthObservation {
             looked: token.looked,
             source: token.source,
-            token: token.verdict.as_ref().map(|verdict| verdict.as_ref().map(|()| ()).map_err(|refusal| refusal.error)),
+            token: token
+                .verdict
+                .as_ref()
+                .map(|verdict| verdict.as_ref().map(|()| ()).map_err(|refusal| refusal.error)),
             user: token.identity.as_ref().map(|identity| identity.user().is_some()),
             role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
             permission: permission.map(|(verdict, _)| verdict.is_ok()),

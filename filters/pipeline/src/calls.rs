@@ -2,7 +2,7 @@
 
 use crate::order::Stage;
 use crate::waiting::Asker;
-use crate::{GatewayMetrics, Event, Facts, Pipeline, Step, Worker};
+use crate::{Event, Facts, GatewayMetrics, Pipeline, Step, Worker};
 use portcullis_edge_core::{Answered, CallError, Host, Mono};
 
 /// What an answer led to.

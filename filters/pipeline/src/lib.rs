@@ -33,7 +33,9 @@ pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
-pub use metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families};
+pub use metrics::{
+    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
+};
 pub use ops::HeaderOps;
 pub use order::Stage;
 pub use request::{Event, Step};

@@ -14,6 +14,7 @@ use portcullis_metrics::{
 use portcullis_policy::Policy;
 use portcullis_security_headers::TrustMetrics;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// What went wrong between gateway and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,12 @@ families! {
     tokens: TokenMetrics,
     rules: RuleMetrics,
     engine: EngineMetrics,
+}
+
+/// Every label of every family, for the rules by which a host cuts labels out of a stat's name.
+#[must_use]
+pub fn labels() -> BTreeSet<&'static str> {
+    Registry::labels(families().map(|(_, family)| family))
 }
 
 /// One finished request, as the metrics see it.

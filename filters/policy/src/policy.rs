@@ -243,7 +243,13 @@ impl Parts {
         let metrics = self.metrics?;
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
-        let catalogue = Catalogue::of(&self.gateway.instance, &self.services, &routes, &metrics, self.tokens.jwt.as_ref());
+        let catalogue = Catalogue::of(
+            &self.gateway.instance,
+            &self.services,
+            &routes,
+            &metrics,
+            self.tokens.jwt.as_ref(),
+        );
         let RawGateway { name, instance, listen, admin, health_path, tls } = self.gateway;
         Some(Policy {
             gateway: GatewayPaths { name, instance, listen, admin, health: health_path, tls },

@@ -19,8 +19,7 @@ mod routes;
 mod tls;
 mod upstream;
 
-use portcullis_metrics::Registry;
-use portcullis_pipeline::families;
+use portcullis_pipeline::labels;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -107,7 +106,7 @@ fn connection_limit() -> Value {
 /// label may end like another (`type` and `error_type`).
 fn stats_tags() -> Vec<Value> {
     let rule = |label| json!({ "tag_name": label, "regex": format!(r"[.;]({label}=\.=(.*?);\.;)") });
-    Registry::labels(families().map(|(_, family)| family)).into_iter().map(rule).collect()
+    labels().into_iter().map(rule).collect()
 }
 
 /// `ip:port` as Envoy writes it. Anything else never gets here: the policy was checked.

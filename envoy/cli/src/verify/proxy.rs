@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::dump::{Dump, list};
-use portcullis_metrics::LABELS;
+use portcullis_pipeline::labels;
 
 pub(super) fn check(dump: &Dump<'_>, stats: &str, is_loaded: bool) -> Vec<Finding> {
     let mut findings = vec![tags(dump)];
@@ -19,9 +19,10 @@ fn tags(dump: &Dump<'_>) -> Finding {
     let at = "bootstrap, stats_config.stats_tags";
     let tags = list(&dump.bootstrap()["stats_config"]["stats_tags"]);
     let has: Vec<_> = tags.filter_map(|tag| tag["tag_name"].as_str()).collect();
-    let missing: Vec<_> = LABELS.iter().filter(|label| !has.contains(label)).copied().collect();
+    let labels = labels();
+    let missing: Vec<_> = labels.iter().filter(|label| !has.contains(label)).copied().collect();
     if missing.is_empty() {
-        return Finding::good(at, format!("all {} labels of the metrics", LABELS.len()));
+        return Finding::good(at, format!("all {} labels of the metrics", labels.len()));
     }
     let found = format!("no {}", missing.join(", "));
     Finding::wrong(at, found, "every label: without its tag it stays in the series' names")
