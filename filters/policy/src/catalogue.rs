@@ -1,6 +1,7 @@
 //! What a policy makes countable. Each stage's section says what it adds.
 
-use crate::routes::{Route, Service};
+use crate::routes::Route;
+use crate::services::Service;
 use portcullis_authz::RULES;
 use portcullis_edge_core::Namespace;
 use portcullis_jwt::Jwt;
