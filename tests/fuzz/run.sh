@@ -13,7 +13,7 @@ readonly OUT=${CARGO_TARGET_DIR:-target}
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
-cargo build --quiet --release --bin tokens --bin keys --target "$HOST" --target-dir "$OUT"
+cargo --locked build --quiet --release --bin tokens --bin keys --target "$HOST" --target-dir "$OUT"
 
 total=0
 for target in "${TARGETS[@]}"; do

@@ -76,7 +76,7 @@ fn the_short_format_is_one_line_for_each() {
 fn what_is_no_yaml_is_told_with_its_place() {
     let (status, told, path) = checked("version: 1\nroutes: [1, 2\n", &[]);
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.contains("this is no YAML document") && told.contains(&format!("--> {path}:")), "{told}");
+    assert!(told.contains("this is no YAML document") && told.contains(&format!("{path}:2:9: ")), "{told}");
 }
 
 #[test]
@@ -84,6 +84,32 @@ fn a_file_that_cannot_be_read_is_exit_status_2() {
     let output = check("nowhere/gateway.yaml", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere/gateway.yaml"));
+}
+
+#[test]
+fn a_short_secret_and_a_key_are_in_no_format_of_no_mistake() {
+    let policy = r#"version: 1
+services: { order: { address: "127.0.0.1:8002" } }
+routes: [{ path: /orders, methods: [GET], service: order, auth: {} }]
+jwt:
+  providers:
+    own: { secrets: [{ alg: HS256, value: s3cret }], leway: 0s } # s3cret
+    other: { pem: [{ alg: RS256, value: "-----BEGIN PUBLIC KEY-----\ns3cret\n-----END PUBLIC KEY-----\n" }], leway: 0s }
+"#;
+    for more in [&[][..], &["--format", "short"]] {
+        let (status, told, _) = checked(policy, more);
+        assert_eq!(status, Some(1), "{told}");
+        assert!(told.contains("jwt.providers.own") && told.contains("jwt.providers.other"), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+    let (_, told, _) = checked(&policy.replace(", leway: 0s", ""), &[]);
+    assert!(told.contains("jwt.providers.own.secrets[0]") && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn a_secret_with_a_line_break_at_its_end_is_a_mistake() {
+    let (status, told, _) = with_secret(&["check", "--strict-env"], Some(&format!("{}\n", "k".repeat(32))));
+    assert_eq!(status, Some(1), "{told}");
 }
 
 const WITH_SECRET: &str = r#"version: 1

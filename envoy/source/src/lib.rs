@@ -2,4 +2,5 @@
 //! no scenario; the commands that read them share it.
 
 pub mod diagnostics;
+mod redact;
 pub mod source;

@@ -9,7 +9,6 @@ use std::fmt;
 use std::ops::Range;
 
 /// A file, read.
-#[derive(Debug)]
 pub struct Source {
     /// The file's text.
     pub text: String,
@@ -20,13 +19,30 @@ pub struct Source {
 
 /// Where a node stands in the text, in bytes.
 #[derive(Clone, Debug, Default)]
-struct Places {
-    key: Option<Range<usize>>,
+pub(crate) struct Places {
+    /// The name, where it is a field.
+    pub key: Option<Range<usize>>,
     value: Range<usize>,
+    /// Where an alias leads to, if that is elsewhere.
+    defined: Range<usize>,
+    is_scalar: bool,
+}
+
+impl Places {
+    /// Where the value stands, and where an alias finds it; nothing for a list or an object, whose parts have places of their own.
+    pub fn scalars(&self) -> impl Iterator<Item = &Range<usize>> {
+        [&self.value, &self.defined].into_iter().filter(|_| self.is_scalar)
+    }
+}
+
+/// Shows nothing of the text: it may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({} bytes)", self.text.len())
+    }
 }
 
 /// The text is no YAML document.
-#[derive(Debug)]
 pub struct NotYaml {
     /// The file's text.
     pub text: String,
@@ -34,6 +50,13 @@ pub struct NotYaml {
     pub message: String,
     /// Where, in bytes.
     pub at: Range<usize>,
+}
+
+/// Shows nothing of the text: it may hold secrets.
+impl fmt::Debug for NotYaml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NotYaml(at {:?})", self.at)
+    }
 }
 
 impl Source {
@@ -56,11 +79,17 @@ impl Source {
         }
     }
 
+    /// Every node and its places.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Node, &Places)> {
+        self.places.iter()
+    }
+
     /// Where to point for an error at `node`: at the key of an unknown field, else at the value, else at what encloses it.
     #[must_use]
     pub fn range(&self, error: &ConfigError) -> Range<usize> {
         let mut node = error.at.clone();
-        let at_key = error.found.starts_with("the unknown field") || error.found.starts_with("the name");
+        let is_unknown = error.found.contains("unknown field");
+        let at_key = is_unknown || error.found.starts_with("the name");
         if let Some(places) = self.places.get(&node) {
             return places.key.clone().filter(|_| at_key).unwrap_or_else(|| places.value.clone());
         }
@@ -104,7 +133,9 @@ fn place(
     text: &str,
     places: &mut HashMap<Node, Places>,
 ) -> Value {
-    places.insert(node.clone(), Places { key, value: bytes(text, raw.referenced) });
+    let (value, defined) = (bytes(text, raw.referenced), bytes(text, raw.defined));
+    let is_scalar = matches!(raw.value, Raw::Scalar(_));
+    places.insert(node.clone(), Places { key, value, defined, is_scalar });
     match &raw.value {
         Raw::Scalar(value) => value.clone(),
         Raw::List(items) => items

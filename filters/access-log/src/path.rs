@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
-/// Longest path a log line shows, in bytes.
-pub const MAX_PATH: usize = 1024;
+/// Longest path a log line shows, in bytes. It stands there twice, and in the line of each security event, and a client that repeats it
+/// pays one byte for it (HPACK): what it costs a disk must not be a client's to choose.
+pub const MAX_PATH: usize = 256;
 
 /// A request target as a log may show it: as text, without query and fragment (which carry tokens often enough), with every
 /// segment that looks like a JWT struck out, cut at [`MAX_PATH`] bytes.

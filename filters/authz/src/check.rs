@@ -24,6 +24,35 @@ pub trait Subject {
     fn any_claim(&self, path: &[String], test: &mut dyn FnMut(Scalar<'_>) -> bool) -> bool;
 }
 
+/// Who asks, as far as rules may rely on it.
+#[derive(Debug)]
+pub enum Who<'s, S> {
+    /// The bearer of a valid token.
+    Bearer(&'s S),
+    /// A client without any token.
+    Nobody,
+    /// A client whose token was refused, and nothing was done about it (shadow mode): nothing is known of its bearer. Conditions on
+    /// a bearer have no say then; those on networks keep theirs.
+    Unsure,
+}
+
+impl<'s, S> From<Option<&'s S>> for Who<'s, S> {
+    fn from(bearer: Option<&'s S>) -> Self {
+        bearer.map_or(Self::Nobody, Self::Bearer)
+    }
+}
+
+impl<S> Who<'_, S> {
+    /// What a condition on the bearer says: `holds` of a known one, nothing of one who is not known.
+    fn says(&self, if_unsure: bool, holds: impl FnOnce(&S) -> bool) -> bool {
+        match self {
+            Self::Bearer(bearer) => holds(bearer),
+            Self::Nobody => false,
+            Self::Unsure => if_unsure,
+        }
+    }
+}
+
 /// A route's compiled rules.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -31,6 +60,8 @@ pub struct Rules {
     pub(crate) allow: Vec<Rule>,
     pub(crate) allow_by_default: bool,
     pub(crate) mode: Mode,
+    /// Of the conditions on a bearer; never stricter than `mode`.
+    pub(crate) bearer_mode: Mode,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,18 +146,23 @@ impl Forbidden {
 }
 
 impl Rules {
-    /// Whether the request may pass. `subject` is nobody where there is no token, `client` nothing where it is unknown: then a
-    /// rule that forbids networks forbids, and none that allows them allows.
+    /// Whether the request may pass. `client` is nothing where it is unknown: then a rule that forbids networks forbids, and
+    /// none that allows them allows.
     ///
     /// # Errors
     /// Why not.
-    pub fn check<S: Subject>(&self, subject: Option<&S>, client: Option<IpAddr>) -> Result<(), Forbidden> {
-        if let Some(index) = self.deny.iter().position(|rule| rule.failing(subject, client, true).is_none()) {
+    pub fn check<'s, S: Subject + 's>(
+        &self,
+        who: impl Into<Who<'s, S>>,
+        client: Option<IpAddr>,
+    ) -> Result<(), Forbidden> {
+        let who = &who.into();
+        if let Some(index) = self.deny.iter().position(|rule| DENY.failing(rule, who, client).is_none()) {
             return Err(Forbidden::Denied(index));
         }
         let mut failed = None;
         for rule in &self.allow {
-            failed = rule.failing(subject, client, false);
+            failed = ALLOW.failing(rule, who, client);
             if failed.is_none() {
                 return Ok(());
             }
@@ -137,15 +173,42 @@ impl Rules {
         Err(Forbidden::NotAllowed(failed.filter(|_| self.allow.len() == 1)))
     }
 
+    /// The verdict, and how seriously it is meant: conditions on networks as the rules are, those on a bearer no more seriously than
+    /// the token. Nothing where no condition has a say.
+    pub fn judge<S: Subject>(
+        &self,
+        who: Who<'_, S>,
+        client: Option<IpAddr>,
+    ) -> Option<(Result<(), Forbidden>, Mode)> {
+        if self.mode == Mode::Off {
+            return None;
+        }
+        let is_unsure = matches!(who, Who::Unsure);
+        if !is_unsure && self.bearer_mode == self.mode {
+            return Some((self.check(who, client), self.mode));
+        }
+        let of_networks = || self.check(Who::<S>::Unsure, client);
+        let certain = self.speak_of_networks().then(of_networks);
+        match certain {
+            Some(Err(forbidden)) => Some((Err(forbidden), self.mode)),
+            _ if is_unsure || self.bearer_mode == Mode::Off => certain.map(|verdict| (verdict, self.mode)),
+            _ => Some((self.check(who, client), self.bearer_mode)),
+        }
+    }
+
     /// What each rule makes of a request, for people: [`Rules::check`] stops at the first that matches.
-    pub fn explain<S: Subject>(&self, subject: Option<&S>, client: Option<IpAddr>) -> Vec<Judged> {
-        let lists = [("deny", &self.deny, true), ("allow", &self.allow, false)];
+    pub fn explain<'s, S: Subject + 's>(
+        &self,
+        who: impl Into<Who<'s, S>>,
+        client: Option<IpAddr>,
+    ) -> Vec<Judged> {
+        let who = &who.into();
         let mut judged = Vec::new();
-        for (list, rules, if_unknown) in lists {
+        for (list, rules, doubts) in [("deny", &self.deny, DENY), ("allow", &self.allow, ALLOW)] {
             let judge = |(index, rule): (usize, &Rule)| Judged {
                 list,
                 index,
-                failing: rule.failing(subject, client, if_unknown),
+                failing: doubts.failing(rule, who, client),
             };
             judged.extend(rules.iter().enumerate().map(judge));
         }
@@ -158,10 +221,20 @@ impl Rules {
         self.mode
     }
 
-    /// The same rules, meant as `mode` says.
+    /// How seriously the conditions on a bearer are meant.
     #[must_use]
-    pub fn with_mode(self, mode: Mode) -> Self {
-        Self { mode, ..self }
+    pub fn bearer_mode(&self) -> Mode {
+        self.bearer_mode
+    }
+
+    /// The same rules, with the conditions on a bearer meant as `mode` says.
+    #[must_use]
+    pub fn with_bearer_mode(self, mode: Mode) -> Self {
+        Self { bearer_mode: mode, ..self }
+    }
+
+    fn speak_of_networks(&self) -> bool {
+        self.deny.iter().chain(&self.allow).any(|rule| !rule.networks.is_empty())
     }
 
     /// Whether any rule asks for something that only the bearer of a token has.
@@ -182,30 +255,41 @@ impl Rules {
     }
 }
 
-impl Rule {
-    /// The first condition that does not hold.
-    fn failing<S: Subject>(
-        &self,
-        subject: Option<&S>,
-        client: Option<IpAddr>,
-        if_unknown: bool,
-    ) -> Option<Condition> {
-        let in_networks = || client.map_or(if_unknown, |c| self.networks.contains(c));
-        if !self.networks.is_empty() && !in_networks() {
+/// What a condition says in doubt.
+#[derive(Clone, Copy)]
+struct Doubts {
+    /// One on networks, of a client whose address is unknown.
+    networks: bool,
+    /// One on a bearer of whom nothing is known.
+    bearer: bool,
+}
+
+/// A client from nowhere is in every network that is forbidden; who is not known has no role that is.
+const DENY: Doubts = Doubts { networks: true, bearer: false };
+/// A client from nowhere is in no network that is allowed; of whom nothing is known, nothing is asked.
+const ALLOW: Doubts = Doubts { networks: false, bearer: true };
+
+impl Doubts {
+    /// The first condition of `rule` that does not hold.
+    fn failing<S: Subject>(self, rule: &Rule, who: &Who<'_, S>, client: Option<IpAddr>) -> Option<Condition> {
+        let in_networks = || client.map_or(self.networks, |c| rule.networks.contains(c));
+        if !rule.networks.is_empty() && !in_networks() {
             return Some(Condition::Networks);
         }
-        if !self.roles.hold(|role| subject.is_some_and(|s| s.has_role(role))) {
+        if !rule.roles.hold(|role| who.says(self.bearer, |s| s.has_role(role))) {
             return Some(Condition::Roles);
         }
-        if !self.scopes.hold(|scope| subject.is_some_and(|s| s.has_scope(scope))) {
+        if !rule.scopes.hold(|scope| who.says(self.bearer, |s| s.has_scope(scope))) {
             return Some(Condition::Scopes);
         }
-        let holds = |rule: &ClaimRule| {
-            subject.is_some_and(|s| s.any_claim(rule.path.steps(), &mut |value| rule.accepts(value)))
+        let holds = |claim: &ClaimRule| {
+            who.says(self.bearer, |s| s.any_claim(claim.path.steps(), &mut |value| claim.accepts(value)))
         };
-        (!self.claims.iter().all(holds)).then_some(Condition::Claims)
+        (!rule.claims.iter().all(holds)).then_some(Condition::Claims)
     }
+}
 
+impl Rule {
     pub(crate) fn is_empty(&self) -> bool {
         !self.needs_subject() && self.networks.is_empty()
     }

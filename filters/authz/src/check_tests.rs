@@ -174,3 +174,51 @@ fn a_scope_that_could_break_a_challenge_is_a_mistake() {
         assert!(errors[0].starts_with("authz.allow[0].scopes.all[1]: "), "{errors:?}");
     }
 }
+
+/// The verdict and its weight where the token is in shadow mode: of a bearer, or of one whose token was refused.
+fn shadowed(rules: &Value, who: Option<Value>, client: &str) -> Option<(Result<(), Forbidden>, Mode)> {
+    let rules = compile(rules.clone()).unwrap().with_bearer_mode(Mode::Shadow);
+    let bearer = who.map(Bearer);
+    let who = bearer.as_ref().map_or(Who::Unsure, Who::Bearer);
+    rules.judge(who, client.parse().ok())
+}
+
+#[test]
+fn networks_are_denied_whatever_became_of_the_token() {
+    let rules = json!({
+        "deny": [{"networks": ["10.0.0.0/8"]}],
+        "allow": [{"roles": {"any": ["admin"]}}]});
+    let denied = Some((Err(Forbidden::Denied(0)), Mode::Enforce));
+    for client in ["10.1.2.3", ""] {
+        assert_eq!(shadowed(&rules, None, client), denied, "{client}");
+        assert_eq!(shadowed(&rules, Some(json!({"roles": ["admin"]})), client), denied, "{client}");
+    }
+    assert_eq!(shadowed(&rules, None, "192.0.2.1"), Some((Ok(()), Mode::Enforce)));
+    let role_missing = Err(Forbidden::NotAllowed(Some(Condition::Roles)));
+    assert_eq!(shadowed(&rules, Some(json!({})), "192.0.2.1"), Some((role_missing, Mode::Shadow)));
+}
+
+#[test]
+fn a_network_that_must_be_right_must_be_right_beside_a_role_that_nobody_looks_at() {
+    let rules = json!({"allow": [{"networks": ["10.0.0.0/8"], "roles": {"any": ["admin"]}}]});
+    let outside = Some((Err(Forbidden::NotAllowed(Some(Condition::Networks))), Mode::Enforce));
+    for who in [None, Some(json!({"roles": ["admin"]})), Some(json!({}))] {
+        assert_eq!(shadowed(&rules, who, "192.0.2.1"), outside);
+    }
+    assert_eq!(shadowed(&rules, None, "10.0.0.1"), Some((Ok(()), Mode::Enforce)));
+}
+
+#[test]
+fn a_rule_that_denies_some_bearer_from_a_network_denies_none_who_is_not_known() {
+    let rules = json!({
+        "deny": [{"networks": ["10.0.0.0/8"], "roles": {"any": ["guest"]}}],
+        "default": "allow"});
+    assert_eq!(shadowed(&rules, None, "10.0.0.1"), Some((Ok(()), Mode::Enforce)));
+    let guest = Some(json!({"roles": ["guest"]}));
+    assert_eq!(shadowed(&rules, guest, "10.0.0.1"), Some((Err(Forbidden::Denied(0)), Mode::Shadow)));
+}
+
+#[test]
+fn rules_on_a_bearer_alone_say_nothing_of_one_who_is_not_known() {
+    assert_eq!(shadowed(&json!({"allow": [{"roles": {"any": ["admin"]}}]}), None, "192.0.2.1"), None);
+}

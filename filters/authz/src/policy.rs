@@ -103,7 +103,7 @@ impl RawRules {
             errors.push(at.error("no `allow` rule", "one at least, or `default: allow`"));
         }
         if errors.is_empty() {
-            Ok(Rules { deny, allow, allow_by_default, mode: self.mode })
+            Ok(Rules { deny, allow, allow_by_default, mode: self.mode, bearer_mode: self.mode })
         } else {
             Err(errors)
         }

@@ -48,16 +48,30 @@ impl Node {
         Self(steps)
     }
 
-    /// Whether what stands here may be a secret that somebody put where it does not belong: then no error shows it.
-    fn may_hold_secret(&self) -> bool {
-        let is_secret = |name: &str| ["secrets", "pem", "jwks", "client_secret"].contains(&name);
+    /// Whether what stands here may be a secret, perhaps one that somebody put where it does not belong: then nothing shows it, neither
+    /// an error nor the lines of the file around another one.
+    #[must_use]
+    pub fn may_hold_secret(&self) -> bool {
         self.0.iter().any(|segment| matches!(segment, PathSegment::Key(name) if is_secret(name)))
+    }
+
+    /// Whether the name that stands here may be a secret: it is that of a field inside one that may hold a secret, and none that such
+    /// fields have.
+    #[must_use]
+    pub fn name_may_be_secret(&self) -> bool {
+        match self.0.split_last() {
+            Some((PathSegment::Key(name), above)) => {
+                !KNOWN.contains(&name.as_str()) && Self(above.to_vec()).may_hold_secret()
+            }
+            _ => false,
+        }
     }
 
     /// An error at this place.
     #[must_use]
     pub fn error(&self, found: impl Into<String>, expected: impl Into<String>) -> ConfigError {
-        ConfigError { at: self.clone(), found: found.into(), expected: expected.into(), nearest: None }
+        let (found, expected) = (without_userinfo(found.into()), without_userinfo(expected.into()));
+        ConfigError { at: self.clone(), found, expected, nearest: None }
     }
 
     fn from_pointer(pointer: ValuePointerRef<'_>) -> Self {
@@ -69,17 +83,58 @@ impl Node {
     }
 }
 
+/// Fields of a policy that hold secrets or keys, and names that people give to such fields.
+const SECRETS: [&str; 10] = [
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "credential",
+    "private",
+    "pem",
+    "api_key",
+    "apikey",
+    "authorization",
+];
+
+/// Names of fields below a secret one that say what it is, and are no secret themselves.
+const KNOWN: [&str; 12] =
+    ["alg", "value", "values", "encoding", "kid", "id", "use", "kty", "crv", "keys", "pem", "jwks"];
+
+/// Whether a field of this name may hold a secret.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    name == "jwks" || name == "jwk" || SECRETS.iter().any(|secret| name.contains(secret))
+}
+
+/// `https://user:password@host` without user and password.
+fn without_userinfo(text: String) -> String {
+    let Some((before, rest)) = text.split_once("://") else { return text };
+    let authority = rest.split(['/', '?', '#', ' ', '`']).next().unwrap_or_default();
+    match authority.rfind('@').and_then(|at| rest.get(at..)) {
+        Some(host) => format!("{before}://***{host}"),
+        None => text,
+    }
+}
+
+/// In the place of a name that may be a secret.
+const HIDDEN: &str = "***";
+
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("(top of the policy)");
         }
-        for (depth, segment) in self.0.iter().enumerate() {
+        let mut above = Self::top();
+        for segment in &self.0 {
+            let here = above.step(segment.clone());
             match segment {
-                PathSegment::Key(key) if depth == 0 => f.write_str(key)?,
+                PathSegment::Key(_) if here.name_may_be_secret() => write!(f, ".{HIDDEN}")?,
+                PathSegment::Key(key) if above.0.is_empty() => f.write_str(key)?,
                 PathSegment::Key(key) => write!(f, ".{key}")?,
                 PathSegment::Index(index) => write!(f, "[{index}]")?,
             }
+            above = here;
         }
         Ok(())
     }
@@ -169,16 +224,25 @@ fn describe<V: IntoValue>(error: ErrorKind<'_, V>, at: &Node) -> ConfigError {
         }
         ErrorKind::IncorrectValueKind { actual, accepted } => at.error(found(&actual), kinds(accepted)),
         ErrorKind::MissingField { field } => at.key(field).error("nothing", format!("the field `{field}`")),
+        ErrorKind::UnknownKey { key, accepted } if at.may_hold_secret() => {
+            at.key(key).error("an unknown field (its name is not shown)", one_of(accepted))
+        }
         ErrorKind::UnknownKey { key, accepted } => at
             .key(key)
             .error(format!("the unknown field `{key}`"), one_of(accepted))
             .near(key, accepted.iter().copied()),
+        ErrorKind::UnknownValue { accepted, .. } if at.may_hold_secret() => {
+            at.error("another value (it is not shown)", one_of(accepted))
+        }
         ErrorKind::UnknownValue { value, accepted } => {
             at.error(quoted(value), one_of(accepted)).near(value, accepted.iter().copied())
         }
         ErrorKind::BadSequenceLen { actual, expected } => {
             use deserr::Sequence as _;
             at.error(format!("a list of {}", actual.len()), format!("a list of {expected}"))
+        }
+        ErrorKind::Unexpected { .. } if at.may_hold_secret() => {
+            at.error("an unusable value", "another (the value is not shown)")
         }
         ErrorKind::Unexpected { msg } => unexpected(&msg, at),
     }
@@ -257,20 +321,67 @@ mod tests {
     use serde_json::json;
 
     #[derive(Debug, Deserr)]
-    #[deserr(error = ConfigErrors)]
+    #[deserr(error = ConfigErrors, deny_unknown_fields)]
     struct Keys {
         #[expect(dead_code, reason = "only its mistakes are looked at")]
-        secrets: Vec<bool>,
+        secrets: Vec<Key>,
+    }
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = ConfigErrors, deny_unknown_fields)]
+    struct Key {
+        #[expect(dead_code, reason = "only its mistakes are looked at")]
+        alg: Alg,
+        #[expect(dead_code, reason = "only its mistakes are looked at")]
+        value: u8,
+    }
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = ConfigErrors)]
+    enum Alg {
+        Hs256,
     }
 
     #[test]
-    fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
-        for wrong in [json!({"secrets": "s3cret"}), json!({"secrets": ["s3cret"]})] {
+    fn a_secret_is_not_shown_wherever_it_stands_in_the_wrong_place() {
+        for wrong in [
+            json!({"secrets": "s3cret"}),
+            json!({"secrets": ["s3cret"]}),
+            json!({"secrets": [{"alg": "s3cret", "value": 1}]}),
+            json!({"secrets": [{"alg": "Hs256", "value": 1, "s3cret": 1}]}),
+            json!({"secrets": [{"alg": "Hs256", "value": "s3cret"}]}),
+            json!({"secrets": [{"alg": "Hs256", "value": 1_234_567}]}),
+        ] {
             let errors = deserr::deserialize::<Keys, _, ConfigErrors>(wrong).unwrap_err();
-            let told = format!("{errors:?} {}", errors.0[0]);
-            assert!(told.contains("found text") && !told.contains("s3cret"), "{told}");
+            for error in &errors.0 {
+                let told = error.to_string();
+                assert!(told.starts_with("secrets"), "{told}");
+                assert!(!told.contains("s3cret") && !told.contains("1234567"), "{told}");
+            }
+        }
+        let _ = Alg::Hs256;
+    }
+
+    #[test]
+    fn fields_are_known_for_secret_by_their_names() {
+        let at = |name: &str| Node::top().key("a").key(name).index(0);
+        for name in
+            ["secrets", "client_secret", "Password", "tls_private_key", "X-Api-Key", "jwks", "public_pem"]
+        {
+            assert!(at(name).may_hold_secret(), "{name}");
+        }
+        for name in ["jwks_uri", "token", "auth", "max_keys", "cookie"] {
+            assert!(!at(name).may_hold_secret(), "{name}");
         }
     }
+
+    #[test]
+    fn the_password_in_an_address_is_not_shown() {
+        let told = |found: &str| Node::top().error(found, "x").found;
+        assert_eq!(told("`https://user:s3cret@idp.example/keys`"), "`https://***@idp.example/keys`");
+        assert_eq!(told("`https://idp.example/@s`"), "`https://idp.example/@s`");
+    }
+
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

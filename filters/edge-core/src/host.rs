@@ -17,6 +17,12 @@ pub trait Host {
     /// Calls the host's function `verify_signature` with `arguments` and returns its answer; `None` where it has no such function.
     fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>>;
 
+    /// What the host knows of the stream whose request is being judged. Each answer costs a host call, so it is asked for only where
+    /// it matters; nothing where the host does not say, or no request is being judged.
+    fn stream(&self, _: StreamFact) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The value that all workers share under `key`; `None` if nothing was ever written there. Use keys of a [`Namespace`].
     ///
     /// # Errors
@@ -35,6 +41,17 @@ pub trait Host {
     /// # Errors
     /// When it cannot be sent: the proxy has no such cluster.
     fn call(&self, call: &Call) -> Result<CallToken, HostError>;
+}
+
+/// What a host can say of a stream besides its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamFact {
+    /// The address at the other end of the connection, as `ip:port`.
+    Peer,
+    /// The version of TLS on the client's connection; empty or nothing where it has none.
+    TlsVersion,
+    /// The name of the proxy's own route, which no client can write.
+    RouteName,
 }
 
 /// A value that all workers share.

@@ -3,6 +3,7 @@
 //! A stage is a pure function of a [`RequestHead`], a [`Now`] and its own compiled policy. Nothing here knows a stage, a
 //! proxy or a clock: what the host does (reading maps, telling the time, sending replies) happens in the `gateway` crate.
 
+mod authority;
 mod call;
 mod claim_path;
 mod config;
@@ -19,12 +20,13 @@ mod request;
 mod time;
 mod verdict;
 
+pub use authority::is_authority;
 pub use call::{Answered, Call, CallError, CallToken, GrpcCall, HttpCall};
 pub use claim_path::ClaimPath;
 pub use config::{ConfigError, ConfigErrors, Node, PathSegment, nearest};
 pub use duration::PolicyDuration;
 pub use headers::{Headers, HeadersError};
-pub use host::{Host, HostError, Namespace, Shared};
+pub use host::{Host, HostError, Namespace, Shared, StreamFact};
 pub use memory_host::{MemoryHost, SignatureCheck};
 pub use mode::Mode;
 pub use name::{HeaderName, spelt_alike};

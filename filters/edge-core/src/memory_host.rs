@@ -1,6 +1,6 @@
 //! A host in memory: for tests, for `portcullis explain` and `replay`, and for whoever runs stages without a proxy.
 
-use crate::{Call, CallToken, Host, HostError, Mono, Now, Shared};
+use crate::{Call, CallToken, Host, HostError, Mono, Now, Shared, StreamFact};
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub struct MemoryHost {
     calls: RefCell<Vec<(CallToken, Call)>>,
     next_call: Cell<u32>,
     signatures: Option<SignatureCheck>,
+    stream: RefCell<BTreeMap<StreamFact, Vec<u8>>>,
     refuses_calls: Cell<bool>,
     fails_shared: Cell<bool>,
     conflicts: Cell<u32>,
@@ -42,6 +43,13 @@ impl MemoryHost {
     #[must_use]
     pub fn with_signatures(self, check: SignatureCheck) -> Self {
         Self { signatures: Some(check), ..self }
+    }
+
+    /// The same, and says this of every stream.
+    #[must_use]
+    pub fn with_stream(self, fact: StreamFact, value: &[u8]) -> Self {
+        self.stream.borrow_mut().insert(fact, value.to_vec());
+        self
     }
 
     /// Moves both clocks on.
@@ -100,6 +108,10 @@ impl Host for MemoryHost {
 
     fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
         self.signatures.as_ref().and_then(|check| check(arguments))
+    }
+
+    fn stream(&self, fact: StreamFact) -> Option<Vec<u8>> {
+        self.stream.borrow().get(&fact).cloned()
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {

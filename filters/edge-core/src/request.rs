@@ -16,6 +16,12 @@ impl RequestHead {
         self.headers.first(":method").unwrap_or_default()
     }
 
+    /// `:authority` (in HTTP/1.1 `Host`); empty when there is none.
+    #[must_use]
+    pub fn authority(&self) -> &[u8] {
+        self.headers.first(":authority").unwrap_or_default()
+    }
+
     /// `:path` with its query; empty when there is none (CONNECT, broken requests).
     #[must_use]
     pub fn path(&self) -> &[u8] {

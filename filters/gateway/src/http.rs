@@ -89,7 +89,10 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
+        // What cannot be read cannot be cleaned of what a client forged.
+        let Ok(trailers) = host::headers(Map::RequestTrailers) else {
+            return give_up(&self.shared, &self.stream);
+        };
         let remove = self.pipeline().on_request_trailers(&trailers);
         let done = apply(Map::RequestTrailers, &HeaderOps { remove, ..HeaderOps::default() });
         if done { self.unless_held() } else { give_up(&self.shared, &self.stream) }

@@ -1,7 +1,7 @@
 //! The proxy around this module, as the stages see it.
 
 use crate::host;
-use portcullis_edge_core::{Call, CallToken, Host, HostError, Mono, Now, Shared};
+use portcullis_edge_core::{Call, CallToken, Host, HostError, Mono, Now, Shared, StreamFact};
 
 /// The proxy whose callback is running.
 pub struct ThisProxy;
@@ -21,6 +21,15 @@ impl Host for ThisProxy {
 
     fn verify_signature(&self, arguments: &[u8]) -> Option<Vec<u8>> {
         host::foreign("verify_signature", arguments).ok()
+    }
+
+    fn stream(&self, fact: StreamFact) -> Option<Vec<u8>> {
+        let path = match fact {
+            StreamFact::Peer => "source\0address",
+            StreamFact::TlsVersion => "connection\0tls_version",
+            StreamFact::RouteName => "xds\0route_name",
+        };
+        host::property(path).ok()
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {

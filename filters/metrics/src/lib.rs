@@ -28,7 +28,7 @@ pub use family::{CANONICAL_BUCKETS, Family, Key, Kind};
 pub use handle::{Counter, Gauge, Histogram};
 pub use heaviest::{Heaviest, Heavy};
 pub use own::EngineMetrics;
-pub use policy::{MetricsPolicy, RawMetrics};
+pub use policy::{METRICS_ROUTE, MetricsPolicy, RawMetrics};
 pub use registry::{Change, Registry};
 pub use shared::{Endpoint, ErrorStatus, Outcome, Served, Service, Status, is_status};
 pub use stat::{Stat, StatId, StatKind};

@@ -1,6 +1,9 @@
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Node, PolicyDuration};
+use portcullis_edge_core::{ConfigError, ConfigErrors, Networks, Node, PolicyDuration};
 use schemars::JsonSchema;
+
+/// The name of the proxy's route whose requests may read the metrics, whoever sends them: that of the metrics' own listener.
+pub const METRICS_ROUTE: &str = "portcullis_metrics";
 
 /// `metrics`: what is counted, how long it may stay in a worker, and how much room it may take.
 #[derive(Clone, Debug, Deserr, JsonSchema)]
@@ -11,6 +14,16 @@ pub struct RawMetrics {
     #[deserr(default = RawMetrics::default().path)]
     #[schemars(default = "default_path")]
     pub path: String,
+    /// Address and port of a listener that answers with them and nothing else (default `127.0.0.1:9902`): keep it where only your
+    /// monitoring gets. Used by `portcullis render`.
+    #[deserr(default = RawMetrics::default().listen)]
+    #[schemars(default = "default_listen")]
+    pub listen: String,
+    /// Networks whose clients are answered at `path` on the gateway's own listener as well (default: none). To all others there is no
+    /// such page. Reading it costs more than most requests.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub networks: Vec<String>,
     /// Paths that are answered or refused like any other and never counted.
     #[deserr(default = RawMetrics::default().uncounted)]
     #[schemars(default = "default_uncounted")]
@@ -34,6 +47,8 @@ impl Default for RawMetrics {
     fn default() -> Self {
         Self {
             path: default_path(),
+            listen: default_listen(),
+            networks: Vec::new(),
             uncounted: default_uncounted(),
             statuses: default_statuses(),
             flush_interval: default_flush_interval(),
@@ -44,6 +59,10 @@ impl Default for RawMetrics {
 
 fn default_path() -> String {
     "/metrics".to_owned()
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:9902".to_owned()
 }
 
 fn default_uncounted() -> Vec<String> {
@@ -67,6 +86,10 @@ fn default_max_series() -> u32 {
 pub struct MetricsPolicy {
     /// Where the text is served.
     pub path: String,
+    /// Listener address of their own, `ip:port`.
+    pub listen: String,
+    /// Who may read them on the gateway's own listener.
+    pub networks: Networks,
     /// Paths that are not counted.
     pub uncounted: Vec<String>,
     /// Statuses with series from the start.
@@ -89,8 +112,11 @@ impl RawMetrics {
         let mut errors = self.check_statuses(&at.key("statuses"));
         let interval = self.flush_interval;
         errors.extend(interval.outside(SHORTEST_FLUSH, LONGEST_FLUSH, &at.key("flush_interval")));
+        let networks = Networks::compile(&self.networks, &at.key("networks"), &mut errors);
         let policy = MetricsPolicy {
             path: self.path.clone(),
+            listen: self.listen.clone(),
+            networks,
             uncounted: self.uncounted.clone(),
             statuses: self.statuses.clone(),
             flush_millis: u64::try_from(interval.0.as_millis()).unwrap_or(u64::MAX),

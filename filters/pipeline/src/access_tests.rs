@@ -143,6 +143,19 @@ fn shadow_passes_and_remembers_and_tells_the_service_nothing() {
 }
 
 #[test]
+fn a_denied_network_is_denied_though_the_token_is_in_shadow_mode() {
+    let mut admin = route("/admin", json!({"mode": "shadow"}));
+    admin["authz"] =
+        json!({"deny": [{"networks": ["203.0.113.0/24"]}], "allow": [{"roles": {"any": ["admin"]}}]});
+    let jwt = json!({"providers": {"main": provider()}});
+    let mut desk = Desk::new(policy(jwt, json!([admin])));
+    for token in ["garbage", &alice()] {
+        let refused = reply(desk.get("/admin", token).1);
+        assert_eq!(refused.status, 403, "{token}");
+    }
+}
+
+#[test]
 fn a_token_is_taken_out_only_where_its_check_is_meant() {
     for (mode, removed) in [("enforce", 1), ("shadow", 0)] {
         let jwt = json!({"mode": mode, "providers": {"main": provider()},

@@ -67,6 +67,11 @@ struct HealthBody<'a> {
 /// Begins the response code details of every answer of ours.
 pub(crate) const DETAILS: &str = "portcullis";
 
+/// An error is for whoever asked, and now (RFC 9111 section 5.2.2.5): a 404 without it is kept by default.
+pub(crate) fn not_to_be_kept() -> (String, Vec<u8>) {
+    ("cache-control".to_owned(), b"no-store".to_vec())
+}
+
 pub(crate) const JSON: &str = "application/json";
 
 /// The body of an error: a code for programs, a sentence for people, what support needs to find the log line.

@@ -2,6 +2,7 @@
 
 use crate::facts::{Answerer, Facts, Target};
 use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
+use crate::request_id::RequestId;
 use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
@@ -72,6 +73,8 @@ impl Pipeline {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
         let mut facts = self.facts(without_told_peer(head), started, host);
+        // Refused so early, a request may still have the id that its client chose; the proxy has given its answer another.
+        facts.request_id = RequestId::of_answer(&stream.response_headers(), || host.random_16());
         // Whoever answered, it was neither us nor a service.
         facts.answerer = Answerer::Proxy;
         if stream.code_details() == PATH_REFUSED {

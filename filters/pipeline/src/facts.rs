@@ -56,6 +56,10 @@ pub struct Facts {
     pub target: Target,
     /// Who sent it.
     pub client: ClientIp,
+    /// Whether a proxy of ours in front of this one sent it.
+    pub(crate) by_proxy: bool,
+    /// What `X-Forwarded-For` must say to the service, where it says something else.
+    pub(crate) forwarded_for: Option<Vec<u8>>,
     /// The stage that is to look at it next.
     pub at: Stage,
     /// Of the stage `Token`: who asks.

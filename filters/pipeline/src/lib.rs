@@ -143,5 +143,8 @@ mod access_tests;
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod guard_tests;
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod hardening_tests;
+#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests;

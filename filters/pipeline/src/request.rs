@@ -10,13 +10,17 @@ use crate::rules::RulesSlot;
 use crate::token::{TokenSlot, micros};
 use crate::trace::Trace;
 use crate::{HeaderOps, Pipeline, Worker};
-use portcullis_client_ip::ClientIp;
+use portcullis_client_ip::{ClientIp, Sender};
 use portcullis_edge_core::{
-    Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead,
+    Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, StreamFact,
+    is_authority,
 };
 use portcullis_jwt::{Identity, Strip};
+use portcullis_metrics::METRICS_ROUTE;
 use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
+
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// What is to be done with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +73,15 @@ impl Pipeline {
     pub(crate) fn facts(&self, head: RequestHead, now: Now, host: &dyn Host) -> Facts {
         let normal = self.policy.table.normalise(head.path());
         let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
-        let (target, unroutable) = self.target(&head, path);
+        let sender = self.sender(&head);
+        let (target, unroutable) = self.target(&head, path, sender.client, host);
         let counted = !self.is_uncounted(target, path);
-        let trusted = self.policy.proxy.assigns_request_id || self.policy.client_ip.trusts_proxies();
+        let has_proxies = self.policy.client_ip.trusts_proxies();
+        let trusted = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
         Facts {
-            client: self.client(&head),
+            client: sender.client,
+            by_proxy: sender.by_proxy,
+            forwarded_for: sender.forwarded_for,
             request_id: RequestId::choose(&head.headers, trusted, || host.random_16()),
             over_tls: is_over_tls(&head.headers),
             path: RequestPath::new(normal),
@@ -96,18 +104,27 @@ impl Pipeline {
         }
     }
 
-    fn client(&self, head: &RequestHead) -> ClientIp {
+    fn sender(&self, head: &RequestHead) -> Sender {
         let peer = (!head.peer.is_empty()).then_some(head.peer.as_slice());
-        self.policy.client_ip.resolve(&head.headers, peer)
+        self.policy.client_ip.sender(&head.headers, peer)
     }
 
-    fn target(&self, head: &RequestHead, path: Result<&str, PathError>) -> (Target, Option<Reason>) {
+    fn target(
+        &self,
+        head: &RequestHead,
+        path: Result<&str, PathError>,
+        client: ClientIp,
+        host: &dyn Host,
+    ) -> (Target, Option<Reason>) {
         let path = match path {
+            _ if !is_authority(head.authority()) => {
+                return (Target::Unmatched, Some(Reason::MALFORMED_REQUEST));
+            }
             Ok(path) => path,
             Err(PathError::NotAbsolute) => return (Target::Unmatched, Some(Reason::MALFORMED_REQUEST)),
             Err(_) => return (Target::Unmatched, Some(Reason::MALFORMED_PATH)),
         };
-        if let Some(page) = self.page(head.method(), path) {
+        if let Some(page) = self.page(head, path, client, host) {
             return (Target::Page(page), None);
         }
         if let Some((route, reason)) = self.preflight(head, path) {
@@ -123,6 +140,9 @@ impl Pipeline {
     fn preflight(&self, head: &RequestHead, path: &str) -> Option<(usize, Option<Reason>)> {
         let cors = self.policy.cors.as_ref()?;
         let route = self.policy.table.find(self.authority(head), preflight_method(head)?, path)?;
+        if self.policy.routes.get(route).is_some_and(|route| route.cors_by_service) {
+            return None;
+        }
         let allowed = head.headers.first("origin").is_some_and(|origin| cors.allows(origin));
         Some((route, (!allowed).then_some(Reason::ORIGIN_NOT_ALLOWED)))
     }
@@ -156,14 +176,28 @@ impl Pipeline {
         if self.policy.table.looks_at_hosts() { authority() } else { b"" }
     }
 
-    fn page(&self, method: &[u8], path: &str) -> Option<Page> {
-        let reads = method == b"GET" || method == b"HEAD";
-        match path {
-            _ if !reads => None,
-            _ if path == self.policy.gateway.health => Some(Page::Health),
-            _ if path == self.policy.metrics.path => Some(Page::Metrics),
-            _ => None,
-        }
+    /// Pages are for HTTP: in an answer to gRPC they would stand in a header.
+    fn page(&self, head: &RequestHead, path: &str, client: ClientIp, host: &dyn Host) -> Option<Page> {
+        let page = match path {
+            _ if path == self.policy.gateway.health => Page::Health,
+            _ if path == self.policy.metrics.path => Page::Metrics,
+            _ => return None,
+        };
+        let reads = matches!(head.method(), b"GET" | b"HEAD") && !head.is_grpc();
+        (reads && (page == Page::Health || self.may_read_metrics(client, host))).then_some(page)
+    }
+
+    /// Who may is a client of the networks in the policy, or comes by the metrics' own listener. A peer on this machine stands in
+    /// `X-Forwarded-For` under the machine's own address, so the connection is asked too.
+    fn may_read_metrics(&self, client: ClientIp, host: &dyn Host) -> bool {
+        let networks = &self.policy.metrics.networks;
+        let allows = |client: ClientIp| client.address().is_some_and(|address| networks.contains(address));
+        let peer = || host.stream(StreamFact::Peer).map(|peer| ClientIp::parse(&peer));
+        let is_local = |peer: ClientIp| peer.address().is_some_and(|address| address.is_loopback());
+        let is_direct = !self.policy.client_ip.trusts_proxies();
+        allows(client)
+            || host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes())
+            || (is_direct && peer().is_some_and(|peer| is_local(peer) && allows(peer)))
     }
 
     fn is_uncounted(&self, target: Target, path: Result<&str, PathError>) -> bool {
@@ -183,6 +217,10 @@ impl Pipeline {
             ops.set("connection", &connection);
         }
         facts.set_path(&mut ops);
+        if let Some(chain) = facts.forwarded_for.take() {
+            ops.set("x-forwarded-for", &chain);
+        }
+        self.correct_scheme(facts, host, &mut ops);
         if let Some(id) = facts.request_id.to_send() {
             ops.set(request_id::HEADER, id.as_bytes());
         }
@@ -198,6 +236,19 @@ impl Pipeline {
             facts.token.context_micros = Some(since.saturating_sub(verdict));
         }
         ops
+    }
+
+    /// Where proxies in front say how a client came, the proxy around this filter lets anybody say so: whoever is none of them is not
+    /// believed.
+    fn correct_scheme(&self, facts: &mut Facts, host: &dyn Host, ops: &mut HeaderOps) {
+        if facts.by_proxy || !self.policy.client_ip.trusts_proxies() {
+            return;
+        }
+        facts.over_tls = host.stream(StreamFact::TlsVersion).is_some_and(|version| !version.is_empty());
+        let scheme: &[u8] = if facts.over_tls { b"https" } else { b"http" };
+        if facts.head.headers.all(FORWARDED_PROTO).any(|claimed| claimed != scheme) {
+            ops.set(FORWARDED_PROTO, scheme);
+        }
     }
 
     /// Says to the service who asks.
@@ -237,6 +288,7 @@ impl Pipeline {
             false => body::denial_body(&denial, facts.started.wall, facts.request_id()),
         };
         let mut reply = self.reply(facts, answer.status, body::JSON, body);
+        reply.headers.push(body::not_to_be_kept());
         reply.grpc_status = is_grpc.then_some(answer.grpc_status);
         reply.details = format!("{DETAILS}_{}", denial.reason.name);
         let headers = denial.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -305,6 +357,7 @@ impl Facts {
         match &self.token.strip {
             Some(Strip::Replace(name, value)) if name == ":path" => target = Some(value),
             Some(Strip::Replace(name, value)) => ops.set(name, value),
+            // Its twins in other spellings are removed as forged.
             Some(Strip::Remove(name)) => ops.remove.push(name.as_bytes().to_vec()),
             None => {}
         }
@@ -323,5 +376,6 @@ fn retry_after(after: core::time::Duration) -> (String, Vec<u8>) {
 /// What the proxy says of the client's connection, or of the trusted proxy's before it; a client says so as well, unless the
 /// proxy writes the header itself (see [`Pipeline::on_response`]).
 fn is_over_tls(headers: &Headers) -> bool {
-    headers.first("x-forwarded-proto").or_else(|| headers.first(":scheme")) == Some(b"https")
+    let scheme = headers.first(FORWARDED_PROTO).or_else(|| headers.first(":scheme"));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
 }

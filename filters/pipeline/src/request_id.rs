@@ -25,6 +25,12 @@ impl RequestId {
         if trusted && fit { Self::InHeaders } else { Self::Ours(uuid_v4(random())) }
     }
 
+    /// The id that an answer carries which the proxy gave before any filter saw the request; else a new one.
+    pub fn of_answer(answer: &Headers, random: impl FnOnce() -> [u8; 16]) -> Self {
+        let given = answer.first(HEADER).filter(|id| is_fit(id)).and_then(|id| core::str::from_utf8(id).ok());
+        Self::Ours(given.map_or_else(|| uuid_v4(random()), str::to_owned))
+    }
+
     pub fn text<'a>(&'a self, headers: &'a Headers) -> &'a str {
         match self {
             Self::Ours(id) => id,

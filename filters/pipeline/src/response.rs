@@ -5,7 +5,7 @@ use crate::facts::{Answerer, Facts, Target};
 use crate::grpc;
 use crate::request_id;
 use crate::{HeaderOps, Pipeline, Stream};
-use portcullis_edge_core::{Host, Reason};
+use portcullis_edge_core::{Headers, Host, Reason};
 use portcullis_security_headers::{BrowserHeader, BrowserHeaders};
 
 /// What is to be done with a response.
@@ -29,7 +29,7 @@ impl Pipeline {
     ) -> ResponseStep {
         facts.complete = !has_body;
         facts.answered_at = facts.guard.call.map(|_| host.mono());
-        if facts.over_tls && !self.trusts_forwarded_proto() {
+        if facts.over_tls && !self.trusts_forwarded_proto(facts) {
             // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
             facts.over_tls = stream.client_tls();
         }
@@ -44,7 +44,11 @@ impl Pipeline {
         // Beside the service's own cookies, not in their place.
         step.ops.add.extend(facts.token.clear_cookie.take().map(|cookie| ("set-cookie".to_owned(), cookie)));
         self.limit_headers(facts, &mut step.ops);
-        if facts.answerer == Answerer::Proxy && status >= 400 && !facts.head.is_grpc() {
+        if facts.answerer == Answerer::Proxy && facts.head.is_grpc() {
+            // The proxy makes it of the error's body, which is no sentence.
+            let http = facts.status.unwrap_or(status);
+            step.ops.set("grpc-message", error_of(http).1.as_bytes());
+        } else if facts.answerer == Answerer::Proxy && status >= 400 {
             explain(&mut step, facts, status, has_body);
         }
         step
@@ -63,30 +67,45 @@ impl Pipeline {
         facts.complete = true;
     }
 
-    fn trusts_forwarded_proto(&self) -> bool {
-        self.policy.proxy.appends_peer || self.policy.client_ip.trusts_proxies()
+    fn trusts_forwarded_proto(&self, facts: &Facts) -> bool {
+        // Of a client that no proxy of ours sent, the connection was asked already.
+        self.policy.proxy.appends_peer || facts.by_proxy
     }
 
     fn browser_ops(&self, facts: &Facts, stream: &mut dyn Stream) -> HeaderOps {
         let mut ops = HeaderOps::default();
-        // Where the proxy's routes dress what services answer, only what they cannot know (TLS) is left to do. Other answers they
-        // dress or not, depending on how far the request came: setting a header once more does no harm.
+        // Where the proxy's routes give services' answers their headers, only what they cannot know (TLS) is left to do. To other
+        // answers they do or not, depending on how far the request came: setting a header once more does no harm.
         let set_by_proxy = self.policy.proxy.sets_browser_headers && facts.answerer == Answerer::Service;
-        if facts.over_tls || !set_by_proxy {
-            let left_to_us = |rule: &BrowserHeader| !set_by_proxy || rule.tls_only;
-            let left = |rule: &BrowserHeader| left_to_us(rule) && (facts.over_tls || !rule.tls_only);
-            let rules = self.browser(facts);
-            if rules.rules().iter().any(left) {
-                let headers = stream.response_headers();
-                let changes = rules.apply(&headers, facts.over_tls, left_to_us);
-                ops.remove.extend(changes.remove.iter().map(|name| name.as_bytes().to_vec()));
-                changes.set.iter().for_each(|(name, value)| ops.set(name, value));
+        let left_to_us = |rule: &BrowserHeader| !set_by_proxy || rule.tls_only;
+        let left = |rule: &BrowserHeader| left_to_us(rule) && (facts.over_tls || !rule.tls_only);
+        let rules = self.browser(facts);
+        if !set_by_proxy || rules.rules().iter().any(left) {
+            let headers = stream.response_headers();
+            let changes = rules.apply(&headers, facts.over_tls, left_to_us);
+            ops.remove.extend(changes.remove.iter().map(|name| name.as_bytes().to_vec()));
+            changes.set.iter().for_each(|(name, value)| ops.set(name, value));
+            if !set_by_proxy {
+                self.cors_ops(facts, &headers, &mut ops);
             }
         }
-        if !self.policy.proxy.assigns_request_id {
+        if !self.policy.proxy.assigns_request_id || facts.answerer != Answerer::Service {
             ops.set(request_id::HEADER, facts.request_id().as_bytes());
         }
         ops
+    }
+
+    /// Which pages may read an answer is what the policy says, whatever the service does, unless its route leaves it to the service.
+    fn cors_ops(&self, facts: &Facts, answer: &Headers, ops: &mut HeaderOps) {
+        let by_service = facts.route().and_then(|route| self.policy.routes.get(route));
+        if facts.answerer == Answerer::Gateway || by_service.is_some_and(|route| route.cors_by_service) {
+            return;
+        }
+        let claims = answer.iter().map(|(name, _)| name).filter(|name| is_cors_answer(name));
+        ops.remove.extend(claims.map(<[u8]>::to_vec));
+        let Some(cors) = &self.policy.cors else { return };
+        cors.mark(&facts.head.headers).iter().for_each(|(name, value)| ops.set(name, value));
+        ops.set("vary", &with_origin(answer));
     }
 
     /// The rules for a request's answer: its route's, or the policy's.
@@ -99,6 +118,21 @@ impl Pipeline {
     }
 }
 
+/// Whether a response header is a word on who may read an answer (Fetch standard, CORS protocol).
+fn is_cors_answer(name: &[u8]) -> bool {
+    name.starts_with(b"access-control-")
+}
+
+/// `Vary` as it is, and `Origin`: a cache must not give one page what was allowed to another (RFC 9110 section 12.5.5).
+fn with_origin(answer: &Headers) -> Vec<u8> {
+    let mut names: Vec<&[u8]> =
+        answer.all("vary").flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii).collect();
+    if !names.iter().any(|name| name.eq_ignore_ascii_case(b"origin")) {
+        names.push(b"Origin");
+    }
+    names.join(&b", "[..])
+}
+
 /// Successes are asked no questions, but for gRPC, where errors look like them. An error is either the service's own
 /// (`via_upstream`) or the proxy's.
 fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answerer {
@@ -108,6 +142,8 @@ fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answerer
 
 /// Puts an error body of ours in the place of the proxy's.
 fn explain(step: &mut ResponseStep, facts: &Facts, status: u16, has_body: bool) {
+    let (name, value) = body::not_to_be_kept();
+    step.ops.set(&name, &value);
     if !has_body {
         return;
     }

@@ -27,6 +27,7 @@ fn pipeline_with(proxy: bool) -> Pipeline {
             { "name": "X-Frame-Options", "set": "DENY" },
             { "name": "Strict-Transport-Security", "set": "max-age=1" }
         ],
+        "metrics": { "networks": ["203.0.113.0/24"] },
         "proxy": {
             "appends_peer": proxy, "assigns_request_id": proxy, "sets_trust_headers": proxy, "sets_browser_headers": proxy
         }
@@ -75,7 +76,7 @@ pub(crate) fn host(seconds: u64) -> MemoryHost {
 }
 
 #[derive(Default)]
-struct Fake {
+pub(crate) struct Fake {
     headers: Vec<(&'static str, &'static [u8])>,
     details: &'static str,
     code: Option<u16>,
@@ -178,7 +179,14 @@ fn a_refusal_carries_browser_headers_the_id_and_the_marks_of_cors() {
     let names: Vec<_> = reply.headers.iter().chain(&changes.ops.set).map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["content-type", "access-control-allow-origin", "vary", "x-frame-options", "x-request-id"]
+        [
+            "content-type",
+            "access-control-allow-origin",
+            "vary",
+            "cache-control",
+            "x-frame-options",
+            "x-request-id"
+        ]
     );
     assert_eq!(changes.body, None);
 }

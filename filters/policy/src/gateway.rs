@@ -2,7 +2,7 @@
 
 use crate::raw::RawGateway;
 use crate::routes::Route;
-use portcullis_edge_core::{ConfigError, Node};
+use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 use portcullis_metrics::RawMetrics;
 use portcullis_route::Template;
 
@@ -12,6 +12,26 @@ pub(crate) fn check(gateway: &RawGateway, at: &Node) -> Vec<ConfigError> {
     errors.extend(check_address(&gateway.listen, &at.key("listen")));
     errors.extend(check_address(&gateway.admin, &at.key("admin")));
     errors.extend(check_plain(&gateway.health_path, &at.key("health_path")));
+    errors.extend(check_bounds(gateway, at));
+    errors
+}
+
+const SHORTEST_REQUEST: PolicyDuration = PolicyDuration::millis(100);
+const LONGEST_REQUEST: PolicyDuration = PolicyDuration::secs(24 * 3600);
+/// Less would not hold the module's VMs and the proxy itself.
+const LEAST_HEAP: u64 = 64 << 20;
+
+fn check_bounds(gateway: &RawGateway, at: &Node) -> Vec<ConfigError> {
+    let timeout = gateway.request_timeout;
+    let mut errors: Vec<_> =
+        timeout.outside(SHORTEST_REQUEST, LONGEST_REQUEST, &at.key("request_timeout")).into_iter().collect();
+    if gateway.max_body_bytes == 0 {
+        errors.push(at.key("max_body_bytes").error("`0`", "a number of bytes from 1"));
+    }
+    if gateway.max_heap_bytes < LEAST_HEAP {
+        let found = format!("`{}`", gateway.max_heap_bytes);
+        errors.push(at.key("max_heap_bytes").error(found, format!("a number of bytes from {LEAST_HEAP}")));
+    }
     errors
 }
 
@@ -47,6 +67,7 @@ fn check_plain(path: &str, at: &Node) -> Option<ConfigError> {
 /// The paths in `metrics`, which stands at `at`, next to the health page's.
 pub(crate) fn check_metrics(metrics: &RawMetrics, health: &str, at: &Node) -> Vec<ConfigError> {
     let mut errors: Vec<_> = check_plain(&metrics.path, &at.key("path")).into_iter().collect();
+    errors.extend(check_address(&metrics.listen, &at.key("listen")));
     if metrics.path == health {
         let found = format!("`{}`, which is `gateway.health_path` too", health.escape_debug());
         errors.push(at.key("path").error(found, "a path of its own"));

@@ -12,6 +12,7 @@ use crate::services::Service;
 use crate::tls;
 use crate::tokens::Section;
 use core::cell::RefCell;
+use core::time::Duration;
 use portcullis_breaker::Breakers;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
@@ -40,6 +41,28 @@ pub struct GatewayPaths {
     pub health: String,
     /// TLS of the listener.
     pub tls: Option<RawTls>,
+    /// How long a client may take to send a request.
+    pub request_timeout: Duration,
+    /// Largest request body in bytes, where no route says otherwise.
+    pub max_body_bytes: u32,
+    /// Heap in bytes that the proxy may take.
+    pub max_heap_bytes: u64,
+}
+
+impl GatewayPaths {
+    fn new(raw: RawGateway) -> Self {
+        Self {
+            name: raw.name,
+            instance: raw.instance,
+            listen: raw.listen,
+            admin: raw.admin,
+            health: raw.health_path,
+            tls: raw.tls,
+            request_timeout: raw.request_timeout.0,
+            max_body_bytes: raw.max_body_bytes,
+            max_heap_bytes: raw.max_heap_bytes,
+        }
+    }
 }
 
 /// A policy, checked whole.
@@ -250,9 +273,9 @@ impl Parts {
             &metrics,
             self.tokens.jwt.as_ref(),
         );
-        let RawGateway { name, instance, listen, admin, health_path, tls } = self.gateway;
+        let gateway = GatewayPaths::new(self.gateway);
         Some(Policy {
-            gateway: GatewayPaths { name, instance, listen, admin, health: health_path, tls },
+            gateway,
             path_prefix: self.path_prefix,
             client_ip: self.client_ip?,
             services: self.services,
@@ -283,6 +306,7 @@ impl Parts {
     fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {
         let around = Context {
             prefix: &self.path_prefix,
+            max_body_bytes: self.gateway.max_body_bytes,
             services: &self.services,
             browser: &self.browser,
             section: &self.tokens,
@@ -319,8 +343,7 @@ fn read_prefix(document: &mut Document<'_>) -> String {
 }
 
 fn read_client_ip(document: &mut Document<'_>) -> Option<ClientIpPolicy> {
-    let default = RawClientIp { trusted_hops: 0, ipv6_prefix: 64 };
-    let raw = document.section::<RawClientIp>("client_ip").unwrap_or(default);
+    let raw: RawClientIp = document.section("client_ip").unwrap_or_default();
     document.keep(raw.compile(&Node::top().key("client_ip")))
 }
 
@@ -344,7 +367,7 @@ fn read_trust(document: &mut Document<'_>, tokens: &Section, subject: Option<&st
     let claims = tokens.claim_headers();
     let trust = document.keep(raw.compile_with(&Node::top().key("trust_headers"), claims.as_deref()))?;
     document.errors.extend(tokens.check_sources(&trust));
-    Some(trust)
+    Some(trust.expecting_tokens(tokens.headers()))
 }
 
 fn read_browser(document: &mut Document<'_>) -> BrowserHeaders {

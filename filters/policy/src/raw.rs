@@ -6,7 +6,7 @@ mod tls;
 mod upstream;
 
 pub(crate) use route::METHODS;
-pub use route::{RawEscapedSlashes, RawRoute, TrailingSlash, Upgrade};
+pub use route::{RawEscapedSlashes, RawRoute, RawRouteCors, TrailingSlash, Upgrade};
 pub use service::{RawCluster, RawService};
 pub use tls::{Certificate, ClientCertificateMode, ClientCertificates, RawTls, TlsVersion};
 pub use upstream::{
@@ -17,7 +17,7 @@ pub use upstream::{
 use deserr::Deserr;
 use portcullis_breaker::RawBreaker;
 use portcullis_client_ip::RawClientIp;
-use portcullis_edge_core::ConfigErrors;
+use portcullis_edge_core::{ConfigErrors, PolicyDuration};
 use portcullis_jwt::RawJwt;
 use portcullis_limits::{RawAbuse, RawConcurrency, RawLimits};
 use portcullis_metrics::RawMetrics;
@@ -121,6 +121,21 @@ pub struct RawGateway {
     /// Speak TLS (default: plain HTTP, for a gateway behind something that speaks TLS).
     #[deserr(default)]
     pub tls: Option<RawTls>,
+    /// How long a client may take to send a request, body and all (default `60s`); then it is answered with 408. Without an end, a
+    /// request that never comes would keep its place for ever. Used by `portcullis render`.
+    #[deserr(default = RawGateway::default().request_timeout)]
+    #[schemars(default = "default_request_timeout")]
+    pub request_timeout: PolicyDuration,
+    /// Largest body of a request, in bytes (default 1 MiB), unless its route says otherwise; a larger one is answered with 413. Used
+    /// by `portcullis render`.
+    #[deserr(default = RawGateway::default().max_body_bytes)]
+    #[schemars(default = "default_max_body_bytes", range(min = 1))]
+    pub max_body_bytes: u32,
+    /// How much heap the proxy may take, in bytes (default 1 GiB): near it, it takes no further requests (503), then resets those that
+    /// hold most, rather than be killed for all. Below what its container may have. Used by `portcullis render`.
+    #[deserr(default = RawGateway::default().max_heap_bytes)]
+    #[schemars(default = "default_max_heap_bytes", range(min = 67_108_864))]
+    pub max_heap_bytes: u64,
 }
 
 impl Default for RawGateway {
@@ -132,6 +147,9 @@ impl Default for RawGateway {
             admin: default_admin(),
             health_path: default_health_path(),
             tls: None,
+            request_timeout: default_request_timeout(),
+            max_body_bytes: default_max_body_bytes(),
+            max_heap_bytes: default_max_heap_bytes(),
         }
     }
 }
@@ -150,6 +168,18 @@ fn default_listen() -> String {
 
 fn default_admin() -> String {
     "127.0.0.1:9901".to_owned()
+}
+
+fn default_request_timeout() -> PolicyDuration {
+    PolicyDuration::secs(60)
+}
+
+fn default_max_body_bytes() -> u32 {
+    1 << 20
+}
+
+fn default_max_heap_bytes() -> u64 {
+    1 << 30
 }
 
 fn default_health_path() -> String {

@@ -1,6 +1,6 @@
 //! Routes, compiled.
 
-use crate::raw::{RawEscapedSlashes, RawRoute, TrailingSlash, Upgrade};
+use crate::raw::{RawEscapedSlashes, RawRoute, RawRouteCors, TrailingSlash, Upgrade};
 use crate::services::Service;
 use crate::tokens::{RouteTokens, Section};
 use crate::upstream;
@@ -34,6 +34,10 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// How long a request may go without a byte, where it differs from the service's; zero for no end.
     pub idle_timeout: Option<Duration>,
+    /// Largest request body in bytes; nothing where it is passed on as it comes.
+    pub max_body_bytes: Option<u32>,
+    /// Whether the service itself says which web pages may read its answers.
+    pub cors_by_service: bool,
     /// Rules for response headers.
     pub browser: BrowserHeaders,
     /// Whether `browser` is the route's own and not the policy's.
@@ -47,6 +51,7 @@ pub struct Route {
 /// What a route's compilation needs besides the route.
 pub(crate) struct Context<'a> {
     pub prefix: &'a str,
+    pub max_body_bytes: u32,
     pub services: &'a [Service],
     pub browser: &'a BrowserHeaders,
     pub section: &'a Section,
@@ -65,6 +70,7 @@ impl Route {
         let tokens = RouteTokens::compile(raw, around.section, &at).map_err(|e| errors.extend(e));
         let hosts = hosts(raw, &at).map_err(|e| errors.extend(e)).ok();
         let upstream = upstream_path(raw, template.as_ref(), &at).map_err(|e| errors.push(e)).ok();
+        errors.extend(check_body(raw, &at));
         errors.extend(check_form(raw, template.as_ref(), &at));
         errors.extend(raw.timeout.and_then(|t| upstream::endless(t, &at.key("timeout"))));
         errors.extend(raw.idle_timeout.and_then(|t| upstream::endless(t, &at.key("idle_timeout"))));
@@ -99,6 +105,9 @@ impl Route {
             upstream_path: None,
             timeout: raw.timeout.map(|t| t.0),
             idle_timeout: raw.idle_timeout.map(|t| t.0),
+            max_body_bytes: (raw.buffer_body && raw.upgrades.is_empty())
+                .then_some(raw.max_body_bytes.unwrap_or(around.max_body_bytes)),
+            cors_by_service: raw.cors == RawRouteCors::Service,
             browser,
             overrides_browser: !raw.browser_headers.is_empty(),
             auth: None,
@@ -137,6 +146,17 @@ fn check_methods(raw: &RawRoute, at: &Node) -> Vec<ConfigError> {
         return vec![at.error("an empty list", "one method or more")];
     }
     upstream::unknown_methods(&raw.methods, &at)
+}
+
+/// What is not held cannot be measured before it is sent on.
+fn check_body(raw: &RawRoute, at: &Node) -> Option<ConfigError> {
+    let most = raw.max_body_bytes?;
+    let at = at.key("max_body_bytes");
+    match (most, raw.buffer_body) {
+        (0, _) => Some(at.error("`0`", "a number of bytes from 1")),
+        (_, false) => Some(at.error(format!("`{most}` beside `buffer_body: false`"), "one of them")),
+        (_, true) => None,
+    }
 }
 
 /// More names would be a wildcard.

@@ -121,7 +121,7 @@ fn a_route_overrides_the_mode_and_rules_on_a_bearer_are_no_stricter_than_the_tok
     policy["jwt"]["mode"] = json!("shadow");
     policy["routes"][0]["auth"]["mode"] = json!("enforce");
     let modes = |policy: &Value| -> Vec<_> {
-        let of = |r: &Route| (r.auth.as_ref().unwrap().mode(), r.rules.as_ref().map(|r| r.mode()));
+        let of = |r: &Route| (r.auth.as_ref().unwrap().mode(), r.rules.as_ref().map(|r| r.bearer_mode()));
         compile(policy).routes.iter().map(of).collect()
     };
     let shadow = (Mode::Shadow, None);

@@ -41,10 +41,15 @@ impl Section {
     }
 
     /// Token sources that would never have a token, because a client's copy is removed.
+    /// Headers that tokens are read from.
+    pub fn headers(&self) -> impl Iterator<Item = &str> {
+        self.raw.iter().flat_map(|raw| raw.sources.iter().filter_map(|source| source.header.as_deref()))
+    }
+
     pub fn check_sources(&self, trust: &TrustHeaders) -> Vec<ConfigError> {
         let sources = self.raw.iter().flat_map(|raw| raw.sources.iter().enumerate());
         let headers = sources.filter_map(|(index, source)| Some((index, source.header.as_ref()?)));
-        let ours = headers.filter(|(_, header)| trust.claims_trust(header.as_bytes()));
+        let ours = headers.filter(|(_, header)| trust.is_ours(header.as_bytes()));
         ours.map(|(index, header)| {
             let found = format!("`{}`, which is a trust header", header.escape_debug());
             at().key("sources").index(index).key("header").error(found, "a header that clients may send")
@@ -109,7 +114,8 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
     Ok(Some(rules))
 }
 
-/// Rules on a bearer cannot be meant more seriously than the token: where that is only looked at, many a request has none.
+/// Conditions on a bearer are enforced no more than the token: where that is only looked at, many a request has none. Those on networks
+/// need no token.
 fn as_serious_as(rules: Rules, auth: Option<&RouteAuth>) -> Rules {
     let weight = |mode: Mode| match mode {
         Mode::Off => 0,
@@ -118,7 +124,7 @@ fn as_serious_as(rules: Rules, auth: Option<&RouteAuth>) -> Rules {
     };
     match auth.map(RouteAuth::mode) {
         Some(mode) if rules.speak_of_subject() && weight(mode) < weight(rules.mode()) => {
-            rules.with_mode(mode)
+            rules.with_bearer_mode(mode)
         }
         _ => rules,
     }

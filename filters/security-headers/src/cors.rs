@@ -43,6 +43,17 @@ fn default_max_age() -> PolicyDuration {
     PolicyDuration::secs(600)
 }
 
+/// Every header by which an answer says who may read it (Fetch standard; Private Network Access).
+pub const CORS_ANSWERS: [&str; 7] = [
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-expose-headers",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-allow-private-network",
+    "access-control-max-age",
+];
+
 /// The compiled section.
 #[derive(Clone, Debug)]
 pub struct Cors {
@@ -92,6 +103,10 @@ impl RawCors {
             Some(OriginRule::Exact(null)) if self.credentials && null == "null" => {
                 Err(at.error("`null` together with `credentials: true`", "the origins by name"))
             }
+            Some(_) if has_default_port(origin) => Err(at.error(
+                format!("`{}`", origin.escape_debug()),
+                "the origin without its port, which browsers leave out where it is the scheme's own",
+            )),
             Some(rule) => Ok(rule),
             None => Err(at.error(
                 format!("`{}`", origin.escape_debug()),
@@ -113,6 +128,12 @@ const MAX_MAX_AGE: PolicyDuration = PolicyDuration::secs(24 * 3600);
 
 fn check_names(names: &[String], at: &Node) -> Vec<ConfigError> {
     names.iter().enumerate().filter_map(|(index, name)| header_value(name, &at.index(index)).err()).collect()
+}
+
+/// Whether an origin names the port that its scheme has anyway: no browser sends it so.
+fn has_default_port(origin: &str) -> bool {
+    (origin.starts_with("https://") && origin.ends_with(":443"))
+        || (origin.starts_with("http://") && origin.ends_with(":80"))
 }
 
 impl Cors {
@@ -229,6 +250,15 @@ mod tests {
         let marks = cors.mark(&Headers::from_pairs([("origin", &b"https://b.example"[..])]));
         assert_eq!(marks, [("vary", b"origin".to_vec())]);
         assert!(cors.mark(&Headers::default()).is_empty());
+    }
+
+    #[test]
+    fn an_origin_with_the_port_that_its_scheme_has_anyway_is_a_mistake() {
+        for bad in ["https://x:443", "http://x:80", "https://[::1]:443"] {
+            let errors = raw(&[bad], false).compile(&Node::top()).unwrap_err();
+            assert!(errors[0].to_string().contains("without its port"), "{errors:?}");
+        }
+        assert!(allows("https://x:8443", "https://x:8443") && allows("http://x:443", "http://x:443"));
     }
 
     #[test]

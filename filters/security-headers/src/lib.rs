@@ -4,10 +4,12 @@ mod browser;
 mod cors;
 mod metrics;
 mod origin;
+mod reserved;
 mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};
-pub use cors::{Cors, RawCors, preflight_method};
+pub use cors::{CORS_ANSWERS, Cors, RawCors, preflight_method};
 pub use metrics::TrustMetrics;
 pub use origin::OriginRule;
+pub use reserved::{RESERVED, Reserved};
 pub use trust::{ClaimHeaderName, IdentityHeaders, RawTrustHeaders, TrustHeaders};

@@ -1,9 +1,10 @@
 //! Trust headers: what services believe because only the gateway may say it.
 //!
-//! A client's copies are removed on every route, in any spelling a backend could read as the name: other case, `_` for
+//! Some names services believe by habit ([`crate::RESERVED`]); others are the policy's. A client's copies are removed on every route, in any spelling a backend could read as the name: other case, `_` for
 //! `-`, several values, in trailers. Names a client lists in `Connection` (RFC 9110 section 7.6.1) would be dropped by the
 //! next hop, so ours are struck from that list.
 
+use crate::reserved::RESERVED;
 use deserr::Deserr;
 use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node, spelt_alike};
 use schemars::JsonSchema;
@@ -21,6 +22,11 @@ pub struct RawTrustHeaders {
     #[deserr(default)]
     #[schemars(default)]
     pub reserve: Vec<String>,
+    /// Names that clients may send though they are reserved by default (`X-Real-IP`, `X-Forwarded-Host` and the like, which services
+    /// believe because proxies are wont to say them).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub pass: Vec<String>,
     /// The header with the user of a valid token (default `X-User-ID`; sent where the policy has a section `jwt`).
     #[deserr(default)]
     #[schemars(default)]
@@ -71,6 +77,16 @@ pub struct TrustHeaders {
     set: Vec<(HeaderName, Vec<u8>)>,
     /// Names of `set` and `reserve`, of the identity headers, and of the headers that claims become.
     ours: Vec<HeaderName>,
+    /// Names reserved by default, without those that the policy passes or uses itself.
+    usual: Vec<HeaderName>,
+    /// Beginnings of names reserved by default.
+    families: Vec<HeaderName>,
+    /// What clients may send of those.
+    passed: Vec<HeaderName>,
+    /// Headers with tokens: a client's to send, but in one spelling only.
+    tokens: Vec<HeaderName>,
+    /// All that is removed, by length.
+    by_length: Vec<Vec<HeaderName>>,
     /// Bit `n` is set if a name of `n` bytes could claim trust: nearly all headers are told by their length,
     lengths: u64,
     /// and most others by their first byte.
@@ -108,10 +124,8 @@ impl RawTrustHeaders {
             Some(claims) => self.add_identity(&mut trust, claims, at, &mut errors),
             None => errors.extend(self.without_tokens(at)),
         }
-        for name in trust.ours.iter().map(HeaderName::as_str).chain(PROXYS) {
-            trust.lengths |= length_bit(name.len());
-            trust.firsts |= first_bit(name.as_bytes());
-        }
+        errors.extend(trust.pass(&self.pass, &at.key("pass")));
+        trust.index();
         if errors.is_empty() { Ok(trust) } else { Err(errors) }
     }
 }
@@ -155,6 +169,72 @@ impl RawTrustHeaders {
 }
 
 impl TrustHeaders {
+    /// What is reserved by default, but for what clients may send and what the policy itself uses.
+    fn pass(&mut self, names: &[String], at: &Node) -> Vec<ConfigError> {
+        let parse = |name: &&&str| HeaderName::parse(name).ok();
+        let all = |group: fn(&crate::Reserved) -> &'static [&'static str]| -> Vec<HeaderName> {
+            RESERVED.iter().flat_map(group).filter_map(|name| parse(&name)).collect()
+        };
+        (self.usual, self.families) = (all(|group| group.names), all(|group| group.families));
+        let mut errors = Vec::new();
+        for (index, text) in names.iter().enumerate() {
+            match HeaderName::parse(text).ok().filter(|name| self.may_pass(name)) {
+                Some(name) => self.passed.push(name),
+                None => {
+                    let usual = self.usual.iter().map(HeaderName::as_str);
+                    let expected = "a name that is reserved by default (docs/security.md lists them), and not in `reserve` or `set` too";
+                    let found = format!("`{}`", text.escape_debug());
+                    errors.push(at.index(index).error(found, expected).near(text, usual));
+                }
+            }
+        }
+        errors
+    }
+
+    /// Says which headers tokens are read from: clients may send them, but no second one that a service could take for them.
+    #[must_use]
+    pub fn expecting_tokens<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
+        self.tokens = names.filter_map(|name| HeaderName::parse(name).ok()).collect();
+        self.index();
+        self
+    }
+
+    /// Prepares [`TrustHeaders::claims_trust`], which is asked of every header of every request.
+    fn index(&mut self) {
+        (self.lengths, self.firsts, self.by_length) = (0, 0, Vec::new());
+        let proxys = PROXYS.iter().filter_map(|name| HeaderName::parse(name).ok());
+        let all: Vec<HeaderName> =
+            self.ours.iter().chain(&self.usual).chain(&self.tokens).cloned().chain(proxys).collect();
+        for name in all {
+            self.lengths |= length_bit(name.as_str().len());
+            self.firsts |= first_bit(name.as_str().as_bytes());
+            let length = name.as_str().len();
+            if self.by_length.len() <= length {
+                self.by_length.resize(length.saturating_add(1), Vec::new());
+            }
+            self.by_length.get_mut(length).into_iter().for_each(|names| names.push(name.clone()));
+        }
+        for family in &self.families {
+            let shortest = u32::try_from(family.as_str().len()).unwrap_or(u32::MAX);
+            self.lengths |= u64::MAX.checked_shl(shortest).unwrap_or(1 << 63);
+            self.firsts |= first_bit(family.as_str().as_bytes());
+        }
+    }
+
+    /// Whether a name is reserved by default, and not by the policy too.
+    fn may_pass(&self, name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        let is_usual = self.usual.iter().any(|usual| usual.is_spelt_like(name)) || self.is_of_family(name);
+        is_usual && !self.is_ours(name)
+    }
+
+    fn is_of_family(&self, name: &[u8]) -> bool {
+        let begins = |family: &HeaderName| {
+            name.get(..family.as_str().len()).is_some_and(|begin| family.is_spelt_like(begin))
+        };
+        self.families.iter().any(begins)
+    }
+
     fn add(&mut self, name: &str, value: &str, at: &Node) -> Result<(), ConfigError> {
         let (name, value) = (trust_name(name, &self.ours, at)?, header_value(value, at)?);
         self.ours.push(name.clone());
@@ -274,14 +354,28 @@ impl TrustHeaders {
         self.ours.get(..self.fixed).unwrap_or_default()
     }
 
-    /// Whether a client's header `name` must not pass: one of ours in any spelling, or one of the proxy's in a wrong one.
+    /// Whether a client's header `name` must not pass: one of ours or one that is reserved by default in any spelling, or one of the
+    /// proxy's or of a token in a wrong one.
     #[must_use]
     pub fn claims_trust(&self, name: &[u8]) -> bool {
-        if self.lengths & length_bit(name.len()) == 0 || self.firsts & first_bit(name) == 0 || is_proxys(name)
-        {
+        if self.lengths & length_bit(name.len()) == 0 || self.firsts & first_bit(name) == 0 {
             return false;
         }
-        self.ours.iter().any(|ours| ours.is_spelt_like(name)) || is_like_proxys(name)
+        let alike =
+            self.by_length.get(name.len()).is_some_and(|all| all.iter().any(|n| n.is_spelt_like(name)));
+        (alike || self.is_of_family(name)) && !self.is_a_clients(name)
+    }
+
+    /// Whether a name, spelt just so, is a client's to send, or written by the proxy itself.
+    fn is_a_clients(&self, name: &[u8]) -> bool {
+        let is_it = |other: &HeaderName| other.as_str().as_bytes().eq_ignore_ascii_case(name);
+        is_proxys(name) || self.tokens.iter().chain(&self.passed).any(is_it)
+    }
+
+    /// Whether the policy itself keeps `name` for the gateway: sets, reserves or fills it.
+    #[must_use]
+    pub fn is_ours(&self, name: &[u8]) -> bool {
+        self.ours.iter().any(|ours| ours.is_spelt_like(name))
     }
 
     /// The names in `headers` (as the client spelt them) that must be removed; none in nearly every request.

@@ -83,9 +83,97 @@ fn in_trailers_the_proxys_own_names_are_forged_too() {
 }
 
 #[test]
-fn a_host_that_a_client_claims_can_be_reserved_like_any_name() {
-    let trust = policy(&[], &["X-Forwarded-Host"]).compile(&Node::top()).unwrap();
-    assert!(trust.claims_trust(b"x-forwarded-host") && trust.claims_trust(b"x_forwarded-host"));
+fn what_services_believe_by_habit_is_reserved_by_default_in_every_spelling() {
+    let trust = policy(&[], &[]).compile(&Node::top()).unwrap();
+    for name in [
+        "Forwarded",
+        "X-Real-IP",
+        "x_real_ip",
+        "True-Client-IP",
+        "X-Original-URL",
+        "X_Rewrite_URL",
+        "X-HTTP-Method-Override",
+        "Proxy",
+        "Remote-User",
+        "remote_user",
+        "X-Forwarded-User",
+        "X-Forwarded-Host",
+        "X-Forwarded-Prefix",
+        "X-SSL-Client-Verify",
+        "x_ssl_client_s_dn",
+        "X-Envoy-Peer-Metadata",
+        "x-envoy-peer-metadata-id",
+    ] {
+        assert!(trust.claims_trust(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn what_honest_clients_send_passes() {
+    let trust = policy(&[], &[]).compile(&Node::top()).unwrap();
+    for name in [
+        ":path",
+        ":authority",
+        "accept",
+        "authorization",
+        "cookie",
+        "content-type",
+        "content-length",
+        "user-agent",
+        "referer",
+        "origin",
+        "if-none-match",
+        "range",
+        "te",
+        "traceparent",
+        "x-requested-with",
+        "x-csrf-token",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+        "x-api-key",
+        "proxy-authorization",
+        "grpc-timeout",
+        "sec-fetch-site",
+        "idempotency-key",
+        "x-auth-token",
+    ] {
+        assert!(!trust.claims_trust(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn a_policy_passes_what_it_names_and_keeps_the_twins_out() {
+    let raw =
+        RawTrustHeaders { pass: vec!["X-Real-IP".into(), "X-SSL-Client-DN".into()], ..policy(&[], &[]) };
+    let trust = raw.compile(&Node::top()).unwrap();
+    assert!(!trust.claims_trust(b"x-real-ip") && !trust.claims_trust(b"x-ssl-client-dn"));
+    assert!(trust.claims_trust(b"x-ssl-client-verify") && trust.claims_trust(b"x_ssl_client_dn"));
+    assert!(trust.claims_trust(b"x_real_ip"));
+    let raw = RawTrustHeaders { pass: vec!["X-Real-Ipp".into(), "Accept".into()], ..policy(&[], &[]) };
+    let errors = raw.compile(&Node::top()).unwrap_err();
+    assert!(errors[0].to_string().ends_with("did you mean `x-real-ip`?"), "{errors:?}");
+    assert_eq!(errors[1].at.to_string(), "pass[1]");
+}
+
+#[test]
+fn a_policy_may_use_a_name_that_is_reserved_by_default() {
+    let trust =
+        policy(&[("X-Forwarded-Prefix", "/api")], &["X-Forwarded-Host"]).compile(&Node::top()).unwrap();
+    assert!(trust.claims_trust(b"x-forwarded-prefix") && trust.claims_trust(b"x_forwarded_host"));
+    assert_eq!(trust.ours().len(), 2);
+}
+
+#[test]
+fn a_header_with_a_token_is_a_clients_in_its_one_spelling() {
+    let names = ["X-Api-Token", "X-Forwarded-Access-Token", "Authorization"];
+    let trust = policy(&[], &[]).compile(&Node::top()).unwrap().expecting_tokens(names.into_iter());
+    for name in ["x-api-token", "X-Forwarded-Access-Token", "authorization"] {
+        assert!(!trust.claims_trust(name.as_bytes()), "{name}");
+    }
+    for name in ["x_api_token", "x_forwarded-access_token", "X.Api.Token"] {
+        assert!(trust.claims_trust(name.as_bytes()), "{name}");
+    }
 }
 
 #[test]

@@ -36,9 +36,14 @@ pub(crate) fn email(text: &str) -> Result<(), String> {
     require(valid, "email is not a valid address")
 }
 
-/// What a login may carry: any text that is neither empty nor absurdly long.
-pub(crate) fn credential(text: &str) -> Result<(), String> {
-    length("value", text, 1, 256)
+/// A user name as a login may carry it: only the length is looked at.
+pub(crate) fn login_name(text: &str) -> Result<(), String> {
+    length("username", text, 6, 30)
+}
+
+/// A password as a login may carry it.
+pub(crate) fn login_password(text: &str) -> Result<(), String> {
+    length("password", text, 12, 20)
 }
 
 /// Any text; for fields whose meaning is checked elsewhere.

@@ -48,7 +48,25 @@ async fn a_wrong_password_is_401_an_unknown_user_404_and_missing_fields_422() {
     let unknown = json!({ "username": "nobody_here", "password": CUSTOMER.password });
     assert_eq!(login(&unknown).await.status, 404);
     assert_eq!(login(&json!({})).await.complaints(), ["body.username", "body.password"]);
-    assert_eq!(login(&json!({ "username": 7, "password": "x" })).await.complaints(), ["body.username"]);
+    assert_eq!(
+        login(&json!({ "username": 7, "password": CUSTOMER.password })).await.complaints(),
+        ["body.username"]
+    );
+    for (field, value) in [
+        ("username", "short".to_owned()),
+        ("username", "a".repeat(31)),
+        ("password", "Too-Short-1".to_owned()),
+        ("password", "Too-Long-To-Be-One-1x".to_owned()),
+    ] {
+        let mut credentials = json!({ "username": CUSTOMER.username, "password": CUSTOMER.password });
+        credentials[field] = json!(value);
+        let answer = login(&credentials).await;
+        assert_eq!(
+            (answer.status, answer.complaints()),
+            (422, vec![format!("body.{field}")]),
+            "{credentials}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -122,10 +140,14 @@ async fn a_profile_update_changes_only_what_it_names_and_survives_bad_fields() {
 }
 
 #[tokio::test]
-async fn logout_says_so() {
+async fn logout_says_so_to_a_json_object_and_refuses_whatever_else() {
     let demo = start().await;
-    let answer = newcomer(&demo, "alice_1").await.post(Service::User, "/auth/logout", &json!({})).await;
+    let alice = newcomer(&demo, "alice_1").await;
+    let answer = alice.post(Service::User, "/auth/logout", &json!({})).await;
     assert_eq!((answer.status, &answer.json()["message"]), (200, &json!("Logged out successfully")));
+    for body in ["", "{", "[]", "logout"] {
+        assert_eq!(alice.call(Service::User, "POST", "/auth/logout", body).await.status, 422, "{body:?}");
+    }
 }
 
 #[tokio::test]

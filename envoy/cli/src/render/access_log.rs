@@ -18,10 +18,11 @@ pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
     let usual = json!({ "and_filter": { "filters": [status("NE", 0), status("NE", NO_VM)] } });
     let prepared =
         json!({ "or_filter": { "filters": [usual, expression(&format!("'{LINE}' in filter_state"))] } });
+    let prepared = json!({ "and_filter": { "filters": [at_the_end(), prepared] } });
     let line =
         json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({LINE}:PLAIN)%\n") } });
-    // Where Envoy gives requests their ids, the client was told this one.
-    let id = if options.offload { "%REQ(X-REQUEST-ID)%" } else { MADE_UP_ID };
+    // Where Envoy gives answers an id, the client has this one.
+    let id = if options.offload { "%RESP(X-REQUEST-ID)%" } else { MADE_UP_ID };
     let name = &policy.gateway.name;
     json!([
         stdout(&prepared, &line),
@@ -39,8 +40,13 @@ pub(super) fn unseen_lines(policy: &Policy) -> [Value; 2] {
 /// Writes `line` for streams that ended in `code` and have no line of the filter's.
 fn unseen(code: u32, line: &Value) -> Value {
     let no_line = expression(&format!("!('{LINE}' in filter_state)"));
-    let filter = json!({ "and_filter": { "filters": [status("EQ", code), no_line] } });
+    let filter = json!({ "and_filter": { "filters": [at_the_end(), status("EQ", code), no_line] } });
     stdout(&filter, &json!({ "json_format": line }))
+}
+
+/// Envoy can be made to log a request at its beginning too, and now and then: there is no line of it yet, and its end may be good.
+fn at_the_end() -> Value {
+    json!({ "log_type_filter": { "types": ["DownstreamEnd"] } })
 }
 
 fn stdout(filter: &Value, format: &Value) -> Value {

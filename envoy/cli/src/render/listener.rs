@@ -1,26 +1,32 @@
-use super::{Options, access_log, downstream, local_replies, plugin, routes, socket_address};
+use super::{Options, access_log, bodies, downstream, local_replies, plugin, routes, socket_address};
+use portcullis_metrics::METRICS_ROUTE;
 use portcullis_policy::{Policy, Upgrade};
 use serde_json::{Value, json};
 
 pub(super) const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
+/// What a connection may hold of a body or an answer before its other side is made to wait.
+pub(super) const BUFFER_BYTES: u32 = 32_768;
+
 /// The gateway's listener, and those beside it.
 pub(super) fn listeners(document: &Value, policy: &Policy, options: &Options) -> Vec<Value> {
+    let metrics = metrics_listener(document, policy, options);
     let beside = downstream::redirect_listener(policy, options);
-    std::iter::once(listener(document, policy, options)).chain(beside).collect()
+    [listener(document, policy, options), metrics].into_iter().chain(beside).collect()
 }
 
 fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {
     let address = options.listen.as_ref().unwrap_or(&policy.gateway.listen);
-    let mut listener = json!({
-        "name": policy.gateway.name,
-        "address": socket_address(address),
-        "filter_chains": [{ "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(document, policy, options),
-        }] }],
-    });
+    let mut own = json!({ "http_filters": filters(document, policy, options) });
+    match &options.dynamic {
+        None => own["route_config"] = routes::route_config(policy, options),
+        Some(folder) => {
+            let source = super::dynamic::source(folder, "routes");
+            own["rds"] = json!({ "route_config_name": policy.gateway.name, "config_source": source });
+        }
+    }
+    let mut listener = listening(&policy.gateway.name, address, connection_manager(policy, options, own));
     if let Some(tls) = &policy.gateway.tls {
         listener["filter_chains"][0]["transport_socket"] = downstream::transport_socket(tls, options);
         // Which certificate is shown follows from the name that the client asks for.
@@ -34,18 +40,45 @@ fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {
     listener
 }
 
-fn connection_manager(document: &Value, policy: &Policy, options: &Options) -> Value {
-    let mut manager = json!({ "@type": HCM, "stat_prefix": policy.gateway.name });
+/// A listener that answers with the metrics and the health page. The filter knows it by the name of its route, which no client can
+/// write.
+fn metrics_listener(document: &Value, policy: &Policy, options: &Options) -> Value {
+    let address = options.metrics.as_ref().unwrap_or(&policy.metrics.listen);
+    let name = format!("{}_metrics", policy.gateway.name);
+    let page = json!({
+        "name": METRICS_ROUTE,
+        "match": { "path": policy.metrics.path },
+        "direct_response": { "status": 404 },
+    });
+    let own = json!({
+        "stat_prefix": name,
+        "http_filters": [plugin::plugin(document, policy, options), router()],
+        "route_config": { "name": name, "virtual_hosts": [{ "name": name, "domains": ["*"], "routes": [page] }] },
+    });
+    listening(&name, address, connection_manager(policy, options, own))
+}
+
+fn listening(name: &str, address: &str, manager: Value) -> Value {
+    json!({
+        "name": name,
+        "address": socket_address(address),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager,
+        }] }],
+    })
+}
+
+/// The parts that all listeners have alike, and what is one's `own`.
+fn connection_manager(policy: &Policy, options: &Options, own: Value) -> Value {
+    let mut manager = json!({
+        "@type": HCM,
+        "stat_prefix": policy.gateway.name,
+        "access_log": access_log::access_log(policy, options),
+    });
     let replies = if options.offload { local_replies::local_replies(policy) } else { json!({}) };
-    let parts = [
-        identity(policy, options),
-        paths(policy),
-        limits(),
-        upgrades(policy),
-        replies,
-        filters(document, policy, options),
-    ];
-    for part in parts {
+    for part in [identity(policy, options), paths(policy), limits(policy), upgrades(policy), replies, own] {
         if let (Some(fields), Value::Object(part)) = (manager.as_object_mut(), part) {
             fields.extend(part);
         }
@@ -55,7 +88,7 @@ fn connection_manager(document: &Value, policy: &Policy, options: &Options) -> V
 
 /// Who the client is, and the request's id: made here, or taken over from a trusted proxy in front.
 fn identity(policy: &Policy, options: &Options) -> Value {
-    let hops = policy.client_ip.trusted_hops();
+    let hops = policy.client_ip.least_hops();
     json!({
         // Never left out: without it Envoy takes the connection's address from what the client wrote into X-Forwarded-For,
         // and no filter can find out the true one.
@@ -63,7 +96,6 @@ fn identity(policy: &Policy, options: &Options) -> Value {
         "xff_num_trusted_hops": hops,
         "generate_request_id": options.offload,
         "preserve_external_request_id": options.offload && hops > 0,
-        "always_set_request_id_in_response": options.offload,
         // No banner of Envoy's; the services' is removed by the policy.
         "server_header_transformation": "PASS_THROUGH",
     })
@@ -99,9 +131,11 @@ fn upgrades(policy: &Policy) -> Value {
 }
 
 /// What an edge proxy should bound.
-fn limits() -> Value {
+fn limits(policy: &Policy) -> Value {
     json!({
         "request_headers_timeout": "10s",
+        // Ends with the last byte of the request, or with the first of the answer: a stream that is answered may go on.
+        "request_timeout": routes::seconds(policy.gateway.request_timeout),
         "stream_idle_timeout": "300s",
         "common_http_protocol_options": { "idle_timeout": "900s" },
         "http2_protocol_options": {
@@ -112,8 +146,9 @@ fn limits() -> Value {
     })
 }
 
-fn filters(document: &Value, policy: &Policy, options: &Options) -> Value {
+fn filters(document: &Value, policy: &Policy, options: &Options) -> Vec<Value> {
     let mut filters = vec![plugin::plugin(document, policy, options)];
+    filters.extend(bodies::filter(policy));
     if policy.cors.is_some() {
         filters.push(json!({
             "name": "envoy.filters.http.cors",
@@ -121,18 +156,7 @@ fn filters(document: &Value, policy: &Policy, options: &Options) -> Value {
         }));
     }
     filters.push(router());
-    let mut rendered = json!({
-        "access_log": access_log::access_log(policy, options),
-        "http_filters": filters,
-    });
-    match &options.dynamic {
-        None => rendered["route_config"] = routes::route_config(policy, options),
-        Some(folder) => {
-            let source = super::dynamic::source(folder, "routes");
-            rendered["rds"] = json!({ "route_config_name": policy.gateway.name, "config_source": source });
-        }
-    }
-    rendered
+    filters
 }
 
 pub(super) fn router() -> Value {

@@ -4,6 +4,7 @@
 //! static headers on the way to a service and back, CORS marks on services' answers. The plugin is told so in its policy's `proxy` section.
 
 mod access_log;
+mod bodies;
 mod clusters;
 mod downstream;
 pub mod dynamic;
@@ -14,6 +15,7 @@ pub mod kubernetes;
 mod listener;
 mod local_replies;
 mod matching;
+mod overload;
 mod plugin;
 mod routes;
 mod tls;
@@ -33,6 +35,8 @@ pub struct Options {
     pub listen: Option<String>,
     /// Admin address instead of the policy's, `ip:port`.
     pub admin: Option<String>,
+    /// Address of the metrics' own listener instead of the policy's, `ip:port`.
+    pub metrics: Option<String>,
     /// Addresses of services instead of the policy's, `host` and port by name.
     pub services: BTreeMap<String, (String, u16)>,
     /// Leave to Envoy what it does cheaper than the filter. Without it the filter does everything, as in a proxy that
@@ -48,6 +52,7 @@ impl Default for Options {
             module: "portcullis.wasm".to_owned(),
             listen: None,
             admin: None,
+            metrics: None,
             services: BTreeMap::new(),
             offload: true,
             dynamic: None,
@@ -87,18 +92,7 @@ fn base(policy: &Policy, options: &Options) -> Value {
         "node": { "id": policy.gateway.name, "cluster": policy.gateway.name },
         "admin": { "address": socket_address(admin) },
         "stats_config": { "stats_tags": stats_tags() },
-        "overload_manager": { "resource_monitors": [connection_limit()] },
-    })
-}
-
-/// What an edge proxy should take before it refuses further connections rather than run out of memory.
-fn connection_limit() -> Value {
-    json!({
-        "name": "envoy.resource_monitors.global_downstream_max_connections",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-            "max_active_downstream_connections": 50_000,
-        },
+        "overload_manager": overload::manager(policy),
     })
 }
 

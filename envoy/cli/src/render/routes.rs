@@ -1,7 +1,7 @@
 //! Routes: the policy's, in Envoy's words. The filter has judged a request before a route is chosen; the routes match the same
 //! hosts, methods and paths, so that nothing passes even if the filter were bypassed.
 
-use super::{Options, downstream, headers, matching, upstream};
+use super::{Options, bodies, downstream, headers, matching, upstream};
 use core::time::Duration;
 use portcullis_policy::{Policy, Route, Upgrade};
 use portcullis_route::{HostRoute, VirtualHost};
@@ -35,9 +35,7 @@ pub(super) fn route_config(policy: &Policy, options: &Options) -> Value {
         fields.insert("request_headers_to_remove".to_owned(), reserved.into());
         let told: Vec<_> = headers::trust(&policy.trust).into_iter().chain(subject).collect();
         fields.insert("request_headers_to_add".to_owned(), told.into());
-        let contested = headers::contested(policy);
-        let common = policy.browser.rules().iter().filter(|rule| !contested.contains(&rule.name.as_str()));
-        fields.extend(headers::browser(common));
+        fields.extend(headers::on_all_routes(policy));
     }
     config
 }
@@ -73,10 +71,12 @@ fn render(policy: &Policy, route: &Route, implies_head: bool, options: &Options)
     rendered.insert("match".to_owned(), matching::matcher(policy, route, implies_head));
     rendered.insert("route".to_owned(), action(policy, route));
     if options.offload {
-        let contested = headers::contested(policy);
-        rendered.extend(headers::browser(
-            route.browser.rules().iter().filter(|r| contested.contains(&r.name.as_str())),
-        ));
+        rendered.extend(headers::on_route(policy, route));
+    }
+    let differs: Map<String, Value> =
+        bodies::on_route(policy, route).into_iter().chain(cors_on_route(policy, route)).map(named).collect();
+    if !differs.is_empty() {
+        rendered.insert("typed_per_filter_config".to_owned(), differs.into());
     }
     rendered.into()
 }
@@ -108,6 +108,17 @@ fn action(policy: &Policy, route: &Route) -> Value {
 pub(super) fn upgrade_config(upgrade: Upgrade, enabled: bool) -> Value {
     let Upgrade::WebSocket = upgrade;
     json!({ "upgrade_type": "websocket", "enabled": enabled })
+}
+
+fn named((filter, config): (&str, Value)) -> (String, Value) {
+    (filter.to_owned(), config)
+}
+
+/// Where a service speaks for itself, the filter adds nothing.
+fn cors_on_route(policy: &Policy, route: &Route) -> Option<(&'static str, Value)> {
+    let disabled =
+        json!({ "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true });
+    policy.cors.as_ref().filter(|_| route.cors_by_service).map(|_| ("envoy.filters.http.cors", disabled))
 }
 
 /// The CORS filter marks what services answer. No preflight comes so far; should one, it goes no further either.

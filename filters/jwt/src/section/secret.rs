@@ -64,11 +64,16 @@ impl SecretText {
         match env(name) {
             Variable::Is(value) if !value.is_empty() => Ok(Some(Resolved(value))),
             Variable::Elsewhere => Ok(None),
-            _ => Err(at.error(
-                format!("`${{ENV:{name}}}`, which is not set"),
-                "an environment variable that the proxy has",
-            )),
+            _ => Err(at.error(unset(name), "an environment variable that the proxy has")),
         }
+    }
+}
+
+/// A name that is not written as variables are may be the secret itself.
+fn unset(name: &str) -> String {
+    match name.bytes().any(|b| b.is_ascii_lowercase()) {
+        true => "a variable that is not set (its name is not shown)".to_owned(),
+        false => format!("`${{ENV:{name}}}`, which is not set"),
     }
 }
 

@@ -88,6 +88,20 @@ pub struct RawRoute {
     #[deserr(default)]
     #[schemars(default, extend("examples" = [["websocket"]]))]
     pub upgrades: Vec<Upgrade>,
+    /// Largest body of a request, in bytes, where it is not `gateway.max_body_bytes`.
+    #[deserr(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "u32", range(min = 1))]
+    pub max_body_bytes: Option<u32>,
+    /// Whether the service gets a request only once its body is there whole (default true), so that a slow client keeps no place
+    /// there. `false` for what is sent and read at the same time: streams, uploads too large to hold. Routes with `upgrades` hold
+    /// nothing.
+    #[deserr(default = true)]
+    #[schemars(default = "yes")]
+    pub buffer_body: bool,
+    /// Who says which web pages may read the answers.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub cors: RawRouteCors,
     /// Rules for response headers, on top of the policy's: a rule here replaces the one of that name there.
     #[deserr(default)]
     #[schemars(default)]
@@ -100,4 +114,20 @@ pub struct RawRoute {
     #[deserr(default)]
     #[schemars(default)]
     pub authz: Option<RawRules>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Who says which web pages may read a route's answers.
+#[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema, PartialEq, Eq)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[schemars(rename_all = "lowercase")]
+pub enum RawRouteCors {
+    /// The policy's section `cors`, and nobody where there is none: `Access-Control-*` headers of the service are removed.
+    #[default]
+    Policy,
+    /// The service itself. Preflights are then requests like any other: a route with the method OPTIONS takes them there.
+    Service,
 }

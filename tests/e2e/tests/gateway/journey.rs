@@ -59,7 +59,7 @@ fn a_newcomer_registers_logs_in_trades_and_lists_her_orders() {
 #[test]
 fn what_services_answer_comes_back_as_they_said_it() {
     both_ways(|gateway| {
-        let wrong = json!({"username": "demo_customer", "password": "wrong"});
+        let wrong = json!({"username": "demo_customer", "password": "Wrong-Password-1"});
         let answer = gateway.send(&Request::post("/api/v1/auth/login").json(&wrong));
         assert_eq!((answer.status, answer.json()), (401, json!({"detail": "Invalid credentials"})));
         let incomplete = gateway.send(&Request::post("/api/v1/auth/login").json(&json!({})));

@@ -94,9 +94,14 @@ fn the_address_is_never_one_that_a_stranger_claims() {
     });
 }
 
+/// One proxy in front, and nobody else who reaches the port.
+fn behind_one_proxy() -> serde_json::Value {
+    serde_json::json!({"trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0", "::/0"]})
+}
+
 /// The lines of a gateway that was used with secrets everywhere a client may put them.
 fn lines_after_indiscretions(setup: portcullis_e2e::Setup) -> (String, String) {
-    let gateway = setup.policy(|policy| policy["client_ip"]["trusted_hops"] = 1.into()).start();
+    let gateway = setup.policy(|policy| policy["client_ip"] = behind_one_proxy()).start();
     let token = gateway.log_in(&CUSTOMER);
     let from = |path: String| Request::get(path).header("x-forwarded-for", "203.0.113.77").bearer(&token);
     let indiscreet = [

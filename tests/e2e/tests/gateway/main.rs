@@ -10,6 +10,7 @@ mod cors;
 mod faults;
 mod grpc;
 mod guards;
+mod hardening;
 mod hostile_input;
 mod journey;
 mod logs;

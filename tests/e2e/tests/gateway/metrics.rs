@@ -140,7 +140,7 @@ const UNCOUNTED: &str = "nowhere";
 
 fn mix() -> Vec<Kind> {
     let (get, post) = (|path: &str| Request::get(path), |path: &str| Request::post(path));
-    let credentials = serde_json::json!({"username": "demo_customer", "password": "wrong"});
+    let credentials = serde_json::json!({"username": "demo_customer", "password": "Wrong-Password-1"});
     let failed = |kind: Kind, error: &'static str| Kind { proxy_error: Some(error), ..kind };
     vec![
         kind(get("/api/v1/inventory/assets"), "/api/v1/inventory/assets", 200, Some("inventory")),

@@ -2,9 +2,10 @@
 
 use crate::common::both_ways_of;
 use portcullis_demo_services::Service;
-use portcullis_e2e::{EnvoyConfig, Gateway};
+use portcullis_e2e::{EnvoyConfig, Gateway, H2Connection, PATIENCE, Request, wait_for};
 use std::io::Write;
 use std::sync::LazyLock;
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// A module that takes any policy, and traps on the first request.
@@ -21,16 +22,34 @@ const TRAP: &str = r#"(module
     (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#;
 
-static TRAP_FILE: LazyLock<NamedTempFile> = LazyLock::new(|| {
-    let mut file = NamedTempFile::new().expect("a file");
-    file.write_all(&wat::parse_str(TRAP).expect("it is a module")).expect("it can be written");
-    file
+static TRAP_FILE: LazyLock<NamedTempFile> = LazyLock::new(|| file(TRAP));
+
+/// The same, but the first request of a VM is held, and the next one traps.
+static LATE_TRAP_FILE: LazyLock<NamedTempFile> = LazyLock::new(|| {
+    let held = "(global.set $seen (i32.add (global.get $seen) (i32.const 1)))
+        (if (i32.gt_u (global.get $seen) (i32.const 1)) (then unreachable))
+        (i32.const 1)))";
+    let module = TRAP.replace("unreachable))", held);
+    file(&module.replace("(global $free", "(global $seen (mut i32) (i32.const 0)) (global $free"))
 });
 
+fn file(module: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a file");
+    file.write_all(&wat::parse_str(module).expect("it is a module")).expect("it can be written");
+    file
+}
+
 fn with_a_module_that_traps(config: EnvoyConfig) -> EnvoyConfig {
-    let plugin = portcullis_e2e::PLUGIN_POLICY.trim_end_matches("/configuration/value");
-    let file = TRAP_FILE.path().to_string_lossy().into_owned();
-    config.set(&format!("{plugin}/vm_config/code/local/filename"), file)
+    with_module(config, &TRAP_FILE)
+}
+
+fn with_module(config: EnvoyConfig, file: &NamedTempFile) -> EnvoyConfig {
+    let file = file.path().to_string_lossy().into_owned();
+    let of_listener = |index: &str| {
+        let plugin = portcullis_e2e::PLUGIN_POLICY.trim_end_matches("/configuration/value");
+        format!("{}/vm_config/code/local/filename", plugin.replace("/listeners/0/", index))
+    };
+    config.set(&of_listener("/listeners/0/"), file.as_str()).set(&of_listener("/listeners/1/"), file.as_str())
 }
 
 #[test]
@@ -55,4 +74,19 @@ fn no_request_passes_and_each_has_its_line() {
             }
         },
     );
+}
+
+#[test]
+fn a_request_that_was_held_when_the_module_trapped_is_ended_in_time() {
+    let one_worker = |config: EnvoyConfig| with_module(config, &LATE_TRAP_FILE).workers(1);
+    let gateway = Gateway::setup().envoy(one_worker).start();
+    let held = H2Connection::open(gateway.address());
+    let held = held.start(&Request::get("/api/v1/inventory/assets")).expect("it is sent");
+    let active = || gateway.envoy.admin().stat("http.gateway.downstream_rq_active");
+    wait_for(PATIENCE, || (active() == Some(1)).then_some(())).expect("it is held");
+    assert_eq!(gateway.get("/api/v1/inventory/assets").status, 503, "the module traps");
+    gateway.envoy.travel(Duration::from_secs(301));
+    let answer = held.answer().expect("an answer");
+    assert!(answer.status >= 400, "{answer:?}");
+    assert_eq!(gateway.knobs().captured_count(Service::Inventory), 0);
 }

@@ -126,7 +126,7 @@ fn client(manager: &Value, policy: &Policy, options: &Options) -> Value {
             "initialConnectionWindowSize": http2["initial_connection_window_size"].to_string(),
         },
     });
-    let hops = policy.client_ip.trusted_hops();
+    let hops = policy.client_ip.least_hops();
     if hops > 0 {
         spec["clientIPDetection"] = json!({ "xForwardedFor": { "numTrustedHops": hops } });
     }

@@ -17,7 +17,7 @@ fn proxy_config(policy: &Policy, listeners: &[Value]) -> Value {
     json!({
         // Cut out of the names of stats. Istio looks for them without an anchor: none may end as another one does.
         "extraStatTags": labels(),
-        "gatewayTopology": { "numTrustedProxies": policy.client_ip.trusted_hops() },
+        "gatewayTopology": { "numTrustedProxies": policy.client_ip.least_hops() },
         // No banner, and nothing that tells of Envoy.
         "proxyHeaders": {
             "server": { "disabled": true },

@@ -1,0 +1,6 @@
+//! The runner of wasm-bindgen's tests, as its own command is.
+
+fn main() -> anyhow::Result<()> {
+    env_logger::init();
+    wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::env::args_os())
+}
