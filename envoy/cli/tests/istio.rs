@@ -11,7 +11,7 @@ const POLICY: &str = r#"
 version: 1
 gateway: { name: shop, listen: "0.0.0.0:8080" }
 path_prefix: /api
-client_ip: { trusted_hops: 1 }
+client_ip: { trusted_proxies: [10.0.0.0/8] }
 services:
   order_history: { address: "orders.shop.svc:8002", connect_timeout: 2s }
   partner: { address: "partner.example:80" }

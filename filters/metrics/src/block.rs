@@ -117,8 +117,8 @@ impl Block {
     fn places(&self, mut offset: usize) -> impl Iterator<Item = (usize, usize)> {
         self.axes.iter().enumerate().rev().map(move |(key, axis)| {
             let length = axis.rows().len().max(1);
-            let place = offset % length;
-            offset /= length;
+            let place = offset.checked_rem(length).unwrap_or(0);
+            offset = offset.checked_div(length).unwrap_or(0);
             (key, place)
         })
     }

@@ -17,7 +17,7 @@ impl Pipeline {
             token: token
                 .verdict
                 .as_ref()
-                .map(|verdict| verdict.as_ref().map(|()| ()).map_err(|refusal| refusal.error)),
+                .map(|verdict| verdict.as_ref().copied().map_err(|refusal| refusal.error)),
             user: token.identity.as_ref().map(|identity| identity.user().is_some()),
             role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
             permission: permission.map(|(verdict, _)| verdict.is_ok()),

@@ -11,9 +11,9 @@ pub(super) const BUFFER_BYTES: u32 = 32_768;
 
 /// The gateway's listener, and those beside it.
 pub(super) fn listeners(document: &Value, policy: &Policy, options: &Options) -> Vec<Value> {
-    let metrics = metrics_listener(document, policy, options);
+    let metrics = options.metrics_listener.then(|| metrics_listener(document, policy, options));
     let beside = downstream::redirect_listener(policy, options);
-    [listener(document, policy, options), metrics].into_iter().chain(beside).collect()
+    std::iter::once(listener(document, policy, options)).chain(metrics).chain(beside).collect()
 }
 
 fn listener(document: &Value, policy: &Policy, options: &Options) -> Value {

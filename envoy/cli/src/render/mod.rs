@@ -37,6 +37,8 @@ pub struct Options {
     pub admin: Option<String>,
     /// Address of the metrics' own listener instead of the policy's, `ip:port`.
     pub metrics: Option<String>,
+    /// Whether metrics have a listener of their own; a mesh gathers Envoy's stats by its own.
+    pub metrics_listener: bool,
     /// Addresses of services instead of the policy's, `host` and port by name.
     pub services: BTreeMap<String, (String, u16)>,
     /// Leave to Envoy what it does cheaper than the filter. Without it the filter does everything, as in a proxy that
@@ -53,6 +55,7 @@ impl Default for Options {
             listen: None,
             admin: None,
             metrics: None,
+            metrics_listener: true,
             services: BTreeMap::new(),
             offload: true,
             dynamic: None,

@@ -43,9 +43,12 @@ fn remote_address(manager: &Value, at: String) -> Finding {
 
 fn hops(manager: &Value, plugin: &Plugin<'_>, at: String) -> Finding {
     let has = manager["xff_num_trusted_hops"].as_u64().unwrap_or(0);
-    let wants = plugin.policy["client_ip"]["trusted_hops"].as_u64().unwrap_or(0);
+    let client_ip = &plugin.policy["client_ip"];
+    let has_proxies = client_ip["trusted_proxies"].as_array().is_some_and(|networks| !networks.is_empty());
+    let hops = client_ip["trusted_hops"].as_u64().unwrap_or(0);
+    let wants = if has_proxies { hops.max(1) } else { 0 };
     if has == wants {
-        return Finding::good(at, format!("{has}, as client_ip.trusted_hops"));
+        return Finding::good(at, format!("{has}, as client_ip says"));
     }
     Finding::wrong(at, has.to_string(), format!("{wants}, which client_ip.trusted_hops of the policy says"))
 }

@@ -14,7 +14,7 @@ const ASSETS: &str = "/api/v1/inventory/assets";
 /// A gateway behind a trusted proxy, whose clients are told by `X-Forwarded-For`; with these sections.
 fn gateway(sections: Value) -> Gateway {
     Gateway::with_policy(|policy| {
-        policy["client_ip"]["trusted_hops"] = 1.into();
+        policy["client_ip"] = json!({"trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0", "::/0"]});
         let sections = sections.as_object().expect("an object").clone();
         policy.as_object_mut().expect("an object").extend(sections);
     })

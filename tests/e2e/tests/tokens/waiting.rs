@@ -131,7 +131,7 @@ fn one_client_network_takes_its_share_of_the_places_and_no_more() {
     let mut jwt = fetching(json!({}));
     jwt["max_waiting"] = 40.into();
     let setup = setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())])
-        .policy(|policy| policy["client_ip"]["trusted_hops"] = 1.into());
+        .policy(|policy| policy["client_ip"] = json!({"trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0"]}));
     let gateway = setup.envoy(|config| config.workers(1)).start();
     server.wait_for_fetches(1);
     let connection = H2Connection::open(gateway.address());

@@ -68,8 +68,12 @@ impl Options {
 /// # Errors
 /// Everything in the policy that Envoy Gateway cannot be told, each with its place.
 pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Vec<File>, Vec<ConfigError>> {
-    let alone =
-        super::Options { offload: false, services: options.services.clone(), ..super::Options::default() };
+    let alone = super::Options {
+        offload: false,
+        metrics_listener: false,
+        services: options.services.clone(),
+        ..super::Options::default()
+    };
     let bootstrap = super::bootstrap(document, policy, &alone);
     let resources = &bootstrap["static_resources"];
     let list = |key: &str| resources[key].as_array().map(Vec::as_slice).unwrap_or_default();

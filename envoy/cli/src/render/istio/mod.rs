@@ -143,7 +143,11 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
 
 /// What the filter does itself in a proxy that somebody else configures.
 fn bootstrap(document: &Value, policy: &Policy) -> Value {
-    super::bootstrap(document, policy, &super::Options { offload: false, ..super::Options::default() })
+    super::bootstrap(
+        document,
+        policy,
+        &super::Options { offload: false, metrics_listener: false, ..super::Options::default() },
+    )
 }
 
 /// Both, or the errors of both.
