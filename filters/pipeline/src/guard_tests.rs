@@ -301,8 +301,9 @@ fn a_blocked_network_gets_nothing_but_the_pages() {
 
 #[test]
 fn a_token_in_too_many_places_is_refused_where_it_came_last() {
+    let client_ip = json!({ "trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0"] });
     let mut gateway =
-        Gateway::new(json!({ "client_ip": { "trusted_hops": 1 }, "abuse": { "tokens": { "networks": 1 } } }));
+        Gateway::new(json!({ "client_ip": client_ip, "abuse": { "tokens": { "networks": 1 } } }));
     let token = mint("HS256", &json!({ "sub": "ann", "role": "customer", "exp": 60 }));
     let bearer = format!("Bearer {token}");
     let mut from = |address: &str| {

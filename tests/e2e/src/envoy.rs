@@ -89,8 +89,12 @@ impl Envoy {
     /// If there is none.
     #[track_caller]
     pub fn listener(&self, name: &str) -> SocketAddr {
-        let found = self.listeners.iter().find(|(own, _)| own == name);
-        found.unwrap_or_else(|| panic!("no listener {name:?} among {:?}", self.listeners)).1
+        self.find_listener(name).unwrap_or_else(|| panic!("no listener {name:?} among {:?}", self.listeners))
+    }
+
+    /// Where the listener `name` listens, if there is one.
+    pub fn find_listener(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(own, _)| own == name).map(|(_, address)| *address)
     }
 
     /// Sends a GET to the first listener.

@@ -280,13 +280,14 @@ impl Gateway {
         token.unwrap_or_else(|| panic!("no token in {answer:?}"))
     }
 
-    /// What `GET /metrics` says.
+    /// What `GET /metrics` says on the metrics' own listener, or on the gateway's where there is no other.
     ///
     /// # Panics
     /// If Prometheus would refuse it.
     #[track_caller]
     pub fn metrics(&self) -> Samples {
-        let answer = self.get("/metrics");
+        let listener = self.envoy.find_listener("gateway_metrics").unwrap_or_else(|| self.address());
+        let answer = Request::get("/metrics").send(listener);
         assert_eq!(answer.status, 200, "{answer:?}");
         Samples::parse(answer.text()).unwrap_or_else(|error| panic!("/metrics: {error}"))
     }

@@ -1,6 +1,7 @@
 //! Envoy's configuration dump.
 
 use super::Finding;
+use portcullis_metrics::METRICS_ROUTE;
 use serde_json::Value;
 
 /// Ports of a proxy's own: health and metrics of Istio's and of Envoy Gateway's proxies.
@@ -45,7 +46,10 @@ impl<'a> Dump<'a> {
             .list("ListenersConfigDump", "dynamic_listeners")
             .map(|entry| &entry["active_state"]["listener"]);
         let ours = fixed.chain(sent).filter(|listener| !listener.is_null() && !is_own(listener));
-        ours.flat_map(|listener| managers(listener).map(|manager| Listener { name: name(listener), manager }))
+        let all = ours.flat_map(|listener| {
+            managers(listener).map(|manager| Listener { name: name(listener), manager })
+        });
+        all.filter(|listener| !is_for_metrics(self.routes(listener.manager)))
     }
 
     /// The filter that was sent under `name`.
@@ -99,6 +103,13 @@ fn name(listener: &Value) -> String {
     let address = &listener["address"]["socket_address"];
     let place = format!("{}:{}", address["address"].as_str().unwrap_or("?"), address["port_value"]);
     listener["name"].as_str().map_or(place, str::to_owned)
+}
+
+/// Whether the only route is that of the metrics: nothing is forwarded from there.
+fn is_for_metrics(routes: &Value) -> bool {
+    let hosts = list(&routes["virtual_hosts"]);
+    let mut names = hosts.flat_map(|host| list(&host["routes"])).map(|route| &route["name"]);
+    names.next().is_some_and(|name| name == METRICS_ROUTE) && names.next().is_none()
 }
 
 fn is_own(listener: &Value) -> bool {

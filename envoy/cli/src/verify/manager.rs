@@ -9,6 +9,7 @@ pub(super) fn check(listener: &Listener<'_>, plugin: &Plugin<'_>, dump: &Dump<'_
     let at = |field: &str| format!("listener {}, {field}", listener.name);
     let manager = listener.manager;
     let proxy = &plugin.policy["proxy"];
+    let routes = dump.routes(manager);
     let mut findings = vec![
         remote_address(manager, at("use_remote_address")),
         hops(manager, plugin, at("xff_num_trusted_hops")),
@@ -16,9 +17,8 @@ pub(super) fn check(listener: &Listener<'_>, plugin: &Plugin<'_>, dump: &Dump<'_
     findings.push(normal_paths(manager, at("normalize_path")));
     findings.extend(escaped_slashes(manager, at("path_with_escaped_slashes_action")));
     if proxy["assigns_request_id"] == true {
-        findings.push(request_id(manager, at("generate_request_id")));
+        findings.push(request_id(manager, routes, at("generate_request_id")));
     }
-    let routes = dump.routes(manager);
     if proxy["sets_trust_headers"] == true {
         let names = plugin.policy["trust_headers"]["set"].as_object().into_iter().flat_map(|set| set.keys());
         let names = names.map(|name| name.to_lowercase());
@@ -68,9 +68,10 @@ fn escaped_slashes(manager: &Value, at: String) -> Option<Finding> {
     (!is_good).then(|| Finding::wrong(at, action, "KEEP_UNCHANGED or REJECT_REQUEST"))
 }
 
-fn request_id(manager: &Value, at: String) -> Finding {
+fn request_id(manager: &Value, routes: &Value, at: String) -> Finding {
     let generates = manager["generate_request_id"] != false;
-    let returns = manager["always_set_request_id_in_response"] == true;
+    let by_routes = || added(routes, "response_headers_to_add").any(|name| name == "x-request-id");
+    let returns = manager["always_set_request_id_in_response"] == true || by_routes();
     match generates && returns {
         true => Finding::good(at, "true, and returned"),
         false => Finding::wrong(
@@ -81,6 +82,16 @@ fn request_id(manager: &Value, at: String) -> Finding {
     }
 }
 
+/// The names of the headers that the routes write, wherever.
+fn added<'a>(routes: &'a Value, list_name: &'static str) -> impl Iterator<Item = String> + 'a {
+    let hosts = list(&routes["virtual_hosts"]);
+    let every = hosts.flat_map(|host| std::iter::once(host).chain(list(&host["routes"])));
+    let places = std::iter::once(routes).chain(every);
+    places
+        .flat_map(move |place| list(&place[list_name]))
+        .filter_map(|added| added["header"]["key"].as_str().map(str::to_lowercase))
+}
+
 /// Whether the routes write these headers, as the `proxy` section says.
 fn written(
     routes: &Value,
@@ -88,13 +99,7 @@ fn written(
     wanted: impl Iterator<Item = String>,
     at: &str,
 ) -> Vec<Finding> {
-    let hosts = list(&routes["virtual_hosts"]);
-    let every = hosts.flat_map(|host| std::iter::once(host).chain(list(&host["routes"])));
-    let places = std::iter::once(routes).chain(every);
-    let has: Vec<_> = places
-        .flat_map(|place| list(&place[list_name]))
-        .filter_map(|added| added["header"]["key"].as_str().map(str::to_lowercase))
-        .collect();
+    let has: Vec<_> = added(routes, list_name).collect();
     let missing = wanted.filter(|name| !has.contains(name));
     missing
         .map(|name| {

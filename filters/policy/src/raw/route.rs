@@ -93,8 +93,8 @@ pub struct RawRoute {
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "u32", range(min = 1))]
     pub max_body_bytes: Option<u32>,
     /// Whether the service gets a request only once its body is there whole (default true), so that a slow client keeps no place
-    /// there. `false` for what is sent and read at the same time: streams, uploads too large to hold. Routes with `upgrades` hold
-    /// nothing.
+    /// there; over HTTP/1.1 it gets no trailers then. `false` for what is sent and read at the same time: streams, uploads too large
+    /// to hold. Routes with `upgrades` hold nothing.
     #[deserr(default = true)]
     #[schemars(default = "yes")]
     pub buffer_body: bool,

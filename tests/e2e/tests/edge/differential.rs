@@ -205,7 +205,8 @@ fn routes(document: &Value, policy: &Policy) -> (String, String) {
 }
 
 fn envoy(document: &Value, policy: &Policy) -> Envoy {
-    let mut bootstrap = portcullis_cli::render::bootstrap(document, policy, &Options::default());
+    let options = Options { metrics_listener: false, ..Options::default() };
+    let mut bootstrap = portcullis_cli::render::bootstrap(document, policy, &options);
     let manager = bootstrap
         .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
         .expect("a listener has a connection manager");

@@ -171,7 +171,7 @@ fn failed_logins_block_their_network_from_logging_in_until_the_block_ends() {
         gateway.send(&from(client, Request::post("/api/v1/auth/login").json(&credentials)))
     };
     for _ in 0..5 {
-        assert_eq!(log_in("203.0.113.9", "wrong").status, 401);
+        assert_eq!(log_in("203.0.113.9", "not-hers-12345").status, 401);
     }
     eventually("it is blocked", || log_in("203.0.113.9", user.password).status == 403);
     let blocked = log_in("203.0.113.9", user.password);

@@ -134,7 +134,7 @@ fn assert_discreet(setup: portcullis_e2e::Setup) {
     for secret in [token.as_str(), signature, payload, CUSTOMER.password, "querysecret", "forgedsecret"] {
         assert!(!lines.contains(secret), "{secret:?} is in the log");
     }
-    for address in ["203.0.113.77", "bbbb", "eeee"] {
+    for address in ["203.0.113.77", "aaaa:bbbb", "dddd:eeee"] {
         assert!(!lines.contains(address), "{address:?} is in the log");
     }
     assert!(lines.contains("\"203.0.113.0\"") && lines.contains("\"2001:db8:aaaa::\""), "{lines}");

@@ -167,7 +167,7 @@ fn mix() -> Vec<Kind> {
         kind(get("/api/v1/orders%2Fx"), "unmatched", 400, None),
         kind(get("/no.such/Call").header("content-type", "application/grpc"), "unmatched", 404, None)
             .told(200),
-        kind(get("/api/v1/orders").without_host(), "/api/v1/orders", 400, None),
+        kind(get("/api/v1/orders").without_host(), "unmatched", 400, None),
         kind(get("/api/v1/orders").header("x-huge", vec![b'a'; 64 * 1024]), "unmatched", 431, None),
         kind(preflight("http://localhost:3000"), "/api/v1/orders", 200, None),
         kind(preflight("https://evil.example"), "/api/v1/orders", 403, None),
