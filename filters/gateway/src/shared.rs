@@ -1,6 +1,7 @@
 //! What the streams of a worker share, and its tick.
 
 use crate::host;
+use crate::proxy::ThisProxy;
 use crate::root_calls::RootCalls;
 use crate::stats::Stats;
 use crate::stream::Stream;
@@ -118,6 +119,11 @@ impl Shared {
 
     /// Brings the gauges up to date: the age of what is fetched, what the cache did, how many requests wait.
     pub fn measure(&self) {
+        let policy = self.pipeline.policy();
+        let states = self.with_guards(|guards| guards.breaker_states(policy, &ThisProxy)).unwrap_or_default();
+        if !states.is_empty() {
+            self.with_metrics(|metrics| metrics.breaker_states(states.into_iter()));
+        }
         let held = self.waiting.try_borrow().map_or(0, |waiting| waiting.held());
         let facts = self.with_tokens(|tokens| {
             let ages: Vec<_> = tokens.facts(host::mono()).map(|(_, facts)| facts.age).collect();

@@ -45,6 +45,12 @@ impl RawAbuse {
 }
 
 impl Abuse {
+    /// Whether nobody can be suspected of anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocked.is_empty() && self.logins.is_none() && self.tokens.is_none()
+    }
+
     /// How seriously a client's network is blocked by the policy's list; nothing if it is not.
     #[must_use]
     pub fn blocks(&self, network: Option<IpAddr>) -> Option<Mode> {

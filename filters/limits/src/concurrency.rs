@@ -6,6 +6,8 @@
 
 use crate::compile::plain_hash;
 use crate::key::{Caller, KeyPart};
+use crate::limits::kind_of;
+use crate::metrics::LimitKind;
 use crate::secret::{Hashed, Secret};
 use crate::section::rule_names;
 use crate::store::{Numbered, StoreError, update};
@@ -271,6 +273,12 @@ impl Concurrency {
     /// The names of all limits, by index.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// What a limit counts by.
+    #[must_use]
+    pub fn kind(&self, index: usize) -> LimitKind {
+        kind_of(self.rules.get(index).map(|rule| rule.key.as_slice()).unwrap_or_default())
     }
 
     /// Whether there is none.

@@ -16,6 +16,7 @@ mod headers;
 mod key;
 mod limits;
 mod logins;
+pub mod metrics;
 mod protobuf;
 mod secret;
 mod section;

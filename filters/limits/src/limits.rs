@@ -5,6 +5,7 @@ use crate::fleet::Refusals;
 use crate::gcra::{Judged, Rate};
 use crate::headers::Standing;
 use crate::key::{Caller, KeyPart};
+use crate::metrics::LimitKind;
 use crate::secret::{Hashed, Secret};
 use crate::section::{OnFailure, RawHeaders, RawService};
 use crate::store::StoreError;
@@ -149,6 +150,12 @@ impl Limits {
         self.rules.iter().map(|rule| rule.name.as_str())
     }
 
+    /// What a limit counts by.
+    #[must_use]
+    pub fn kind(&self, index: usize) -> LimitKind {
+        kind_of(self.rules.get(index).map(|rule| rule.key.as_slice()).unwrap_or_default())
+    }
+
     /// Whether any limit is asked in this phase.
     #[must_use]
     pub fn has(&self, phase: Phase) -> bool {
@@ -249,6 +256,16 @@ pub enum Explained {
     Says(u64, Judged),
     /// It cannot be asked.
     Failed(StoreError),
+}
+
+pub(crate) fn kind_of(key: &[KeyPart]) -> LimitKind {
+    let has = |is_it: fn(&KeyPart) -> bool| key.iter().any(is_it);
+    match () {
+        () if has(|part| matches!(part, KeyPart::Ip)) => LimitKind::PerIp,
+        () if has(KeyPart::needs_subject) => LimitKind::PerUser,
+        () if has(|part| matches!(part, KeyPart::Header(_))) => LimitKind::PerKey,
+        () => LimitKind::Global,
+    }
 }
 
 fn refusal(rate: Rate, judged: Judged, now: Now) -> Denial {

@@ -4,6 +4,12 @@ use crate::{About, Axis, Condition, Vocabulary};
 pub const CANONICAL_BUCKETS: &[u64] =
     &[5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000];
 
+/// The same with 200 ms, an objective's bound.
+pub const OBJECTIVE_BUCKETS: &[u64] = &[
+    5_000, 10_000, 25_000, 50_000, 100_000, 200_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000,
+];
+
 /// What a family's series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -24,7 +24,7 @@ mod vocabulary;
 
 pub use domain::{About, Axis, Domain, Domains, OTHER, Row, Spelling, Values};
 pub use exposition::exposition;
-pub use family::{CANONICAL_BUCKETS, Family, Key, Kind};
+pub use family::{CANONICAL_BUCKETS, Family, Key, Kind, OBJECTIVE_BUCKETS};
 pub use handle::{Counter, Gauge, Histogram};
 pub use heaviest::{Heaviest, Heavy};
 pub use own::EngineMetrics;

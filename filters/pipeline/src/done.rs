@@ -1,13 +1,15 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
 use crate::facts::{Answerer, Facts, Target};
-use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError};
+use crate::guard_metrics::GuardObservation;
+use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RoutingError};
 use crate::request_id::RequestId;
 use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
+use portcullis_breaker::BREAKER_OPEN;
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::{Host, Now, RequestHead, Wall};
+use portcullis_edge_core::{Host, Now, Reason, RequestHead, Wall};
 use portcullis_metrics::{Endpoint, Served, Service};
 use std::borrow::Cow;
 
@@ -33,6 +35,8 @@ pub struct Record {
     pub observation: Option<Observation>,
     /// What to count of the request's token; `None` where there was nothing to look at.
     pub auth: Option<AuthObservation>,
+    /// What to count of the guards; nothing for most requests.
+    pub guards: Option<Box<GuardObservation>>,
     /// Its log lines: one for each security event, then its own; line breaks between.
     pub lines: Vec<u8>,
 }
@@ -47,6 +51,7 @@ impl Record {
             }
         }
         self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
+        self.guards.iter().for_each(|seen| metrics.observe_guards(seen));
     }
 }
 
@@ -106,13 +111,15 @@ impl Pipeline {
             status,
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             service: self.service(facts),
-            proxy_error: failed,
+            proxy_error: self.kept_from(facts).or_else(|| Some((self.service(facts)?.0, failed?))),
+            routing_error: routing_error(facts, status, failed),
         };
         let details = (failed == Some(ProxyError::RequestFailed))
             .then(|| if details.is_empty() { stream.code_details() } else { details });
         let lines = self.lines(facts, status, took, details);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
-        Record { observation: facts.counted.then_some(observation), auth, lines }
+        let guards = self.guard_observation(facts);
+        Record { observation: facts.counted.then_some(observation), auth, guards, lines }
     }
 
     fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {
@@ -124,6 +131,12 @@ impl Pipeline {
             Answerer::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
             _ => None,
         }
+    }
+
+    /// The service that a breaker kept a request from.
+    fn kept_from(&self, facts: &Facts) -> Option<(Service, ProxyError)> {
+        facts.denial.as_ref().filter(|denial| denial.reason == BREAKER_OPEN)?;
+        Some((Service(self.route_of(facts)?.service), ProxyError::RequestFailed))
     }
 
     /// The service that a request was sent to.
@@ -198,6 +211,23 @@ impl Pipeline {
         let route = facts.forwarded_route().and_then(|r| self.policy.routes.get(r));
         let service = route.and_then(|r| self.policy.services.get(r.service));
         service.map_or(&self.policy.gateway.name, |s| &s.name)
+    }
+}
+
+/// Why a request got no answer of a service.
+fn routing_error(facts: &Facts, status: u16, failed: Option<ProxyError>) -> Option<RoutingError> {
+    let reason = facts.denial.as_ref().map(|denial| denial.reason);
+    match reason {
+        Some(Reason::NO_ROUTE) => Some(RoutingError::InvalidEndpoint),
+        Some(Reason::MALFORMED_PATH) => Some(RoutingError::InvalidPath),
+        Some(Reason::MALFORMED_REQUEST) => Some(RoutingError::InvalidRequest),
+        Some(BREAKER_OPEN) => Some(RoutingError::ServiceUnavailable),
+        Some(_) => None,
+        None if failed == Some(ProxyError::RequestFailed) && status == 504 => {
+            Some(RoutingError::ServiceTimeout)
+        }
+        None if failed == Some(ProxyError::RequestFailed) => Some(RoutingError::ServiceUnavailable),
+        None => None,
     }
 }
 

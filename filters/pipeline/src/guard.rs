@@ -1,7 +1,8 @@
 //! The stages by which the gateway guards itself and its services: blocked networks, limits, places, breakers.
 
 use crate::{Event, Facts, Pipeline, Worker};
-use portcullis_breaker::{BreakerState, Call, Transition};
+use portcullis_breaker::metrics::Guarded;
+use portcullis_breaker::{BreakerState, Call, State, Transition};
 use portcullis_edge_core::{CallError, Denial, Host, Mode, Namespace, Verdict};
 use portcullis_jwt::{Identity, Tokens, Value};
 use portcullis_limits::{
@@ -46,6 +47,13 @@ impl Guards {
         self.logins.as_mut()
     }
 
+    /// What each service's breaker shows.
+    pub fn breaker_states(&self, policy: &Policy, host: &dyn Host) -> Vec<(Guarded, State)> {
+        let Some(state) = &self.breakers else { return Vec::new() };
+        let states = policy.breakers.levels(state, host).enumerate();
+        states.filter_map(|(service, state)| Some((policy.breakers.label(service), state?))).collect()
+    }
+
     /// To be called on every tick.
     pub fn tick(&mut self, host: &dyn Host) {
         self.places.iter_mut().for_each(|places| places.beat(host));
@@ -76,6 +84,17 @@ pub struct GuardSlot {
     pub(crate) login: Option<Noted>,
     /// Shared state that could not be had or changed.
     pub(crate) failures: Vec<StoreError>,
+}
+
+impl GuardSlot {
+    /// Whether nothing happened that is counted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let is_free =
+            self.limits.hits.is_empty() && self.limits.crowded == 0 && self.limits.failures.is_empty();
+        let is_good = self.blocked.is_none() && self.login_blocked.is_none() && self.token_abused.is_none();
+        let is_calm = self.breaker_open.is_none() && self.transitions.is_empty() && self.login.is_none();
+        is_free && is_good && is_calm && self.places.is_empty() && self.failures.is_empty()
+    }
 }
 
 impl Pipeline {

@@ -331,3 +331,56 @@ fn places_are_held_until_the_stream_ends() {
     gateway.answer(first, Answer::ClientLeaves);
     assert!(matches!(gateway.get().1, Step::Forward(_)));
 }
+
+/// The series that a record moves.
+fn moved(pipeline: &Pipeline, record: &Record, name: &str) -> Vec<String> {
+    let mut metrics = pipeline.metrics().ok().unwrap();
+    record.count(&mut metrics);
+    let mut moved = std::collections::BTreeMap::new();
+    metrics.flush(|stat, change| {
+        moved.insert(stat.0, change);
+    });
+    let text = portcullis_metrics::exposition(metrics.registry(), |stat| match moved.get(&stat.0) {
+        Some(portcullis_metrics::Change::Add(by)) => by.unsigned_abs(),
+        _ => 0,
+    });
+    let lines = text.lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_refusal_of_a_breaker_is_an_error_between_gateway_and_service_and_of_routing() {
+    let mut gateway = Gateway::new(json!({ "breakers": { "*": { "consecutive_failures": 1 } } }));
+    gateway.call(Answer::Status(500));
+    let (facts, _) = gateway.get();
+    let (_, record) = gateway.answer(facts, Answer::Status(503));
+    for (name, expected) in [
+        ("gateway_proxy_errors_total", "{target_service=\"order\",error_type=\"request_failed\"} 1"),
+        ("gateway_routing_errors_total", "{reason=\"service_unavailable\"} 1"),
+        ("gateway_circuit_breaker_refused_total", "{service=\"order\"} 1"),
+    ] {
+        assert_eq!(moved(&gateway.pipeline, &record, name), [format!("{name}{expected}")]);
+    }
+    assert!(moved(&gateway.pipeline, &record, "gateway_routes_total").is_empty());
+}
+
+#[test]
+fn whoever_is_refused_most_is_named_and_a_flood_of_others_is_not() {
+    let limits = json!({ "rules": { "all": { "key": [], "limit": 1, "window": "1d" } } });
+    let mut gateway = Gateway::new(json!({ "limits": limits, "client_ip": {
+        "trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0"] } }));
+    gateway.get();
+    let mut metrics = gateway.pipeline.metrics().ok().unwrap();
+    for n in 0..4000_u32 {
+        let address =
+            if n % 4 == 0 { "203.0.113.9".to_owned() } else { std::net::Ipv4Addr::from(n << 8).to_string() };
+        let (facts, step) = gateway.ask("GET", "/orders", &[("x-forwarded-for", address.as_bytes())]);
+        assert_eq!(refused(step).status, 429);
+        gateway.answer(facts, Answer::Status(429)).1.count(&mut metrics);
+    }
+    let text = portcullis_metrics::exposition(metrics.registry(), |_| 0);
+    let named: Vec<_> =
+        text.lines().filter(|line| line.starts_with("gateway_rate_limit_hits_total{")).collect();
+    assert!(named.iter().any(|line| line.contains("client_ip=\"203.0.113.0\"")), "{named:?}");
+    assert!(named.len() <= 1 + 40, "{} series", named.len());
+}

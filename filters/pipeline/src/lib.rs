@@ -14,6 +14,7 @@ mod give_back;
 mod grpc;
 mod guard;
 mod guard_events;
+mod guard_metrics;
 mod metrics;
 mod ops;
 mod order;
@@ -33,6 +34,7 @@ pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
+pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use metrics::{
     AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
 };

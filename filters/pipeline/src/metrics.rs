@@ -1,20 +1,37 @@
 //! What is counted of requests, and the families of all stages together.
 
+use crate::guard_metrics::{GuardMetrics, GuardObservation};
 use core::mem;
 use portcullis_authz::{Permission, RuleMetrics};
+use portcullis_breaker::State;
+use portcullis_breaker::metrics::{BreakerMetrics, Guarded};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::metrics::{
     FetchResult, FetchedDocument, LookUp, Operation, TokenMetrics, TokenSource, TokenVerdict,
 };
 use portcullis_jwt::{FetchFailure, TokenError};
+use portcullis_limits::metrics::LimitMetrics;
 use portcullis_metrics::{
-    About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OTHER, Outcome, Registry,
-    Served, Service, StatId, Status, Values, Vocabulary, is_status, metrics,
+    About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OBJECTIVE_BUCKETS, OTHER,
+    Outcome, Registry, Served, Service, StatId, Status, Values, Vocabulary, is_status, labels, metrics,
 };
 use portcullis_policy::Policy;
 use portcullis_security_headers::TrustMetrics;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+labels! {
+    /// `invalid_endpoint` where no route has that host, method and path, `invalid_path` where the path cannot be read in one way only,
+    /// `invalid_request` where a request is not one; `service_unavailable` and `service_timeout` where the service gave no answer, or its
+    /// breaker is open
+    pub enum RoutingError {
+        InvalidEndpoint = "invalid_endpoint",
+        InvalidPath = "invalid_path",
+        InvalidRequest = "invalid_request",
+        ServiceUnavailable = "service_unavailable",
+        ServiceTimeout = "service_timeout",
+    }
+}
 
 /// What went wrong between gateway and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +94,15 @@ metrics! {
         /// Requests that failed between gateway and service.
         gateway_proxy_errors_total: Counter { target_service: Service, error_type: ProxyError },
             promql "sum by (target_service, error_type) (rate(gateway_proxy_errors_total[5m]))";
+        /// Requests the gateway found a route and a service for, and sent there.
+        gateway_routes_total: Counter { target_service/endpoint: Served },
+            promql "sum by (target_service) (rate(gateway_routes_total[5m]))";
+        /// Requests that did not get to a service, or to no answer of one, by why; refusals of a policy's rules are not among them.
+        gateway_routing_errors_total: Counter { reason: RoutingError },
+            promql "sum by (reason) (rate(gateway_routing_errors_total[5m]))";
+        /// Time from a request's first byte to its answer's last, by the service that it was sent to.
+        gateway_request_duration_seconds: Histogram(OBJECTIVE_BUCKETS) { service: Service },
+            promql "histogram_quantile(0.95, sum by (le, service) (rate(gateway_request_duration_seconds_bucket[5m])))";
         /// Requests the gateway sent to the {service} service.
         service_requests named "{service}_requests_total": Counter { status_code: Status, service/endpoint: Served },
             promql "sum by (status_code) (rate(order_requests_total[5m]))";
@@ -113,6 +139,9 @@ families! {
     headers: TrustMetrics,
     tokens: TokenMetrics,
     rules: RuleMetrics,
+    limits: LimitMetrics,
+    breakers: BreakerMetrics,
+    guards: GuardMetrics,
     engine: EngineMetrics,
 }
 
@@ -133,8 +162,10 @@ pub struct Observation {
     pub micros: u64,
     /// The service that the request was sent to, if it was.
     pub service: Option<(Service, Served)>,
-    /// What went wrong between gateway and service, if something did.
-    pub proxy_error: Option<ProxyError>,
+    /// What went wrong between gateway and this service, if something did; also where a breaker kept the request from it.
+    pub proxy_error: Option<(Service, ProxyError)>,
+    /// Why the request got no answer of a service that its route would have given it.
+    pub routing_error: Option<RoutingError>,
 }
 
 /// What became of one request's token: a request to a route that looks for one, or whose answer makes one.
@@ -202,15 +233,34 @@ impl GatewayMetrics {
         if seen.status >= 400 {
             requests.gateway_errors_total.inc(registry, (error, seen.endpoint));
         }
+        if let Some(failed) = seen.proxy_error {
+            requests.gateway_proxy_errors_total.inc(registry, failed);
+        }
+        if let Some(reason) = seen.routing_error {
+            requests.gateway_routing_errors_total.inc(registry, reason);
+        }
         let Some((service, served)) = seen.service else { return };
+        requests.gateway_routes_total.inc(registry, served);
+        requests.gateway_request_duration_seconds.observe(registry, service, seen.micros);
         requests.service_requests.inc(registry, (status, served));
         requests.service_latency.observe(registry, served, seen.micros);
         if seen.status >= 400 {
             requests.service_errors.inc(registry, (error, served));
         }
-        if let Some(failed) = seen.proxy_error {
-            requests.gateway_proxy_errors_total.inc(registry, (service, failed));
-        }
+    }
+
+    /// Counts what the guards did with a request.
+    pub fn observe_guards(&mut self, seen: &GuardObservation) {
+        let Self { registry, families: Families { limits, breakers, guards, .. }, .. } = self;
+        seen.count(registry, limits, breakers, guards);
+    }
+
+    /// Says what each service's breaker shows. All workers say the same.
+    pub fn breaker_states(&mut self, states: impl Iterator<Item = (Guarded, State)>) {
+        let Self { registry, families: Families { breakers, .. }, .. } = self;
+        states.for_each(|(service, state)| {
+            breakers.gateway_circuit_breaker_state.set(registry, service, state.level());
+        });
     }
 
     /// Counts a request that was forwarded with the trust headers.

@@ -85,7 +85,14 @@ fn lines<const N: usize>(lines: [&str; N]) -> BTreeSet<String> {
 
 fn forwarded(status: u16) -> Observation {
     let service = Some((Service(0), Served(0)));
-    Observation { endpoint: Endpoint(0), status, micros: 7_000, service, proxy_error: None }
+    Observation {
+        endpoint: Endpoint(0),
+        status,
+        micros: 7_000,
+        service,
+        proxy_error: None,
+        routing_error: None,
+    }
 }
 
 #[test]
@@ -97,6 +104,9 @@ fn a_forwarded_request_moves_the_gateways_and_its_services_series() {
         "gateway_errors_total{status_code=\"404\",endpoint=\"/orders/{id}\"} 1",
         "gateway_request_latency_seconds_count{endpoint=\"/orders/{id}\"} 1",
         "gateway_request_latency_seconds_sum{endpoint=\"/orders/{id}\"} 0.007",
+        "gateway_request_duration_seconds_count{service=\"order\"} 1",
+        "gateway_request_duration_seconds_sum{service=\"order\"} 0.007",
+        "gateway_routes_total{target_service=\"order\",endpoint=\"/orders/{id}\"} 1",
         "order_requests_total{status_code=\"404\",endpoint=\"/orders/{id}\"} 1",
         "order_errors_total{status_code=\"404\",endpoint=\"/orders/{id}\"} 1",
         "order_request_latency_seconds_count{endpoint=\"/orders/{id}\"} 1",
@@ -120,9 +130,14 @@ fn what_the_gateway_answers_itself_moves_no_service() {
 #[test]
 fn a_transport_failure_is_not_a_service_that_answers_503() {
     let mut metrics = metrics(&shop());
-    metrics.observe(&Observation { proxy_error: Some(ProxyError::RequestFailed), ..forwarded(503) });
-    metrics.observe(&Observation { proxy_error: Some(ProxyError::Status(503)), ..forwarded(503) });
-    metrics.observe(&Observation { proxy_error: Some(ProxyError::Status(507)), ..forwarded(507) });
+    metrics.observe(&Observation {
+        proxy_error: Some((Service(0), ProxyError::RequestFailed)),
+        ..forwarded(503)
+    });
+    metrics
+        .observe(&Observation { proxy_error: Some((Service(0), ProxyError::Status(503))), ..forwarded(503) });
+    metrics
+        .observe(&Observation { proxy_error: Some((Service(0), ProxyError::Status(507))), ..forwarded(507) });
     let moved = moved(&mut metrics);
     let failed: Vec<_> = moved.iter().filter(|line| line.starts_with("gateway_proxy_errors_total")).collect();
     let expected = ["503", "507", "request_failed"].map(|error_type| {

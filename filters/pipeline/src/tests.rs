@@ -218,7 +218,10 @@ fn a_grpc_call_that_the_proxy_failed_is_no_success() {
     assert_eq!(pipeline.on_response(&mut facts, 200, false, &host(1), &mut failed).body, None);
     let seen =
         pipeline.on_done(&mut facts, &host(2), &mut pipeline.worker(0), &mut failed).observation.unwrap();
-    assert_eq!((seen.status, seen.proxy_error), (503, Some(ProxyError::RequestFailed)));
+    assert_eq!(
+        (seen.status, seen.proxy_error.map(|(_, error)| error)),
+        (503, Some(ProxyError::RequestFailed))
+    );
 
     let mut own = Fake { headers: vec![("grpc-status", b"14")], details: "via_upstream", ..Fake::default() };
     let (mut facts, _) =
@@ -361,6 +364,7 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
             .observation
             .unwrap()
             .proxy_error
+            .map(|(_, error)| error)
     };
     assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
     assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));

@@ -1,5 +1,6 @@
 //! What a policy makes countable. Each stage's section says what it adds.
 
+use crate::guards::Guards;
 use crate::routes::Route;
 use crate::services::Service;
 use portcullis_authz::RULES;
@@ -39,6 +40,7 @@ impl Catalogue {
         routes: &[Route],
         metrics: &MetricsPolicy,
         jwt: Option<&Jwt>,
+        guards: &Guards,
     ) -> Self {
         let served = served(services, routes);
         let endpoints = endpoints(services, routes);
@@ -56,6 +58,13 @@ impl Catalogue {
         if routes.iter().any(|route| route.rules.is_some()) {
             vocabulary.allow(&RULES);
         }
+        portcullis_limits::metrics::describe(
+            &guards.limits,
+            &guards.concurrency,
+            &guards.abuse,
+            &mut vocabulary,
+        );
+        guards.breakers.describe(services.iter().map(|service| service.name.as_str()), &mut vocabulary);
         let place = |route: &Route| Counted {
             endpoint: Endpoint(position(&endpoints, |label| label == route.template.as_str())),
             served: Served(position(&served, |of| *of == (route.service, route.template.as_str()))),

@@ -272,6 +272,7 @@ impl Parts {
             &routes,
             &metrics,
             self.tokens.jwt.as_ref(),
+            &guards,
         );
         let gateway = GatewayPaths::new(self.gateway);
         Some(Policy {

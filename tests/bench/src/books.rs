@@ -55,6 +55,7 @@ impl Books {
                 micros,
                 service: Some((*service, *served)),
                 proxy_error: None,
+                routing_error: None,
             }));
         }
     }

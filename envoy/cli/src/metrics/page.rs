@@ -9,11 +9,14 @@ const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
 
 /// The titles of the stages' chapters, in order.
-const STAGES: [(&str, &str); 5] = [
+const STAGES: [(&str, &str); 8] = [
     ("requests", "Requests"),
     ("headers", "Headers"),
     ("tokens", "Tokens"),
     ("rules", "Rules"),
+    ("limits", "Limits and abuse"),
+    ("breakers", "Circuit breakers"),
+    ("guards", "All guards"),
     ("engine", "The filter itself"),
 ];
 

@@ -1,0 +1,88 @@
+//! What is counted of limits and of abuse.
+
+use crate::{Abuse, Concurrency, Limits, StoreError};
+use portcullis_metrics::{
+    Condition, Heaviest, Heavy, Row, Vocabulary, label_values, labels, metrics, policy_labels,
+};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// Where there are limits.
+pub static LIMITS: Condition = Condition("the policy has a section `limits` or `concurrency`");
+/// Where there is something that a client can be suspected of.
+pub static ABUSE: Condition = Condition("the policy has a section `abuse`");
+
+/// How many masked client addresses are named at a time; see [`Heaviest`].
+const NAMED_CLIENTS: usize = 10;
+
+policy_labels! {
+    /// the name of the limit, under `limits.rules` or `concurrency.rules` in the policy
+    pub struct LimitName;
+}
+
+labels! {
+    /// what the limit counts by: the client's network, something of its token, another header, or none of these
+    pub enum LimitKind { PerIp = "per_ip", PerUser = "per_user", PerKey = "per_key", Global = "global" }
+}
+
+labels! {
+    /// what was noticed: logins of one network that fail too often, or a token that too many networks use
+    pub enum Activity { BruteForce = "brute_force", TokenAbuse = "token_abuse" }
+}
+
+label_values! {
+    StoreError,
+    "why: the host failed, other workers were faster on every try, or the service that counts for the fleet said nothing of use",
+    [(StoreError::Host, "host"), (StoreError::Contended, "contended"), (StoreError::Service, "service")]
+}
+
+/// A client's address as labels may show it: IPv4 without its last octet, IPv6 without its last 80 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskedClient(pub String);
+
+impl Heavy for MaskedClient {
+    const WHAT: &'static str = "the client's address without its last octet, or without the last 80 bits of IPv6; `unknown` if it cannot be told";
+
+    fn text(&self) -> &str {
+        &self.0
+    }
+
+    fn admits(text: &str) -> bool {
+        match text.parse() {
+            Ok(IpAddr::V4(v4)) => v4.octets().last() == Some(&0),
+            Ok(IpAddr::V6(v6)) => v6.segments().iter().skip(3).all(|segment| *segment == 0),
+            Err(_) => text == "unknown",
+        }
+    }
+}
+
+metrics! {
+    /// What is counted of limits and of abuse.
+    pub struct LimitMetrics {
+        /// Requests refused by a limit; what a limit in shadow mode would refuse is in `gateway_shadow_refusals_total`.
+        gateway_rate_limit_hits_total: Counter { type: LimitName, client_ip: Heaviest<MaskedClient, NAMED_CLIENTS> },
+            when LIMITS, promql "topk(10, sum by (type, client_ip) (increase(gateway_rate_limit_hits_total[5m])))";
+        /// Requests refused by a limit, by what the limit counts by.
+        auth_rate_limit_hits_total: Counter { type: LimitKind },
+            when LIMITS, promql "sum by (type) (rate(auth_rate_limit_hits_total[5m]))";
+        /// Requests that began with what other clients had used of a limit, because a flood of clients has filled its table.
+        gateway_rate_limit_crowded_total: Counter {},
+            when LIMITS, promql "rate(gateway_rate_limit_crowded_total[5m])";
+        /// Bursts of failed logins, and uses of a token from more networks than may use it, as they were noticed.
+        auth_suspicious_activity_total: Counter { type: Activity },
+            when ABUSE, promql "sum by (type) (increase(auth_suspicious_activity_total[5m]))";
+    }
+}
+
+/// Tells the names of a policy's limits, and which families it has a use for.
+pub fn describe(limits: &Limits, concurrency: &Concurrency, abuse: &Abuse, vocabulary: &mut Vocabulary) {
+    let names = limits.names().chain(concurrency.names());
+    let names: Vec<Row> = names.map(|name| vec![Cow::Owned(name.to_owned())]).collect();
+    if !names.is_empty() {
+        vocabulary.allow(&LIMITS);
+    }
+    vocabulary.define::<LimitName>(names);
+    if !abuse.is_empty() {
+        vocabulary.allow(&ABUSE);
+    }
+}
