@@ -8,6 +8,8 @@
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
 #   tests/tools.sh promtool        .tools/bin/promtool
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
+#   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
+#   tests/tools.sh redis           .tools/redis/redis-server
 #   tests/tools.sh all             all of them
 #
 # Each is a no-op when the pinned version is there already. Parallel runs wait for each other.
@@ -176,13 +178,13 @@ install_cargo_deny() {
   cargo_install cargo-deny "$CARGO_DENY_VERSION" --version "$CARGO_DENY_VERSION" cargo-deny
 }
 
-debian_has_prometheus() {
-  [[ $(apt-cache policy prometheus 2>/dev/null) == *"Candidate: "[0-9]* ]]
+debian_has() {
+  [[ $(apt-cache policy "$1" 2>/dev/null) == *"Candidate: "[0-9]* ]]
 }
 
 refresh_package_lists() {
-  [ "$(id -u)" = 0 ] || die "apt knows no package 'prometheus': run 'apt-get update' as root once, then this again"
-  say "promtool: refreshing the package lists (apt-get update)"
+  [ "$(id -u)" = 0 ] || die "apt knows no packages: run 'apt-get update' as root once, then this again"
+  say "$1: refreshing the package lists (apt-get update)"
   apt-get update --quiet=2
 }
 
@@ -209,8 +211,8 @@ install_promtool() {
     return
   fi
   need apt-get "install promtool 2.40 or newer (it comes with Prometheus) and put it on PATH"
-  debian_has_prometheus || refresh_package_lists
-  debian_has_prometheus || die "apt knows no package 'prometheus': install promtool and put it on PATH"
+  debian_has prometheus || refresh_package_lists promtool
+  debian_has prometheus || die "apt knows no package 'prometheus': install promtool and put it on PATH"
   in_scratch fetch_promtool
   "$BIN/promtool" --version >/dev/null 2>&1 || die "promtool was unpacked, but does not run"
   say "promtool: installed at .tools/bin/promtool"
@@ -243,7 +245,53 @@ install_go() {
   say "go $GO_VERSION: installed at .tools/go/bin/go"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool go)
+# The version, and the digest of every module in it, stand in tests/e2e/ratelimit.
+install_ratelimit() {
+  local wanted have="$BIN/ratelimit.version"
+  wanted=$(sed -n 's/^require github.com\/envoyproxy\/ratelimit //p' "$ROOT/tests/e2e/ratelimit/go.mod")
+  if [ -x "$BIN/ratelimit" ] && [ "$(cat "$have" 2>/dev/null)" = "$wanted" ]; then
+    say "ratelimit: there"
+    return
+  fi
+  local go=go
+  go_is_new_enough go || go="$TOOLS/go/bin/go"
+  say "ratelimit $wanted: building, which takes a minute the first time"
+  (cd "$ROOT/tests/e2e/ratelimit" && "$go" build -mod=readonly -trimpath -ldflags "-s -w" -o "$BIN/ratelimit" \
+    github.com/envoyproxy/ratelimit/src/service_cmd)
+  echo "$wanted" >"$have"
+  say "ratelimit: built at .tools/bin/ratelimit"
+}
+
+# As with promtool: unpacked, not installed. Two libraries that it needs lie beside it.
+fetch_redis() {
+  say "redis: downloading Debian's packages (2 MB)"
+  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" redis-server redis-tools liblzf1 libjemalloc2)
+  local package
+  for package in "$SCRATCH"/*.deb; do dpkg -x "$package" "$SCRATCH/package"; done
+  mkdir -p "$SCRATCH/redis"
+  cp -L "$SCRATCH/package/usr/bin/redis-server" "$SCRATCH"/package/usr/lib/*/lib{lzf,jemalloc}.so.* "$SCRATCH/redis/"
+  rm -rf "$TOOLS/redis"
+  mv "$SCRATCH/redis" "$TOOLS/redis"
+}
+
+redis_runs() {
+  [ -x "$TOOLS/redis/redis-server" ] && LD_LIBRARY_PATH="$TOOLS/redis" "$TOOLS/redis/redis-server" --version >/dev/null 2>&1
+}
+
+install_redis() {
+  if redis_runs; then
+    say "redis: there"
+    return
+  fi
+  need apt-get "unpack redis-server and the libraries it needs into .tools/redis"
+  debian_has redis-server || refresh_package_lists redis
+  debian_has redis-server || die "apt knows no package 'redis-server'"
+  in_scratch fetch_redis
+  redis_runs || die "redis-server was unpacked, but does not run"
+  say "redis: installed at .tools/redis/redis-server"
+}
+
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool go ratelimit redis)
 
 install() {
   case $1 in
@@ -253,6 +301,8 @@ install() {
     cargo-deny) install_cargo_deny ;;
     promtool) install_promtool ;;
     go) install_go ;;
+    ratelimit) install_ratelimit ;;
+    redis) install_redis ;;
   esac
 }
 

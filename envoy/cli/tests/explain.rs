@@ -194,3 +194,31 @@ fn a_terminal_is_not_given_orders() {
     let answer = explain("GET /orders/7", &token, &["-H", "X-Odd: \u{1b}[2J"]);
     assert!(answer.out.contains("u{9b}31m") && !answer.out.contains(['\u{9b}', '\u{1b}']), "{}", answer.out);
 }
+
+#[test]
+fn what_limits_have_left_is_told_with_why_the_next_request_is_refused() {
+    let limits = "limits: { rules: {\
+        per_ip: { key: [ip], limit: 3, window: 60s, costs: { /prices: 2 } },\
+        per_user: { key: [user], limit: 5, window: 1h } } }\n";
+    let policy = file(&format!("{POLICY}{limits}"), ".yaml");
+    let explain = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("explain").arg(policy.path()).args(["--request", "GET /prices", "--at", AT, "--state"]);
+        let ran = command.env("PORTCULLIS_TEST_SECRET", SECRET).args(more).output().expect("it runs");
+        (ran.status.code(), String::from_utf8(ran.stdout).expect("text"))
+    };
+    let (code, out) = explain(&["--json"]);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    let per_ip = &report["limits"][0];
+    assert_eq!((code, &per_ip["limit"], &per_ip["units"]), (Some(0), &json!("per_ip"), &json!(3)));
+    assert_eq!((&per_ip["remaining"], &per_ip["next_is_admitted"]), (&json!(1), &json!(false)));
+    assert_eq!(per_ip["retry_after_seconds"], json!(20.0));
+    assert_eq!(report["limits"][1], json!({ "limit": "per_user", "mode": "enforce", "concerns": false }));
+    let (code, out) = explain(&["--before", "1"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("limit       per_ip: 1 of 3 units left, another request like this is refused for 20s"),
+        "{out}"
+    );
+    assert!(out.contains("denied: rate_limited"), "{out}");
+}

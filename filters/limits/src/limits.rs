@@ -252,8 +252,15 @@ impl Limits {
 pub enum Explained {
     /// It does not concern the request.
     DoesNotConcern,
-    /// Units of a window, and what it would say.
-    Says(u64, Judged),
+    /// What it would say of one more request like this.
+    Says {
+        /// Units of a window.
+        limit: u64,
+        /// Units that are left now.
+        left: u64,
+        /// What it would say.
+        judged: Judged,
+    },
     /// It cannot be asked.
     Failed(StoreError),
 }
@@ -332,7 +339,10 @@ impl Rule {
         };
         let charge = Charge { key, tag: identity.tag, rate, cost, now: now.mono.0 };
         match state.table(self.is_open()).look(&charge, host) {
-            Ok(charged) => Explained::Says(rate.limit(), charged.judged),
+            Ok(Charged { judged, .. }) => {
+                let back = if judged.is_admitted() { cost } else { 0 };
+                Explained::Says { limit: rate.limit(), left: judged.remaining.saturating_add(back), judged }
+            }
             Err(error) => Explained::Failed(error),
         }
     }

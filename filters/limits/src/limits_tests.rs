@@ -281,7 +281,7 @@ fn what_is_left_can_be_looked_at_without_being_used() {
     for _ in 0..3 {
         let now = gateway.host.now();
         let told = gateway.limits.explain(&caller, now, &mut gateway.state, &gateway.host);
-        let Explained::Says(3, judged) = told[0].2 else { panic!("{told:?}") };
-        assert_eq!((judged.remaining, told[1].2), (1, Explained::DoesNotConcern));
+        let Explained::Says { limit: 3, left, .. } = told[0].2 else { panic!("{told:?}") };
+        assert_eq!((left, told[1].2), (2, Explained::DoesNotConcern));
     }
 }

@@ -6,8 +6,8 @@ use portcullis_breaker::{BreakerState, Call, State, Transition};
 use portcullis_edge_core::{CallError, Denial, Host, Mode, Namespace, Verdict};
 use portcullis_jwt::{Identity, Tokens, Value};
 use portcullis_limits::{
-    Asked, Caller, Checked, ConcurrencyState, Fleet, Held, LimitState, LoginState, NETWORK_BLOCKED, Noted,
-    Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
+    Asked, Caller, Checked, ConcurrencyState, Explained, Fleet, Held, LimitState, LoginState,
+    NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
 };
 use portcullis_policy::Policy;
 
@@ -239,6 +239,19 @@ impl Pipeline {
             facts.guard.breaker_open = Some(self.policy.breakers.mode(service));
         }
         admitted.denial.map_or(Verdict::Continue, Verdict::from)
+    }
+
+    /// What each limit has left for the caller of a request, in the order in which they are asked, without charging it.
+    pub fn limits_left(
+        &self,
+        facts: &Facts,
+        host: &dyn Host,
+        worker: &mut Worker,
+    ) -> Vec<(&str, Mode, Explained)> {
+        let Some(state) = worker.guards.limits.as_mut() else { return Vec::new() };
+        let bearer = facts.token.bearer().map(|identity| User(identity));
+        let subject = bearer.as_ref().map(|bearer| bearer as &dyn Subject);
+        self.policy.limits.explain(&self.caller(facts, subject), host.now(), state, host)
     }
 
     pub(crate) fn caller<'a>(&'a self, facts: &'a Facts, subject: Option<&'a dyn Subject>) -> Caller<'a> {

@@ -44,6 +44,12 @@ pub struct Explain {
     /// Taken for the status with which the service answers.
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     service_status: u16,
+    /// How often the same request has come just before, for limits, breakers and blocked logins.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    before: u32,
+    /// Tell what each limit has left for this client after the request, and why.
+    #[arg(long)]
+    state: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -80,9 +86,8 @@ impl Explain {
         if let Some(token) = self.token()? {
             headers.push(("authorization".to_owned(), [b"Bearer ", trimmed(&token)].concat()));
         }
-        let report = explain(Question {
-            keys: self.keys(&policy)?,
-            policy,
+        let keys = self.keys(&policy)?;
+        let question = Question {
             method,
             path,
             headers,
@@ -90,7 +95,10 @@ impl Explain {
             at: wall(self.at.unwrap_or_else(SystemTime::now)),
             auth_answer: self.auth_answer.clone().into_bytes(),
             service_status: self.service_status,
-        });
+            before: self.before,
+            state: self.state,
+        };
+        let report = explain(policy, keys, &question);
         if self.json {
             println!("{:#}", report.to_json());
         } else {

@@ -2,7 +2,9 @@
 
 use super::routes::Near;
 use portcullis_authz::Judged;
+use portcullis_edge_core::Mode;
 use portcullis_jwt::{Explanation, Identity, Refusal};
+use portcullis_limits::Explained;
 use portcullis_pipeline::{Entry, Facts, HeaderOps, Page, Pipeline, Target};
 use serde_json::{Value, json};
 
@@ -38,6 +40,8 @@ pub struct Report {
     pub metrics: Vec<(String, i64)>,
     /// Log lines.
     pub lines: Vec<String>,
+    /// What each limit has left after this request, if that was asked.
+    pub limits: Option<Vec<(String, Mode, Explained)>>,
     /// What was imagined.
     pub notes: Vec<String>,
 }
@@ -73,6 +77,7 @@ impl Report {
             denied: facts.denial.as_ref().map(|denial| denial.reason.name),
             metrics: Vec::new(),
             lines: Vec::new(),
+            limits: None,
             notes,
         }
     }
@@ -105,6 +110,7 @@ impl Report {
             "answer": self.answer.to_json(),
             "metrics": self.metrics.iter().map(|(name, by)| json!({ "series": name, "add": by })).collect::<Vec<_>>(),
             "lines": self.lines,
+            "limits": self.limits.as_ref().map(|all| all.iter().map(limit).collect::<Vec<_>>()),
             "notes": self.notes,
         })
     }
@@ -151,6 +157,18 @@ fn identity(identity: &Identity) -> Value {
 
 fn stage(entry: &Entry) -> Value {
     json!({ "stage": entry.stage.as_str(), "verdict": entry.verdict, "detail": entry.detail })
+}
+
+fn limit((name, mode, left): &(String, Mode, Explained)) -> Value {
+    let mut value =
+        json!({ "limit": name, "mode": mode.as_str(), "concerns": *left != Explained::DoesNotConcern });
+    if let Explained::Says { limit, left, judged } = left {
+        value["units"] = (*limit).into();
+        value["remaining"] = (*left).into();
+        value["next_is_admitted"] = judged.is_admitted().into();
+        value["retry_after_seconds"] = judged.retry.as_secs_f64().into();
+    }
+    value
 }
 
 fn rule(rule: &Judged) -> Value {

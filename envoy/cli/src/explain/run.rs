@@ -10,8 +10,6 @@ use std::net::IpAddr;
 
 /// A request, and the world in which it is imagined.
 pub struct Question {
-    /// The policy.
-    pub policy: Policy,
     /// The method.
     pub method: String,
     /// The path, query included.
@@ -22,24 +20,29 @@ pub struct Question {
     pub peer: IpAddr,
     /// When the request comes.
     pub at: Wall,
-    /// Taken for the keys that the proxy fetches.
-    pub keys: Keys,
     /// Taken for the answer of an auth service that is asked: the body of a 200.
     pub auth_answer: Vec<u8>,
     /// Taken for the status with which the service answers.
     pub service_status: u16,
+    /// How often the same request has come just before.
+    pub before: u32,
+    /// Whether to tell what each limit has left.
+    pub state: bool,
 }
 
-/// Explains a request.
+/// Explains a request under a policy; `keys` are taken for those that the proxy fetches.
 #[must_use]
-pub fn explain(question: Question) -> Report {
-    let Question { policy, keys, at, .. } = question;
+pub fn explain(policy: Policy, keys: Keys, question: &Question) -> Report {
     let pipeline = Pipeline::new(policy);
+    let at = question.at;
     let metrics = pipeline.metrics().ok();
     let mut worker = pipeline.worker(0);
     worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
     let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });
     let head = head(&question.method, &question.path, &question.headers, question.peer, &pipeline);
+    for _ in 0..question.before {
+        run_once(&pipeline, head.clone(), question, (&host, &mut worker));
+    }
     let sent = head.headers.clone();
     let (mut facts, mut step) = pipeline.on_request_traced(head, &host, &mut worker);
     let mut notes = Vec::new();
@@ -56,7 +59,25 @@ pub fn explain(question: Question) -> Report {
     let record = pipeline.on_done(&mut facts, &host, &mut worker, &mut Imagined(question.service_status));
     report.metrics = metrics.map(|mut metrics| stats::moved(&record, &mut metrics)).unwrap_or_default();
     report.lines = String::from_utf8_lossy(&record.lines).lines().map(str::to_owned).collect();
+    if question.state {
+        let left = pipeline.limits_left(&facts, &host, &mut worker).into_iter();
+        report.limits = Some(left.map(|(name, mode, left)| (name.to_owned(), mode, left)).collect());
+    }
     report
+}
+
+/// A request of which only what it leaves behind matters.
+fn run_once(
+    pipeline: &Pipeline,
+    head: RequestHead,
+    question: &Question,
+    (host, worker): (&MemoryHost, &mut Worker),
+) {
+    let (mut facts, step) = pipeline.on_request(head, host, worker);
+    let step =
+        answer_calls(pipeline, &mut facts, step, &question.auth_answer, (host, worker), &mut Vec::new());
+    answer(pipeline, &mut facts, &step, (question.service_status, host));
+    pipeline.on_done(&mut facts, host, worker, &mut Imagined(question.service_status));
 }
 
 fn head(

@@ -2,7 +2,9 @@
 
 use super::report::Report;
 use portcullis_authz::Judged;
+use portcullis_edge_core::Mode;
 use portcullis_jwt::{Explanation, KeyFacts};
+use portcullis_limits::Explained;
 use serde_json::Value;
 use std::fmt::{Display, Formatter, Result};
 
@@ -33,6 +35,7 @@ impl Display for Report {
         self.write_answer(f)?;
         self.metrics.iter().try_for_each(|(name, by)| line(f, "metric", &format!("{name} +{by}")))?;
         self.lines.iter().try_for_each(|text| line(f, "log", text))?;
+        self.limits.iter().flatten().try_for_each(|one| line(f, "limit", &limit(one)))?;
         self.notes.iter().try_for_each(|note| line(f, "note", note))
     }
 }
@@ -124,6 +127,23 @@ fn write_identity(f: &mut Formatter<'_>, identity: &Value) -> Result {
     line(f, "user", identity["user"].as_str().unwrap_or("none"))?;
     line(f, "roles", &list("roles"))?;
     line(f, "scopes", &list("scopes"))
+}
+
+fn limit((name, mode, left): &(String, Mode, Explained)) -> String {
+    let says = match left {
+        Explained::DoesNotConcern => "does not concern the request".to_owned(),
+        Explained::Failed(error) => format!("cannot be asked: {}", error.as_str()),
+        Explained::Says { limit, left, judged } if judged.is_admitted() => {
+            format!("{left} of {limit} units left, enough for another request like this")
+        }
+        Explained::Says { limit, left, judged } => {
+            format!(
+                "{left} of {limit} units left, another request like this is refused for {:?}",
+                judged.retry
+            )
+        }
+    };
+    format!("{name}: {says} (mode {})", mode.as_str())
 }
 
 fn judged(rule: &Judged) -> String {

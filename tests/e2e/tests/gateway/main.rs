@@ -8,6 +8,7 @@ mod browser_headers;
 mod common;
 mod cors;
 mod faults;
+mod fleet;
 mod grpc;
 mod guards;
 mod hardening;
