@@ -19,6 +19,7 @@ mod metrics;
 mod metrics_over_time;
 mod paths;
 mod policy_errors;
+mod reload_state;
 mod request_id;
 mod routing;
 mod trapped_vm;

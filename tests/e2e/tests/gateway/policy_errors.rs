@@ -69,7 +69,7 @@ fn what_is_no_policy_at_all_is_refused() {
 }
 
 /// The gateway with its listener in a file that Envoy watches, as a control plane would send it.
-fn watched(config: EnvoyConfig) -> EnvoyConfig {
+pub fn watched(config: EnvoyConfig) -> EnvoyConfig {
     let mut listener = Value::Null;
     let config = config.edit(|bootstrap| {
         listener = bootstrap["static_resources"]["listeners"][0].take();
@@ -93,7 +93,7 @@ fn discovery(listener: &Value) -> String {
 }
 
 /// The file of a gateway with this policy.
-fn update(gateway: &Gateway, policy: &Value, sound: bool) -> String {
+pub fn update(gateway: &Gateway, policy: &Value, sound: bool) -> String {
     let setup = Gateway::setup();
     let setup = if sound { setup.policy(|own| *own = policy.clone()) } else { setup };
     let config = setup.config(gateway.demo());
