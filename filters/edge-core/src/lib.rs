@@ -17,6 +17,7 @@ mod named;
 mod network;
 mod reason;
 mod request;
+mod secret;
 mod time;
 mod verdict;
 
@@ -34,5 +35,6 @@ pub use named::Named;
 pub use network::Networks;
 pub use reason::{Answer, Class, Denial, Quota, Reason};
 pub use request::RequestHead;
+pub use secret::{Env, Resolved, SecretText, Variable};
 pub use time::{Mono, Now, Wall};
 pub use verdict::Verdict;

@@ -10,6 +10,8 @@ use std::net::IpAddr;
 /// Where there are limits.
 pub static LIMITS: Condition = Condition("the policy has a section `limits` or `concurrency`");
 /// Where there is something that a client can be suspected of.
+pub static SUSPICION: Condition = Condition("the policy has a section `abuse` or `source.require`");
+/// Where logins or tokens are watched.
 pub static ABUSE: Condition = Condition("the policy has a section `abuse`");
 
 /// How many masked client addresses are named at a time; see [`Heaviest`].

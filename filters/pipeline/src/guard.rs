@@ -10,6 +10,7 @@ use portcullis_limits::{
     NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
 };
 use portcullis_policy::Policy;
+use portcullis_source_check::Wrong;
 
 /// What a worker needs for these stages; nothing for sections that the policy does not have.
 pub struct Guards {
@@ -69,6 +70,8 @@ pub struct GuardSlot {
     pub(crate) login_blocked: Option<Mode>,
     /// Whether the token is in use in too many places.
     pub(crate) token_abused: Option<Mode>,
+    /// Whether the request comes from the gateway, where that is checked.
+    pub(crate) source: Option<(Result<(), Wrong>, Mode)>,
     pub(crate) limits: Checked,
     /// The question that the fleet's service has not answered yet.
     pub(crate) asked: Asked,
@@ -92,8 +95,9 @@ impl GuardSlot {
         let is_free =
             self.limits.hits.is_empty() && self.limits.crowded == 0 && self.limits.failures.is_empty();
         let is_good = self.blocked.is_none() && self.login_blocked.is_none() && self.token_abused.is_none();
+        let is_known = self.source.is_none();
         let is_calm = self.breaker_open.is_none() && self.transitions.is_empty() && self.login.is_none();
-        is_free && is_good && is_calm && self.places.is_empty() && self.failures.is_empty()
+        is_free && is_good && is_known && is_calm && self.places.is_empty() && self.failures.is_empty()
     }
 }
 

@@ -62,6 +62,7 @@ impl Pipeline {
 
     fn guard_events(&self, facts: &Facts) -> Vec<Event<'_>> {
         let mut events = self.abuse_events(facts);
+        events.extend(source_event(facts));
         events.extend(self.limit_events(facts));
         events.extend(self.breaker_events(facts));
         events
@@ -113,4 +114,10 @@ impl Pipeline {
         });
         changes.collect()
     }
+}
+
+fn source_event(facts: &Facts) -> Option<Event<'static>> {
+    let (result, mode) = facts.guard.source?;
+    let wrong = result.err()?;
+    Some(Event::refusal("security_header_validation", "source", wrong.as_str(), mode))
 }

@@ -4,16 +4,19 @@ use crate::{Facts, Pipeline};
 use portcullis_breaker::State;
 use portcullis_breaker::metrics::{BreakerMetrics, Guarded};
 use portcullis_edge_core::Mode;
-use portcullis_limits::metrics::{ABUSE, Activity, LimitKind, LimitMetrics, LimitName, MaskedClient};
+use portcullis_limits::metrics::{Activity, LimitKind, LimitMetrics, LimitName, MaskedClient, SUSPICION};
 use portcullis_limits::{Noted, StoreError};
 use portcullis_metrics::{Registry, labels, metrics};
+use portcullis_source_check::metrics::{CheckResult, Header, SourceMetrics};
 
 labels! {
-    /// why a client is suspected: its network is on the policy's list, it failed to log in too often, its token is used by too many networks
+    /// why a client is suspected: its network is on the policy's list, it failed to log in too often, its token is used by too many networks,
+    /// or its request does not come from the gateway
     pub enum Suspicion {
         NetworkBlocked = "network_blocked",
         LoginBlocked = "login_blocked",
         TokenAbused = "token_abuse",
+        InvalidSource = "invalid_source",
     }
 }
 
@@ -26,6 +29,7 @@ labels! {
         LoginBlocked = "login_blocked",
         TokenAbused = "token_abuse",
         BreakerOpen = "breaker_open",
+        InvalidSource = "invalid_source",
     }
 }
 
@@ -34,7 +38,7 @@ metrics! {
     pub struct GuardMetrics {
         /// Requests of clients that are suspected of something, and were refused for it.
         gateway_suspicious_requests_total: Counter { reason: Suspicion },
-            when ABUSE, promql "sum by (reason) (increase(gateway_suspicious_requests_total[5m]))";
+            when SUSPICION, promql "sum by (reason) (increase(gateway_suspicious_requests_total[5m]))";
         /// Requests that a limit, a block or a breaker in shadow mode would have refused.
         gateway_shadow_refusals_total: Counter { reason: ShadowRefusal },
             promql "sum by (reason) (rate(gateway_shadow_refusals_total[5m]))";
@@ -59,6 +63,8 @@ pub struct GuardObservation {
     pub activities: Vec<Activity>,
     /// What would have refused it.
     pub shadow: Vec<ShadowRefusal>,
+    /// What the check of its source found.
+    pub source: Option<(Header, CheckResult)>,
     /// The breaker that refused it.
     pub refused_by: Option<Guarded>,
     /// Changes of breakers.
@@ -73,8 +79,11 @@ impl GuardObservation {
         registry: &mut Registry,
         limits: &LimitMetrics,
         breakers: &BreakerMetrics,
-        guards: &GuardMetrics,
+        (guards, source): (&GuardMetrics, &SourceMetrics),
     ) {
+        if let Some(checked) = self.source {
+            source.gateway_security_header_validation_total.inc(registry, checked);
+        }
         for (name, kind) in &self.limited {
             if let Some(client) = &self.client {
                 limits.gateway_rate_limit_hits_total.inc(registry, (*name, client));
@@ -122,6 +131,7 @@ impl Pipeline {
         self.see_limits(facts, &mut seen);
         self.see_abuse(facts, &mut seen);
         self.see_breaker(facts, &mut seen);
+        self.see_source(facts, &mut seen);
         seen.failures.extend(facts.guard.failures.iter().chain(&facts.guard.limits.failures));
         Some(Box::new(seen))
     }
@@ -158,6 +168,15 @@ impl Pipeline {
         seen.activities.extend(noticed.into_iter().flatten());
     }
 
+    fn see_source(&self, facts: &Facts, seen: &mut GuardObservation) {
+        let Some((result, mode)) = facts.guard.source else { return };
+        seen.source = Some(self.policy.source.counted(result, mode == Mode::Shadow));
+        if result.is_err() {
+            let (suspicion, shadow) = (Suspicion::InvalidSource, ShadowRefusal::InvalidSource);
+            sort(mode, suspicion, shadow, &mut seen.suspicions, &mut seen.shadow);
+        }
+    }
+
     fn see_breaker(&self, facts: &Facts, seen: &mut GuardObservation) {
         let breakers = &self.policy.breakers;
         let service = self.route_of(facts).map(|route| breakers.label(route.service));
@@ -176,16 +195,27 @@ mod tests {
     use super::*;
     use portcullis_breaker::BREAKER_OPEN;
     use portcullis_limits::{LOGIN_BLOCKED, NETWORK_BLOCKED, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE};
+    use portcullis_source_check::INVALID_SOURCE;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn labels_are_the_reasons_of_log_lines() {
-        let reasons =
-            [RATE_LIMITED, TOO_MANY_AT_ONCE, NETWORK_BLOCKED, LOGIN_BLOCKED, TOKEN_ABUSED, BREAKER_OPEN];
+        let reasons = [
+            RATE_LIMITED,
+            TOO_MANY_AT_ONCE,
+            NETWORK_BLOCKED,
+            LOGIN_BLOCKED,
+            TOKEN_ABUSED,
+            BREAKER_OPEN,
+            INVALID_SOURCE,
+        ];
         let labels: Vec<_> = ShadowRefusal::VALUES.iter().map(|(_, text)| *text).collect();
         assert_eq!(labels, reasons.map(|reason| reason.name));
         let suspicions: Vec<_> = Suspicion::VALUES.iter().map(|(_, text)| *text).collect();
-        assert_eq!(suspicions, [NETWORK_BLOCKED, LOGIN_BLOCKED, TOKEN_ABUSED].map(|reason| reason.name));
+        assert_eq!(
+            suspicions,
+            [NETWORK_BLOCKED, LOGIN_BLOCKED, TOKEN_ABUSED, INVALID_SOURCE].map(|reason| reason.name)
+        );
     }
 }

@@ -23,6 +23,7 @@ mod request;
 mod request_id;
 mod response;
 mod rules;
+mod source;
 mod stream;
 mod token;
 mod trace;

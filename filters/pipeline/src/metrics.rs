@@ -17,6 +17,7 @@ use portcullis_metrics::{
 };
 use portcullis_policy::Policy;
 use portcullis_security_headers::TrustMetrics;
+use portcullis_source_check::metrics::SourceMetrics;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -141,6 +142,7 @@ families! {
     rules: RuleMetrics,
     limits: LimitMetrics,
     breakers: BreakerMetrics,
+    source: SourceMetrics,
     guards: GuardMetrics,
     engine: EngineMetrics,
 }
@@ -251,8 +253,8 @@ impl GatewayMetrics {
 
     /// Counts what the guards did with a request.
     pub fn observe_guards(&mut self, seen: &GuardObservation) {
-        let Self { registry, families: Families { limits, breakers, guards, .. }, .. } = self;
-        seen.count(registry, limits, breakers, guards);
+        let Self { registry, families: Families { limits, breakers, guards, source, .. }, .. } = self;
+        seen.count(registry, limits, breakers, (guards, source));
     }
 
     /// Says what each service's breaker shows. All workers say the same.

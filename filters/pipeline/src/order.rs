@@ -11,6 +11,8 @@ pub enum Stage {
     Pages,
     /// Whether the client's network may come in, and log in.
     Network,
+    /// In front of a backend: whether the request comes from the gateway.
+    Source,
     /// Limits that need no token.
     EarlyLimits,
     /// How many requests are under way at once.
@@ -40,6 +42,7 @@ impl Stage {
         match self {
             Self::Pages => "pages",
             Self::Network => "network",
+            Self::Source => "source",
             Self::EarlyLimits => "early_limits",
             Self::Places => "places",
             Self::Answer => "answer",
@@ -56,7 +59,8 @@ impl Stage {
     const fn next(self) -> Self {
         match self {
             Self::Pages => Self::Network,
-            Self::Network => Self::EarlyLimits,
+            Self::Network => Self::Source,
+            Self::Source => Self::EarlyLimits,
             Self::EarlyLimits => Self::Places,
             Self::Places => Self::Answer,
             Self::Answer => Self::Token,
@@ -80,6 +84,7 @@ impl Pipeline {
                     None => Verdict::Continue,
                 },
                 Stage::Network => self.check_network(facts, host, worker),
+                Stage::Source => self.check_source(facts, host),
                 Stage::EarlyLimits => self.check_limits(Phase::BeforeToken, facts, host, worker),
                 Stage::Places => self.take_places(facts, host, worker),
                 Stage::Answer => match self.answer(facts) {

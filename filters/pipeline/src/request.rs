@@ -235,6 +235,7 @@ impl Pipeline {
             let since = micros(facts.token.began, host.mono());
             facts.token.context_micros = Some(since.saturating_sub(verdict));
         }
+        self.sign(facts, host, &mut ops);
         ops
     }
 

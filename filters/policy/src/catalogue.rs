@@ -64,6 +64,10 @@ impl Catalogue {
             &guards.abuse,
             &mut vocabulary,
         );
+        guards.source.describe(&mut vocabulary);
+        if !guards.abuse.is_empty() || guards.source.require.is_some() {
+            vocabulary.allow(&portcullis_limits::metrics::SUSPICION);
+        }
         guards.breakers.describe(services.iter().map(|service| service.name.as_str()), &mut vocabulary);
         let place = |route: &Route| Counted {
             endpoint: Endpoint(position(&endpoints, |label| label == route.template.as_str())),

@@ -3,16 +3,18 @@
 use crate::document::Document;
 use crate::raw::RawRoute;
 use portcullis_breaker::{Breakers, RawBreaker};
-use portcullis_edge_core::{Named, Node};
+use portcullis_edge_core::{Env, HeaderName, Named, Node};
 use portcullis_limits::{Abuse, Concurrency, Limits, RawAbuse, RawConcurrency, RawLimits};
+use portcullis_source_check::{RawSourceCheck, SourceCheck};
 
-/// `limits`, `concurrency`, `breakers` and `abuse`, as written.
+/// `limits`, `concurrency`, `breakers`, `abuse` and `source`, as written.
 #[derive(Default)]
 pub(crate) struct RawGuards {
     limits: RawLimits,
     concurrency: RawConcurrency,
     breakers: Named<RawBreaker>,
     abuse: RawAbuse,
+    source: RawSourceCheck,
 }
 
 /// The same, compiled.
@@ -22,6 +24,7 @@ pub(crate) struct Guards {
     pub concurrency: Concurrency,
     pub breakers: Breakers,
     pub abuse: Abuse,
+    pub source: SourceCheck,
 }
 
 impl RawGuards {
@@ -31,7 +34,14 @@ impl RawGuards {
             concurrency: document.section("concurrency").unwrap_or_default(),
             breakers: document.section("breakers").unwrap_or_default(),
             abuse: document.section("abuse").unwrap_or_default(),
+            source: document.section("source").unwrap_or_default(),
         }
+    }
+
+    /// The header by which the gateway vouches for a request, and the place of its name.
+    pub fn signature_header(&self) -> Option<(&str, Node)> {
+        let name = self.source.signature_header().filter(|name| HeaderName::parse(name).is_ok())?;
+        Some((name, Node::top().key("source").key("sign").key("header")))
     }
 
     /// Checks them against the names that the rest of the policy defines.
@@ -40,6 +50,7 @@ impl RawGuards {
         routes: &[(usize, RawRoute)],
         services: &[&str],
         clusters: &[&str],
+        env: Env<'_>,
         document: &mut Document<'_>,
     ) -> Guards {
         let routes: Vec<&str> = routes.iter().map(|(_, route)| route.path.as_str()).collect();
@@ -53,6 +64,7 @@ impl RawGuards {
                 .keep(Breakers::compile(&self.breakers, &at("breakers"), services))
                 .unwrap_or_default(),
             abuse: document.keep(self.abuse.compile(&at("abuse"), &routes)).unwrap_or_default(),
+            source: document.keep(self.source.compile(&at("source"), env)).unwrap_or_default(),
         }
     }
 }

@@ -23,6 +23,7 @@ use portcullis_route::RouteTable;
 use portcullis_security_headers::{
     BrowserHeaders, Cors, RawBrowserHeader, RawCors, RawTrustHeaders, TrustHeaders,
 };
+use portcullis_source_check::SourceCheck;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -91,6 +92,8 @@ pub struct Policy {
     pub breakers: Breakers,
     /// Who may not come in, and what looks like abuse.
     pub abuse: Abuse,
+    /// How backends know their gateway.
+    pub source: SourceCheck,
     /// Web pages that may call.
     pub cors: Option<Cors>,
     /// Trust headers.
@@ -108,7 +111,7 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 17] = [
+pub(crate) const FIELDS: [&str; 18] = [
     "version",
     "gateway",
     "path_prefix",
@@ -121,6 +124,7 @@ pub(crate) const FIELDS: [&str; 17] = [
     "concurrency",
     "breakers",
     "abuse",
+    "source",
     "cors",
     "trust_headers",
     "browser_headers",
@@ -175,7 +179,7 @@ impl Policy {
         check_version(&mut document);
         let parts = Parts::read(&mut document, env);
         document.errors.extend(references::wrong_names(value));
-        let policy = parts.compile(&mut document);
+        let policy = parts.compile(env, &mut document);
         told_once(&mut document.errors);
         match policy {
             Some(policy) if document.errors.is_empty() => Ok(policy),
@@ -238,6 +242,7 @@ impl Parts {
         let guards = RawGuards::read(document);
         let cors = read_cors(document);
         let trust = read_trust(document, &tokens, subject_header(&gateway));
+        let trust = trust.and_then(|trust| with_signature(trust, &guards, document));
         let browser = read_browser(document);
         let metrics = read_metrics(document, &gateway.health_path);
         let proxy = document.section("proxy").unwrap_or_default();
@@ -258,11 +263,11 @@ impl Parts {
         }
     }
 
-    fn compile(self, document: &mut Document<'_>) -> Option<Policy> {
+    fn compile(self, env: Env<'_>, document: &mut Document<'_>) -> Option<Policy> {
         let routes = self.compile_routes(document);
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
-        let guards = self.compile_guards(document);
+        let guards = self.compile_guards(env, document);
         let metrics = self.metrics?;
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
@@ -288,6 +293,7 @@ impl Parts {
             concurrency: guards.concurrency,
             breakers: guards.breakers,
             abuse: guards.abuse,
+            source: guards.source,
             cors: self.cors,
             trust: self.trust?,
             browser: self.browser,
@@ -298,10 +304,10 @@ impl Parts {
         })
     }
 
-    fn compile_guards(&self, document: &mut Document<'_>) -> Guards {
+    fn compile_guards(&self, env: Env<'_>, document: &mut Document<'_>) -> Guards {
         let services: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
         let clusters: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-        self.guards.compile(&self.routes, &services, &clusters, document)
+        self.guards.compile(&self.routes, &services, &clusters, env, document)
     }
 
     fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {
@@ -351,6 +357,17 @@ fn read_client_ip(document: &mut Document<'_>) -> Option<ClientIpPolicy> {
 fn read_cors(document: &mut Document<'_>) -> Option<Cors> {
     let raw: RawCors = document.section("cors")?;
     document.keep(raw.compile(&Node::top().key("cors")))
+}
+
+fn with_signature(
+    trust: TrustHeaders,
+    guards: &RawGuards,
+    document: &mut Document<'_>,
+) -> Option<TrustHeaders> {
+    match guards.signature_header() {
+        Some((name, at)) => document.keep(trust.writing(name, &at).map_err(|error| vec![error])),
+        None => Some(trust),
+    }
 }
 
 /// The header that tells services whose certificate a client has shown: nobody else may say so.

@@ -22,6 +22,7 @@ use portcullis_jwt::RawJwt;
 use portcullis_limits::{RawAbuse, RawConcurrency, RawLimits};
 use portcullis_metrics::RawMetrics;
 use portcullis_security_headers::{RawBrowserHeader, RawCors, RawTrustHeaders};
+use portcullis_source_check::RawSourceCheck;
 use schemars::{JsonSchema, Schema, json_schema};
 use std::collections::BTreeMap;
 
@@ -65,6 +66,9 @@ pub struct RawPolicy {
     /// Networks that may not come in, logins that fail too often, tokens that are used in too many places.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawAbuse")]
     pub abuse: Option<RawAbuse>,
+    /// How backends know that a request comes from the gateway.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawSourceCheck")]
+    pub source: Option<RawSourceCheck>,
     /// Which web pages may call the gateway; left out: none.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawCors")]
     pub cors: Option<RawCors>,

@@ -191,6 +191,16 @@ impl TrustHeaders {
         errors
     }
 
+    /// Adds a header that the gateway itself writes on every request, named at `at`.
+    ///
+    /// # Errors
+    /// A name that is none, or taken.
+    pub fn writing(mut self, name: &str, at: &Node) -> Result<Self, ConfigError> {
+        self.reserve(name, at)?;
+        self.index();
+        Ok(self)
+    }
+
     /// Says which headers tokens are read from: clients may send them, but no second one that a service could take for them.
     #[must_use]
     pub fn expecting_tokens<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {

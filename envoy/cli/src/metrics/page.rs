@@ -9,13 +9,14 @@ const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
 
 /// The titles of the stages' chapters, in order.
-const STAGES: [(&str, &str); 8] = [
+const STAGES: [(&str, &str); 9] = [
     ("requests", "Requests"),
     ("headers", "Headers"),
     ("tokens", "Tokens"),
     ("rules", "Rules"),
     ("limits", "Limits and abuse"),
     ("breakers", "Circuit breakers"),
+    ("source", "Source validation"),
     ("guards", "All guards"),
     ("engine", "The filter itself"),
 ];

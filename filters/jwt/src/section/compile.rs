@@ -7,9 +7,9 @@ use super::mistakes::{Mistakes, NumberRange};
 use super::part::Part;
 use super::provider::Provider;
 use super::raw::{RawConfirmation, RawJwt, RawProvider};
-use super::secret::Env;
 use crate::token::{ClaimHeader, Issuer, fits_list};
 use core::time::Duration;
+use portcullis_edge_core::Env;
 use portcullis_edge_core::{ConfigError, HeaderName, Node, PolicyDuration};
 
 impl RawJwt {

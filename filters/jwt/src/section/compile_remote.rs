@@ -3,10 +3,10 @@
 use super::mistakes::{Mistakes, NumberRange};
 use super::part::Part;
 use super::raw_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
-use super::secret::SecretText;
 use crate::keys::SetRules;
 use crate::remote::{Credential, FetchFrom, FetchPolicy, Introspection, Revocation, Style, Target, basic};
 use core::time::Duration;
+use portcullis_edge_core::SecretText;
 use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
 
 /// kube-apiserver has nothing else for its key set; other servers have JSON only.

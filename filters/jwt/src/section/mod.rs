@@ -14,9 +14,9 @@ mod raw;
 mod raw_remote;
 mod raw_request;
 mod route;
-mod secret;
 
 pub use jwt::Jwt;
+pub use portcullis_edge_core::{Env, SecretText, Variable};
 pub use provider::Provider;
 pub(crate) use provider::Signed;
 pub use raw::{
@@ -26,4 +26,3 @@ pub use raw::{
 pub use raw_remote::{RawFetch, RawIntrospection, RawRevocation, RawStyle, RawWhenUnknown};
 pub use raw_request::{RawAuth, RawBadToken, RawNeed, RawSource};
 pub use route::{RouteAuth, unknown_provider};
-pub use secret::{Env, SecretText, Variable};

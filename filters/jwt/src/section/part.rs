@@ -1,7 +1,7 @@
 use super::raw::RawProvider;
-use super::secret::Env;
 use crate::keys::{AlgSet, SetRules};
 use crate::token::Alg;
+use portcullis_edge_core::Env;
 use portcullis_edge_core::Node;
 
 /// One provider's part of the section, and where it stands.

@@ -2,9 +2,9 @@
 
 use super::raw_remote::{RawFetch, RawIntrospection, RawRevocation};
 use super::raw_request::RawSource;
-use super::secret::SecretText;
 use crate::token::{Alg, ClaimEncoding, Pointer};
 use deserr::Deserr;
+use portcullis_edge_core::SecretText;
 use portcullis_edge_core::{ConfigErrors, Mode, Named, PolicyDuration};
 use schemars::JsonSchema;
 

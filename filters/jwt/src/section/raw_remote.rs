@@ -1,7 +1,7 @@
 //! What a provider's section says of things that are elsewhere.
 
-use super::secret::SecretText;
 use deserr::Deserr;
+use portcullis_edge_core::SecretText;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
 use schemars::JsonSchema;
 

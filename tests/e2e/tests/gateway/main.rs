@@ -22,5 +22,6 @@ mod policy_errors;
 mod reload_state;
 mod request_id;
 mod routing;
+mod source;
 mod trapped_vm;
 mod trust_headers;

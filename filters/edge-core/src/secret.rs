@@ -1,6 +1,6 @@
+use crate::{ConfigError, ConfigErrors, Node};
 use core::{fmt, ops::Deref};
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content};
-use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
 use schemars::JsonSchema;
 
 /// What is known of an environment variable of the proxy.
@@ -85,7 +85,7 @@ impl Resolved {
     ///
     /// # Errors
     /// White space at an end.
-    pub(crate) fn check_ends(&self, at: &Node) -> Result<(), ConfigError> {
+    pub fn check_ends(&self, at: &Node) -> Result<(), ConfigError> {
         if self.0.trim() == self.0 {
             return Ok(());
         }
