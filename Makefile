@@ -8,7 +8,7 @@ WASM    := target/wasm32-wasip1/release/portcullis.wasm
 MODULES  = $(WASM)
 TOOLS   := tests/tools.sh
 # Crates without a host: their tests run natively and, under Node, as wasm.
-PURE    := edge-core route client-ip security-headers metrics access-log jwt authz limits breaker source-check policy pipeline
+PURE    := edge-core route client-ip security-headers metrics access-log jwt authz limits breaker source-check business policy pipeline
 UNDER_NODE := CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 	cargo --locked test --target wasm32-unknown-unknown
 

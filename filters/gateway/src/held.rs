@@ -2,7 +2,7 @@
 //! is done here. All calls belong to the root context, and no client that leaves ends one.
 
 use crate::host;
-use crate::perform::{perform, warn_if_failed};
+use crate::perform::{look_at_held, perform, warn_if_failed};
 use crate::proxy::ThisProxy;
 use crate::shared::{SOON, Shared};
 use crate::stream::Stream;
@@ -241,6 +241,7 @@ impl Shared {
         if host::switch_to(stream.context).is_ok() {
             let step = judge(self);
             if self.proceed(stream, step, current) == Action::Continue {
+                look_at_held(self, stream);
                 warn_if_failed(host::continue_request(), "send a request on");
             }
         }

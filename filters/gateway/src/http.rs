@@ -1,12 +1,12 @@
 //! A stream's callbacks.
 
 use crate::host::{self, Map};
-use crate::perform::{apply, give_up, warn_if_failed};
+use crate::perform::{apply, give_up, look_at, warn_if_failed};
 use crate::proxy::ThisProxy;
 use crate::shared::Shared;
 use crate::stream::{HostStream, Stream};
 use portcullis_edge_core::RequestHead;
-use portcullis_pipeline::{HeaderOps, LocalReply, Pipeline, Record, Step};
+use portcullis_pipeline::{HeaderOps, LocalReply, Pipeline, Record, Side, Step};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
@@ -62,6 +62,13 @@ impl Http {
         if self.stream.held.get() { Action::Pause } else { Action::Continue }
     }
 
+    /// Shows a part of a body to who wants to see it; nobody for most requests.
+    fn look_at(&self, side: Side, size: usize) {
+        if !self.stream.held.get() {
+            look_at(&self.shared, &self.stream, side, size);
+        }
+    }
+
     fn response_ends(&self) {
         self.stream.with_facts(|facts| self.pipeline().on_response_end(facts));
     }
@@ -84,7 +91,8 @@ impl HttpContext for Http {
         self.shared.proceed(&self.stream, step, self.stream.context)
     }
 
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+        self.look_at(Side::Request, size);
         self.unless_held()
     }
 
@@ -114,6 +122,7 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.look_at(Side::Response, size);
         if end_of_stream {
             self.response_ends();
         }

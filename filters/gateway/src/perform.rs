@@ -4,7 +4,7 @@ use crate::host::{self, Map};
 use crate::shared::Shared;
 use crate::stream::Stream;
 use portcullis_edge_core::HostError;
-use portcullis_pipeline::{HeaderOps, LocalReply, Step};
+use portcullis_pipeline::{HeaderOps, LocalReply, Side, Step};
 use proxy_wasm::types::{Action, LogLevel};
 
 /// Does what needs no waiting.
@@ -33,6 +33,29 @@ pub fn give_up(shared: &Shared, stream: &Stream) -> Action {
         Some(Step::Reply(answer)) => reply(&answer),
         _ => reply(&LocalReply::unavailable()),
     }
+}
+
+/// Shows a part of a body, of `size` bytes, to who wants to see it.
+pub fn look_at(shared: &Shared, stream: &Stream, side: Side, size: usize) {
+    stream.with_facts(|facts| {
+        let room = shared.pipeline.body_room(facts, side);
+        if room > 0 && size > 0 {
+            // What cannot be read is shorter than it is said to be, and so is none.
+            let read = host::body(side == Side::Request, room.min(size)).unwrap_or_default();
+            shared.pipeline.on_body(facts, side, &read, size);
+        }
+    });
+}
+
+/// The same for what has come of a request's body while the request was held: nobody says how much that is.
+pub fn look_at_held(shared: &Shared, stream: &Stream) {
+    stream.with_facts(|facts| {
+        let room = shared.pipeline.body_room(facts, Side::Request);
+        if room > 0 {
+            let read = host::body(true, room).unwrap_or_default();
+            shared.pipeline.on_body(facts, Side::Request, &read, read.len());
+        }
+    });
 }
 
 /// Makes the changes, up to one that the host refuses; whether it refused none.

@@ -8,6 +8,7 @@ use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
 use portcullis_breaker::BREAKER_OPEN;
+use portcullis_business::Happened;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Host, Now, Reason, RequestHead, Wall};
 use portcullis_metrics::{Endpoint, Served, Service};
@@ -37,6 +38,8 @@ pub struct Record {
     pub auth: Option<AuthObservation>,
     /// What to count of the guards; nothing for most requests.
     pub guards: Option<Box<GuardObservation>>,
+    /// Business events that it was.
+    pub events: Vec<Happened>,
     /// Its log lines: one for each security event, then its own; line breaks between.
     pub lines: Vec<u8>,
 }
@@ -51,6 +54,7 @@ impl Record {
             }
         }
         self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
+        self.events.iter().for_each(|event| metrics.happened(event));
         self.guards.iter().for_each(|seen| metrics.observe_guards(seen));
     }
 }
@@ -119,7 +123,8 @@ impl Pipeline {
         let lines = self.lines(facts, status, took, details);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
         let guards = self.guard_observation(facts);
-        Record { observation: facts.counted.then_some(observation), auth, guards, lines }
+        let events = self.happened(facts, status);
+        Record { observation: facts.counted.then_some(observation), auth, guards, events, lines }
     }
 
     fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {

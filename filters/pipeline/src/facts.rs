@@ -7,6 +7,7 @@ use crate::request_id::RequestId;
 use crate::rules::RulesSlot;
 use crate::token::TokenSlot;
 use crate::trace::Trace;
+use portcullis_business::Bodies;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Denial, Mono, Now, Reason, RequestHead};
 
@@ -68,6 +69,8 @@ pub struct Facts {
     pub rules: RulesSlot,
     /// Of the stages that guard the gateway and its services.
     pub guard: GuardSlot,
+    /// Bodies that business events look at; nothing for most requests.
+    pub(crate) bodies: Option<Box<Bodies>>,
     /// Why it was refused.
     pub denial: Option<Box<Denial>>,
     /// Whether the client came over TLS.

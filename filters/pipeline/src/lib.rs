@@ -7,6 +7,7 @@
 
 mod body;
 mod books;
+mod business;
 mod calls;
 mod done;
 mod facts;
@@ -31,6 +32,7 @@ mod waiting;
 mod worker;
 
 pub use body::LocalReply;
+pub use business::Side;
 pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};

@@ -5,6 +5,8 @@ use core::mem;
 use portcullis_authz::{Permission, RuleMetrics};
 use portcullis_breaker::State;
 use portcullis_breaker::metrics::{BreakerMetrics, Guarded};
+use portcullis_business::Happened;
+use portcullis_business::metrics::BusinessMetrics;
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::metrics::{
     FetchResult, FetchedDocument, LookUp, Operation, TokenMetrics, TokenSource, TokenVerdict,
@@ -143,6 +145,7 @@ families! {
     limits: LimitMetrics,
     breakers: BreakerMetrics,
     source: SourceMetrics,
+    business: BusinessMetrics,
     guards: GuardMetrics,
     engine: EngineMetrics,
 }
@@ -255,6 +258,16 @@ impl GatewayMetrics {
     pub fn observe_guards(&mut self, seen: &GuardObservation) {
         let Self { registry, families: Families { limits, breakers, guards, source, .. }, .. } = self;
         seen.count(registry, limits, breakers, (guards, source));
+    }
+
+    /// Counts a business event.
+    pub fn happened(&mut self, event: &Happened) {
+        let Self { registry, families: Families { business, .. }, .. } = self;
+        business.business_events_total.inc(registry, event.value);
+        if let Some((of, amount)) = event.amount {
+            business.business_amount_total.add(registry, of, amount);
+        }
+        event.unread.iter().for_each(|unread| business.business_events_unread_total.inc(registry, *unread));
     }
 
     /// Says what each service's breaker shows. All workers say the same.

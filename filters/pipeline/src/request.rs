@@ -89,6 +89,7 @@ impl Pipeline {
             token: TokenSlot::default(),
             rules: RulesSlot::default(),
             guard: GuardSlot::default(),
+            bodies: None,
             answered_at: None,
             answerer: Answerer::Nobody,
             denial: None,
@@ -208,6 +209,7 @@ impl Pipeline {
     /// The changes to a request that goes on.
     pub(crate) fn forward(&self, facts: &mut Facts, host: &dyn Host) -> HeaderOps {
         facts.forwarded = true;
+        self.expect_bodies(facts);
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),

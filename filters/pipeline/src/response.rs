@@ -40,6 +40,7 @@ impl Pipeline {
                 facts.status = Some(grpc::http_equivalent(&stream.response_headers()).unwrap_or(status));
             }
         }
+        self.expect_answer(facts, || stream.response_headers());
         let mut step = ResponseStep { ops: self.browser_ops(facts, stream), body: None };
         // Beside the service's own cookies, not in their place.
         step.ops.add.extend(facts.token.clear_cookie.take().map(|cookie| ("set-cookie".to_owned(), cookie)));

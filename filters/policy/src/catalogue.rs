@@ -65,6 +65,7 @@ impl Catalogue {
             &mut vocabulary,
         );
         guards.source.describe(&mut vocabulary);
+        guards.business.describe(&mut vocabulary);
         if !guards.abuse.is_empty() || guards.source.require.is_some() {
             vocabulary.allow(&portcullis_limits::metrics::SUSPICION);
         }

@@ -3,11 +3,12 @@
 use crate::document::Document;
 use crate::raw::RawRoute;
 use portcullis_breaker::{Breakers, RawBreaker};
+use portcullis_business::{Business, RawBusiness};
 use portcullis_edge_core::{Env, HeaderName, Named, Node};
 use portcullis_limits::{Abuse, Concurrency, Limits, RawAbuse, RawConcurrency, RawLimits};
 use portcullis_source_check::{RawSourceCheck, SourceCheck};
 
-/// `limits`, `concurrency`, `breakers`, `abuse` and `source`, as written.
+/// `limits`, `concurrency`, `breakers`, `abuse`, `source` and `business`, as written.
 #[derive(Default)]
 pub(crate) struct RawGuards {
     limits: RawLimits,
@@ -15,6 +16,7 @@ pub(crate) struct RawGuards {
     breakers: Named<RawBreaker>,
     abuse: RawAbuse,
     source: RawSourceCheck,
+    business: RawBusiness,
 }
 
 /// The same, compiled.
@@ -25,6 +27,7 @@ pub(crate) struct Guards {
     pub breakers: Breakers,
     pub abuse: Abuse,
     pub source: SourceCheck,
+    pub business: Business,
 }
 
 impl RawGuards {
@@ -35,6 +38,7 @@ impl RawGuards {
             breakers: document.section("breakers").unwrap_or_default(),
             abuse: document.section("abuse").unwrap_or_default(),
             source: document.section("source").unwrap_or_default(),
+            business: document.section("business").unwrap_or_default(),
         }
     }
 
@@ -53,6 +57,8 @@ impl RawGuards {
         env: Env<'_>,
         document: &mut Document<'_>,
     ) -> Guards {
+        let named: Vec<_> =
+            routes.iter().map(|(_, raw)| (raw.path.as_str(), raw.methods.as_slice())).collect();
         let routes: Vec<&str> = routes.iter().map(|(_, route)| route.path.as_str()).collect();
         let at = |section: &str| Node::top().key(section);
         Guards {
@@ -64,6 +70,7 @@ impl RawGuards {
                 .keep(Breakers::compile(&self.breakers, &at("breakers"), services))
                 .unwrap_or_default(),
             abuse: document.keep(self.abuse.compile(&at("abuse"), &routes)).unwrap_or_default(),
+            business: document.keep(self.business.compile(&at("business"), &named)).unwrap_or_default(),
             source: document.keep(self.source.compile(&at("source"), env)).unwrap_or_default(),
         }
     }

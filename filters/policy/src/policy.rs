@@ -14,6 +14,7 @@ use crate::tokens::Section;
 use core::cell::RefCell;
 use core::time::Duration;
 use portcullis_breaker::Breakers;
+use portcullis_business::Business;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
 use portcullis_jwt::{Env, Jwt};
@@ -94,6 +95,8 @@ pub struct Policy {
     pub abuse: Abuse,
     /// How backends know their gateway.
     pub source: SourceCheck,
+    /// Business events.
+    pub business: Business,
     /// Web pages that may call.
     pub cors: Option<Cors>,
     /// Trust headers.
@@ -111,7 +114,7 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 18] = [
+pub(crate) const FIELDS: [&str; 19] = [
     "version",
     "gateway",
     "path_prefix",
@@ -128,6 +131,7 @@ pub(crate) const FIELDS: [&str; 18] = [
     "cors",
     "trust_headers",
     "browser_headers",
+    "business",
     "metrics",
     "proxy",
 ];
@@ -294,6 +298,7 @@ impl Parts {
             breakers: guards.breakers,
             abuse: guards.abuse,
             source: guards.source,
+            business: guards.business,
             cors: self.cors,
             trust: self.trust?,
             browser: self.browser,

@@ -16,6 +16,7 @@ pub use upstream::{
 
 use deserr::Deserr;
 use portcullis_breaker::RawBreaker;
+use portcullis_business::RawBusiness;
 use portcullis_client_ip::RawClientIp;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
 use portcullis_jwt::RawJwt;
@@ -78,6 +79,9 @@ pub struct RawPolicy {
     /// What browsers are told about an answer, on every route.
     #[schemars(default)]
     pub browser_headers: Vec<RawBrowserHeader>,
+    /// Business events that are seen in traffic, and counted.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawBusiness")]
+    pub business: Option<RawBusiness>,
     /// What is counted.
     #[schemars(default)]
     pub metrics: RawMetrics,

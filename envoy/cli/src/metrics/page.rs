@@ -9,7 +9,7 @@ const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
 
 /// The titles of the stages' chapters, in order.
-const STAGES: [(&str, &str); 9] = [
+const STAGES: [(&str, &str); 10] = [
     ("requests", "Requests"),
     ("headers", "Headers"),
     ("tokens", "Tokens"),
@@ -18,6 +18,7 @@ const STAGES: [(&str, &str); 9] = [
     ("breakers", "Circuit breakers"),
     ("source", "Source validation"),
     ("guards", "All guards"),
+    ("business", "Business events"),
     ("engine", "The filter itself"),
 ];
 

@@ -5,6 +5,8 @@ use core::time::Duration;
 use portcullis_edge_core::{Call, CallError, CallToken, GrpcCall, HostError, HttpCall};
 use proxy_wasm::hostcalls;
 
+const REQUEST_BODY: u32 = 0;
+pub(super) const RESPONSE_BODY: u32 = 1;
 const CALL_RESPONSE_BODY: u32 = 4;
 const GRPC_MESSAGE: u32 = 5;
 
@@ -48,6 +50,11 @@ pub fn http_answer(num_headers: usize, max: usize) -> Result<(u16, Vec<u8>), Cal
 /// The message, up to `max` bytes of it, of the gRPC answer that the running callback is about.
 pub fn grpc_answer(max: usize) -> Vec<u8> {
     buffer(GRPC_MESSAGE, max).unwrap_or_default()
+}
+
+/// The first `max` bytes of the part of a body at hand: the request's, or the answer's.
+pub fn body(of_request: bool, max: usize) -> Result<Vec<u8>, HostError> {
+    buffer(if of_request { REQUEST_BODY } else { RESPONSE_BODY }, max)
 }
 
 fn buffer(buffer: u32, max: usize) -> Result<Vec<u8>, HostError> {

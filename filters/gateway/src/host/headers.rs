@@ -1,5 +1,6 @@
 #![allow(unsafe_code, reason = "calls to the host; every pointer comes from a live slice or local")]
 
+use super::calls::RESPONSE_BODY;
 use super::{abi, check};
 use portcullis_edge_core::Headers;
 use portcullis_edge_core::HostError;
@@ -17,8 +18,6 @@ pub enum Map {
     /// The headers of the answer to a call of ours.
     CallResponse = 6,
 }
-
-const RESPONSE_BODY: u32 = 1;
 
 /// The whole map, in one call.
 pub fn headers(map: Map) -> Result<Headers, HostError> {

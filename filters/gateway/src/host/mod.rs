@@ -12,7 +12,7 @@ mod shared;
 
 use portcullis_edge_core::HostError;
 
-pub use calls::{call, call_back, foreign, grpc_answer, http_answer, switch_to, tick_every};
+pub use calls::{body, call, call_back, foreign, grpc_answer, http_answer, switch_to, tick_every};
 pub use headers::{
     Map, add_header, close_stream, continue_request, header, headers, remove_header, replace_body,
     send_reply, set_header,

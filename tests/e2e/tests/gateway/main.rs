@@ -5,6 +5,7 @@
 //! doing everything itself (`common::both_ways`).
 
 mod browser_headers;
+mod business;
 mod common;
 mod cors;
 mod faults;

@@ -7,6 +7,7 @@ mod answers;
 mod cache;
 mod claims;
 mod gauges;
+mod held_bodies;
 mod in_harness;
 mod introspection;
 mod keys;

@@ -1,0 +1,64 @@
+//! Bodies as they pass.
+
+use crate::metrics::Skipped;
+use serde_json::value::RawValue;
+
+/// What was seen of a body.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    bytes: Vec<u8>,
+    /// Why it is not looked into.
+    skipped: Option<Skipped>,
+}
+
+/// The bodies of a request and of its answer, as far as events look at them.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies {
+    /// The request's; nothing where no event looks at it.
+    pub request: Option<Body>,
+    /// The answer's.
+    pub response: Option<Body>,
+}
+
+impl Body {
+    /// Says that a body has this content coding (RFC 9110 section 8.4): only plain ones are looked into.
+    pub fn coded(&mut self, coding: &[u8]) {
+        if !coding.trim_ascii().eq_ignore_ascii_case(b"identity") {
+            self.skip(Skipped::Encoded);
+        }
+    }
+
+    /// Whether it is looked into.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.skipped.is_none()
+    }
+
+    /// How many bytes more there is room for; 0 where it is not looked into.
+    #[must_use]
+    pub fn room(&self, most: usize) -> usize {
+        if self.skipped.is_some() { 0 } else { most.saturating_sub(self.bytes.len()) }
+    }
+
+    /// Takes the next part, of `size` bytes in all, of which `read` has as many as there was room for.
+    pub fn take(&mut self, read: &[u8], size: usize) {
+        if read.len() < size {
+            self.skip(Skipped::TooLarge);
+        } else if self.skipped.is_none() {
+            self.bytes.extend_from_slice(read);
+        }
+    }
+
+    fn skip(&mut self, why: Skipped) {
+        self.skipped.get_or_insert(why);
+        self.bytes = Vec::new();
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<&RawValue, Skipped> {
+        match self.skipped {
+            Some(why) => Err(why),
+            None => serde_json::from_slice(&self.bytes).map_err(|_| Skipped::NotJson),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The compiled section: which events a request is.
+
+use crate::amount::Decimal;
+use crate::body::{Bodies, Body};
+use crate::metrics::{EventAmount, EventName, EventValue, Skipped};
+use crate::pointer::{Pointer, scalar};
+use portcullis_metrics::OTHER;
+use serde_json::value::RawValue;
+
+/// All events of a policy.
+#[derive(Clone, Debug, Default)]
+pub struct Business {
+    events: Vec<Event>,
+    most: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub name: String,
+    /// By route.
+    pub routes: Vec<bool>,
+    /// All, if empty.
+    pub methods: Vec<String>,
+    /// 200 to 299, if empty.
+    pub statuses: Vec<u16>,
+    pub by: Option<By>,
+    pub amount: Option<Amount>,
+}
+
+/// Whose body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Request,
+    Response,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    pub source: Source,
+    pub pointer: Pointer,
+    pub values: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Amount {
+    pub source: Source,
+    pub pointer: Pointer,
+    pub times: Option<Pointer>,
+    pub unit: String,
+    pub decimals: u8,
+}
+
+/// Which bodies a route's events look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The request's.
+    pub request: bool,
+    /// The answer's.
+    pub response: bool,
+}
+
+/// An event that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// What it is counted under.
+    pub value: EventValue,
+    /// What its amount is counted under, and the amount.
+    pub amount: Option<(EventAmount, u64)>,
+    /// What could not be read.
+    pub unread: Vec<(EventName, Skipped)>,
+}
+
+/// One value, or why there is none.
+type Read<T> = Result<T, Skipped>;
+
+impl Business {
+    pub(crate) fn new(events: Vec<Event>, most: usize) -> Self {
+        Self { events, most }
+    }
+
+    /// Whether there is no event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// How many bytes of a body are looked at.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().map(|event| event.name.as_str())
+    }
+
+    /// Every event with each of its values, and its unit if it has one; event by event.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
+        self.events.iter().flat_map(|event| {
+            let unit = event.amount.as_ref().map(|amount| amount.unit.as_str());
+            event.values().into_iter().map(move |value| (event.name.as_str(), value, unit))
+        })
+    }
+
+    /// Which bodies the events of a route look at.
+    #[must_use]
+    pub fn needs(&self, route: usize, method: &[u8]) -> Needs {
+        let mut needs = Needs::default();
+        for event in self.of(route, method) {
+            let by = event.by.as_ref().map(|by| by.source);
+            let amount = event.amount.as_ref().map(|amount| amount.source);
+            for source in [by, amount].into_iter().flatten() {
+                needs.request |= source == Source::Request;
+                needs.response |= source == Source::Response;
+            }
+        }
+        needs
+    }
+
+    fn of(&self, route: usize, method: &[u8]) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.is_of(route, method))
+    }
+
+    /// The events that a request is which its service has answered. `complete` is whether the answer came to its end.
+    #[must_use]
+    pub fn happened(
+        &self,
+        (route, method): (usize, &[u8]),
+        status: u16,
+        bodies: &Bodies,
+        complete: bool,
+    ) -> Vec<Happened> {
+        let mut happened = Vec::new();
+        let (mut values, mut amounts) = (0_usize, 0_usize);
+        for (index, event) in self.events.iter().enumerate() {
+            if event.is_of(route, method) && event.has(status) {
+                happened.push(event.read(index, (values, amounts), bodies, complete));
+            }
+            let count = event.values().len();
+            values = values.saturating_add(count);
+            amounts = amounts.saturating_add(if event.amount.is_some() { count } else { 0 });
+        }
+        happened
+    }
+}
+
+impl Event {
+    /// Its values, in the order in which they are counted.
+    fn values(&self) -> Vec<&str> {
+        match &self.by {
+            Some(by) => by.values.iter().map(String::as_str).chain([OTHER]).collect(),
+            None => vec![""],
+        }
+    }
+
+    fn is_of(&self, route: usize, method: &[u8]) -> bool {
+        let has_method =
+            || self.methods.is_empty() || self.methods.iter().any(|own| own.as_bytes() == method);
+        self.routes.get(route).copied().unwrap_or(false) && has_method()
+    }
+
+    fn has(&self, status: u16) -> bool {
+        if self.statuses.is_empty() { (200..300).contains(&status) } else { self.statuses.contains(&status) }
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        (values, amounts): (usize, usize),
+        bodies: &Bodies,
+        complete: bool,
+    ) -> Happened {
+        let mut unread = Vec::new();
+        let mut keep = |why| unread.push((EventName(index), why));
+        let place = self.by.as_ref().map_or(0, |by| {
+            by.place(bodies, complete).unwrap_or_else(|why| {
+                keep(why);
+                by.values.len()
+            })
+        });
+        let amount =
+            self.amount.as_ref().and_then(|amount| amount.read(bodies, complete).map_err(&mut keep).ok());
+        Happened {
+            value: EventValue(values.saturating_add(place)),
+            amount: amount.map(|amount| (EventAmount(amounts.saturating_add(place)), amount)),
+            unread,
+        }
+    }
+}
+
+impl Bodies {
+    fn json(&self, source: Source, complete: bool) -> Read<&RawValue> {
+        let body: &Option<Body> = match source {
+            Source::Request => &self.request,
+            Source::Response if !complete => return Err(Skipped::Cut),
+            Source::Response => &self.response,
+        };
+        body.as_ref().ok_or(Skipped::Absent)?.json()
+    }
+}
+
+impl By {
+    fn place(&self, bodies: &Bodies, complete: bool) -> Read<usize> {
+        let found =
+            self.pointer.find(bodies.json(self.source, complete)?).and_then(scalar).ok_or(Skipped::Absent)?;
+        Ok(self.values.iter().position(|value| *value == found).unwrap_or(self.values.len()))
+    }
+}
+
+impl Amount {
+    fn read(&self, bodies: &Bodies, complete: bool) -> Read<u64> {
+        let body = bodies.json(self.source, complete)?;
+        let number = |pointer: &Pointer| {
+            let text = pointer.find(body).and_then(scalar).ok_or(Skipped::Absent)?;
+            Decimal::parse(&text).ok_or(Skipped::NotAnAmount)
+        };
+        let mut amount = number(&self.pointer)?;
+        if let Some(times) = &self.times {
+            amount = amount.times(number(times)?).ok_or(Skipped::NotAnAmount)?;
+        }
+        amount.units(self.decimals).ok_or(Skipped::NotAnAmount)
+    }
+}
+
+#[cfg(test)]
+#[path = "business_tests.rs"]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod tests;

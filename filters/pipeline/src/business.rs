@@ -1,0 +1,84 @@
+//! Business events: bodies as they pass, and what happened at the end.
+
+use crate::Pipeline;
+use crate::facts::{Answerer, Facts};
+use portcullis_business::{Bodies, Body, Happened};
+use portcullis_edge_core::Headers;
+
+/// Whose body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The request's.
+    Request,
+    /// The answer's.
+    Response,
+}
+
+const CODING: &str = "content-encoding";
+
+impl Pipeline {
+    /// Prepares for the bodies that the events of the request's route look at.
+    pub(crate) fn expect_bodies(&self, facts: &mut Facts) {
+        if self.policy.business.is_empty() {
+            return;
+        }
+        let Some(route) = facts.route() else { return };
+        let needs = self.policy.business.needs(route, facts.head.method());
+        if needs.request || needs.response {
+            let request = needs.request.then(|| body(&facts.head.headers));
+            facts.bodies = Some(Box::new(Bodies { request, response: needs.response.then(Body::default) }));
+        }
+    }
+
+    /// The answer's headers have come.
+    pub(crate) fn expect_answer(&self, facts: &mut Facts, headers: impl FnOnce() -> Headers) {
+        let Some(response) = facts.bodies.as_mut().and_then(|bodies| bodies.response.as_mut()) else {
+            return;
+        };
+        *response = body(&headers());
+    }
+
+    /// How many bytes of the next part of a body somebody wants to see; 0 for nearly all.
+    #[must_use]
+    pub fn body_room(&self, facts: &Facts, side: Side) -> usize {
+        facts.bodies.as_ref().and_then(|bodies| of(bodies, side)).map_or(0, |body| {
+            // One more byte tells a body that is too large from one that just fits.
+            body.room(self.policy.business.most()).saturating_add(usize::from(body.is_read()))
+        })
+    }
+
+    /// Takes a part of `size` bytes of a body; `read` has as many of them as there was room for.
+    pub fn on_body(&self, facts: &mut Facts, side: Side, read: &[u8], size: usize) {
+        let most = self.policy.business.most();
+        let body = facts.bodies.as_mut().and_then(|bodies| match side {
+            Side::Request => bodies.request.as_mut(),
+            Side::Response => bodies.response.as_mut(),
+        });
+        if let Some(body) = body {
+            let fits = read.get(..body.room(most)).unwrap_or(read);
+            body.take(fits, size);
+        }
+    }
+
+    /// The events that a request was. Only what its service says makes one.
+    pub(crate) fn happened(&self, facts: &Facts, status: u16) -> Vec<Happened> {
+        let route = facts.forwarded_route().filter(|_| facts.answerer == Answerer::Service);
+        let Some(route) = route.filter(|_| !self.policy.business.is_empty()) else { return Vec::new() };
+        let none = Bodies::default();
+        let bodies = facts.bodies.as_deref().unwrap_or(&none);
+        self.policy.business.happened((route, facts.head.method()), status, bodies, facts.complete)
+    }
+}
+
+fn of(bodies: &Bodies, side: Side) -> Option<&Body> {
+    match side {
+        Side::Request => bodies.request.as_ref(),
+        Side::Response => bodies.response.as_ref(),
+    }
+}
+
+fn body(headers: &Headers) -> Body {
+    let mut body = Body::default();
+    headers.all(CODING).for_each(|coding| body.coded(coding));
+    body
+}
