@@ -76,7 +76,7 @@ pub fn without_tokens(mut policy: Value) -> Value {
         }
     }
     if let Some(sections) = policy.as_object_mut() {
-        for section in ["jwt", "limits", "concurrency", "breakers", "abuse"] {
+        for section in ["jwt", "limits", "concurrency", "breakers", "abuse", "business"] {
             sections.remove(section);
         }
     }

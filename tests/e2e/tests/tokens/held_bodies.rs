@@ -20,7 +20,8 @@ fn what_came_of_a_body_while_its_request_waited_is_read_too() {
         .start();
     let connection = H2Connection::open(gateway.address());
     let body = json!({ "note": "n".repeat(20_000), "amount": "12.34" });
-    let pending = connection.start(&Request::post("/api/v1/a").bearer("opaque").json(&body)).expect("a stream");
+    let pending =
+        connection.start(&Request::post("/api/v1/a").bearer("opaque").json(&body)).expect("a stream");
     server.wait_for_fetches(1);
     server.answer_with(KeyAnswer::Document(json!({"active": true, "sub": "carol"}).to_string()));
     assert_eq!(pending.answer().expect("an answer").status, 405);

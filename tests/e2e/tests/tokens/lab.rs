@@ -22,7 +22,7 @@ pub fn install(policy: &mut Value, jwt: Value, routes: Vec<Value>) {
     policy["routes"] = routes.into();
     policy["trust_headers"]["reserve"] = json!([]);
     // Sections of the example that name its routes.
-    for section in ["limits", "concurrency", "breakers", "abuse"] {
+    for section in ["limits", "concurrency", "breakers", "abuse", "business"] {
         policy.as_object_mut().expect("a policy").remove(section);
     }
 }
