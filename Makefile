@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help rust run image test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust harness run image test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 # Every module that is built, each an image of its own.
@@ -65,6 +65,10 @@ test-scenarios: build sample-modules tools-for-tests ## Every scenario on the ha
 	@echo "== test: scenarios, on the harness and on Envoy"
 	@cargo --locked run --quiet -p portcullis-harness-cli -- run tests/scenarios --both \
 		--module-dir $(dir $(WASM)) --module-dir $(SAMPLES)/wasm32-wasip1/release
+
+harness: rust ## The command for anybody's modules: target/tool/portcullis-harness, one file that needs no checkout
+	@echo "== build: portcullis-harness"
+	@cargo build --profile tool -p portcullis-harness-cli --bin portcullis-harness
 
 sample-modules: rust
 	@cargo --locked build --quiet --release --target wasm32-wasip1 --manifest-path tests/modules/Cargo.toml --target-dir $(SAMPLES)

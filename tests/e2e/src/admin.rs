@@ -64,7 +64,11 @@ impl Admin {
         ready && stats.is_ok_and(|stats| stat_in(&stats.body, "listener_manager.workers_started") == Some(1))
     }
 
-    fn try_get(&self, path: &str) -> Result<Answer, ClientError> {
+    /// GET `path`.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn try_get(&self, path: &str) -> Result<Answer, ClientError> {
         Connection::try_open(None, self.address)?.try_send(&Request::get(path))
     }
 

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::event_loops::{self, Look};
 
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libtimeshim.so"));
 
@@ -45,7 +47,8 @@ impl Clock {
     fn with(folder: &Path, offsets: Offsets) -> io::Result<Self> {
         let (path, shim) = (folder.join("clock"), folder.join("libtimeshim.so"));
         fs::write(&shim, SHIM)?;
-        let file = File::create(&path)?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        file.set_len(event_loops::FILE_SIZE)?;
         write(&file, offsets)?;
         Ok(Self { file, path, shim, offsets: Mutex::new(offsets) })
     }
@@ -66,6 +69,12 @@ impl Clock {
         };
         moved.into_iter().for_each(|clock| *clock = clock.saturating_add(ns));
         write(&self.file, *offsets)
+    }
+
+    /// Whether the event loops of the process rest, while the clocks stand still.
+    pub(crate) fn look(&self, until: Instant) -> io::Result<Look> {
+        let shown = self.offsets.lock().unwrap_or_else(PoisonError::into_inner).monotonic_shown_ns;
+        event_loops::look(&self.file, shown, until)
     }
 
     /// The wall clock as the process sees it.

@@ -22,6 +22,7 @@ pub struct EnvoyConfig {
     pub(crate) wall_clock: Option<SystemTime>,
     pub(crate) frozen: bool,
     pub(crate) ready_within: Duration,
+    pub(crate) flush_every: Duration,
     pub(crate) free_ports: bool,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -62,6 +63,7 @@ impl EnvoyConfig {
             wall_clock: None,
             frozen: false,
             ready_within: Duration::from_secs(30),
+            flush_every: Duration::from_millis(10),
             free_ports: true,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -84,6 +86,12 @@ impl EnvoyConfig {
     /// How long Envoy may take to become ready; 30 s unless set.
     pub fn ready_within(mut self, time: Duration) -> Self {
         self.ready_within = time;
+        self
+    }
+
+    /// How often files are flushed; every 10 ms unless set. `POST /reopen_logs` flushes them, too.
+    pub fn flush_every(mut self, time: Duration) -> Self {
+        self.flush_every = time;
         self
     }
 

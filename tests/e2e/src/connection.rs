@@ -18,6 +18,22 @@ pub struct Connection {
     patience: Duration,
 }
 
+/// Ends what a connection waits for, from another thread.
+#[derive(Debug)]
+pub struct Interrupter(TcpStream);
+
+impl Interrupter {
+    pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
+        stream.try_clone().map(Self)
+    }
+
+    /// Closes the connection, whoever waits for it.
+    pub fn interrupt(&self) {
+        // One that is closed already is as good.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 impl Connection {
     /// Connects.
     ///
@@ -50,6 +66,22 @@ impl Connection {
     pub fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// What closes it from another thread.
+    ///
+    /// # Errors
+    /// If the system has no handles left.
+    pub fn interrupter(&self) -> io::Result<Interrupter> {
+        Interrupter::of(&self.stream)
+    }
+
+    /// Whether a read would not wait: something has come, or the peer has closed.
+    pub fn has_something_to_read(&self) -> bool {
+        let _ = self.stream.set_nonblocking(true);
+        let peeked = self.stream.peek(&mut [0]);
+        let _ = self.stream.set_nonblocking(false);
+        !self.buffer.is_empty() || !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// The address that the peer sees.

@@ -3,8 +3,9 @@
 use crate::clock::Clock;
 use crate::process::{OwnedChild, spawn};
 use crate::starting::{EnvoyError, Starting, command_for};
+use crate::event_loops::Look;
 use crate::{
-    Admin, Answer, EnvoyConfig, Lines, PATIENCE, Request, Samples, Usage, binary, usage_of, wait_for,
+    Admin, Answer, EnvoyConfig, Lines, PATIENCE, Request, Samples, Usage, try_binary, usage_of, wait_for,
 };
 use nix::sys::signal::Signal;
 use std::fs;
@@ -12,13 +13,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// A running Envoy, which is killed when this value is dropped. If that happens because a test fails, the tail of its
 /// output is printed with the failure.
 pub struct Envoy {
-    child: OwnedChild,
+    child: Mutex<OwnedChild>,
+    pid: u32,
     admin: Admin,
     listeners: Vec<(String, SocketAddr)>,
     stdout: Lines,
@@ -51,13 +54,11 @@ impl Envoy {
     /// Starts an Envoy and waits until it serves.
     ///
     /// # Errors
-    /// Why it does not.
-    ///
-    /// # Panics
-    /// If there is no Envoy to start (see [`crate::binary`]).
+    /// Why it does not; there may be no Envoy to start (see [`crate::binary`]).
     pub fn try_start(config: EnvoyConfig) -> Result<Self, EnvoyError> {
         let folder = tempfile::tempdir()?;
-        let mut command = command_for(&config, &binary(), folder.path())?;
+        let binary = try_binary().map_err(io::Error::other)?;
+        let mut command = command_for(&config, &binary, folder.path())?;
         let clock = match config.wall_clock {
             _ if !config.time_travel => None,
             Some(time) if config.frozen => Some(Clock::frozen(folder.path(), time)?),
@@ -71,7 +72,9 @@ impl Envoy {
         let start_up = started.elapsed();
         let listeners = admin.listeners().map_err(io::Error::other)?;
         let Starting { child, stdout, stderr } = starting;
-        Ok(Self { child, admin, listeners, stdout, stderr, clock, start_up, folder })
+        let pid = child.pid();
+        let child = Mutex::new(child);
+        Ok(Self { child, pid, admin, listeners, stdout, stderr, clock, start_up, folder })
     }
 
     /// Where the first listener of the bootstrap listens.
@@ -154,9 +157,35 @@ impl Envoy {
         self.clock.as_ref().map_or_else(SystemTime::now, Clock::now)
     }
 
+    /// Whether its event loops rest while its clocks stand still, and how long until the next timer of any of them. Looks no
+    /// longer than `patience`.
+    ///
+    /// # Errors
+    /// If the file that they share with us cannot be read, or this Envoy was started without time travel.
+    pub fn look(&self, patience: Duration) -> io::Result<Look> {
+        let clock = self.clock.as_ref().ok_or_else(|| io::Error::other("no time travel"))?;
+        clock.look(Instant::now() + patience)
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).ended().ok().flatten()
+    }
+
+    /// Waits until everything that it has written so far has been read: a line of our own follows it through both pipes.
+    ///
+    /// # Errors
+    /// If the process has ended, or nobody reads.
+    pub fn read_all_output(&self) -> io::Result<()> {
+        for (number, lines) in [(1, &self.stdout), (2, &self.stderr)] {
+            lines.catch_up(&PathBuf::from(format!("/proc/{}/fd/{number}", self.pid)))?;
+        }
+        Ok(())
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.pid
     }
 
     /// The CPU time and memory that it has used up to now.
@@ -195,9 +224,9 @@ impl Envoy {
     /// # Panics
     /// If it does not end in time.
     #[track_caller]
-    pub fn shut_down(mut self) -> Ended {
-        self.child.signal(Signal::SIGTERM).unwrap_or_else(|error| panic!("Envoy has ended: {error}"));
-        let status = wait_for(PATIENCE, || self.child.ended().ok().flatten());
+    pub fn shut_down(self) -> Ended {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).signal(Signal::SIGTERM).unwrap_or_else(|error| panic!("Envoy has ended: {error}"));
+        let status = wait_for(PATIENCE, || self.ended());
         let status = status.unwrap_or_else(|| panic!("Envoy did not end within {PATIENCE:?}"));
         assert!(self.stdout.wait_for_end(PATIENCE) && self.stderr.wait_for_end(PATIENCE), "output goes on");
         Ended { status, stdout: self.stdout.clone(), stderr: self.stderr.clone() }

@@ -5,9 +5,11 @@ use crate::{Answer, ClientError, Headers, PATIENCE, Request};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// The runtime of all HTTP/2 connections. Tests block on channels, so they may run inside a runtime of their own.
@@ -50,6 +52,17 @@ impl H2Connection {
         Ok(Self { requests })
     }
 
+    /// Connects, and sends `head` before everything else: what a proxy in front says of the client (the PROXY protocol).
+    ///
+    /// # Errors
+    /// As [`H2Connection::try_open`].
+    pub fn try_open_behind(head: &[u8], to: SocketAddr) -> Result<Self, ClientError> {
+        let mut stream = connect(None, to).map_err(ClientError::Connect)?;
+        stream.write_all(head)?;
+        let requests = run(handshake(stream)).answer()?;
+        Ok(Self { requests })
+    }
+
     /// Sends a request and reads its answer.
     ///
     /// # Panics
@@ -68,6 +81,23 @@ impl H2Connection {
         self.start(request)?.answer()
     }
 
+    /// Sends a request whose body is `pieces`, a DATA frame each; before each piece and behind the last, `before` is called
+    /// with its place. Whatever comes of it can be looked at while it comes.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsendable`] if the request cannot be expressed in HTTP/2.
+    pub fn start_in_pieces(
+        &self,
+        request: &Request,
+        pieces: Vec<Vec<u8>>,
+        before: impl FnMut(usize) + Send + 'static,
+    ) -> Result<InPieces, ClientError> {
+        let (head, trailers) = (head_of(request)?, header_map(&request.trailers)?);
+        let so_far: Arc<Mutex<Option<Answer>>> = Arc::default();
+        let work = in_pieces(self.requests.clone(), head, pieces, trailers, Box::new(before), so_far.clone());
+        Ok(InPieces { pending: run(work), so_far })
+    }
+
     /// Sends a request, whose answer can be waited for later; other streams may start meanwhile.
     ///
     /// # Errors
@@ -83,6 +113,30 @@ impl H2Connection {
 pub struct Pending<T> {
     outcome: Receiver<Result<T, ClientError>>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// A stream whose answer can be looked at while it comes. Dropping it resets the stream.
+pub struct InPieces {
+    pending: Pending<()>,
+    so_far: Arc<Mutex<Option<Answer>>>,
+}
+
+impl InPieces {
+    /// Waits so long at most: how the stream ended, once it has.
+    pub fn wait(&self, time: Duration) -> Option<Result<(), ClientError>> {
+        match self.pending.outcome.recv_timeout(time) {
+            Ok(outcome) => Some(outcome),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                Some(Err(ClientError::Malformed("the client failed".into())))
+            }
+        }
+    }
+
+    /// The answer, as far as it has come.
+    pub fn so_far(&self) -> Option<Answer> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl<T> Pending<T> {
@@ -140,6 +194,69 @@ async fn exchange(
 fn send_body(stream: &mut h2::SendStream<Bytes>, body: Bytes, trailers: HeaderMap) -> Result<(), h2::Error> {
     stream.send_data(body, trailers.is_empty())?;
     if trailers.is_empty() { Ok(()) } else { stream.send_trailers(trailers) }
+}
+
+/// Called before each piece.
+type Before = Box<dyn FnMut(usize) + Send>;
+
+async fn in_pieces(
+    requests: SendRequest<Bytes>,
+    head: http::Request<()>,
+    pieces: Vec<Vec<u8>>,
+    trailers: HeaderMap,
+    before: Before,
+    so_far: Arc<Mutex<Option<Answer>>>,
+) -> Result<(), ClientError> {
+    let mut requests = requests.ready().await.map_err(failed)?;
+    let ends_here = pieces.is_empty() && trailers.is_empty();
+    let (answer, stream) = requests.send_request(head, ends_here).map_err(failed)?;
+    if ends_here {
+        return receive_into(answer, &so_far).await;
+    }
+    // A server may answer before it has read the body, and refuse the rest: the answer says what happened.
+    let sending = tokio::spawn(send_pieces(stream, pieces, trailers, before));
+    let received = receive_into(answer, &so_far).await;
+    sending.abort();
+    received
+}
+
+async fn send_pieces(
+    mut stream: h2::SendStream<Bytes>,
+    pieces: Vec<Vec<u8>>,
+    trailers: HeaderMap,
+    mut before: Before,
+) -> Result<(), h2::Error> {
+    let last = pieces.len();
+    for (place, piece) in pieces.into_iter().enumerate() {
+        before = called(before, place).await;
+        stream.send_data(Bytes::from(piece), trailers.is_empty() && place + 1 == last)?;
+    }
+    drop(called(before, last).await);
+    if trailers.is_empty() { Ok(()) } else { stream.send_trailers(trailers) }
+}
+
+/// What waits must not keep the connection from sending.
+async fn called(mut before: Before, place: usize) -> Before {
+    let done = tokio::task::spawn_blocking(move || {
+        before(place);
+        before
+    });
+    done.await.unwrap_or_else(|_| Box::new(|_| {}))
+}
+
+async fn receive_into(answer: ResponseFuture, so_far: &Mutex<Option<Answer>>) -> Result<(), ClientError> {
+    let so_far = || so_far.lock().unwrap_or_else(PoisonError::into_inner);
+    let (head, mut stream) = answer.await.map_err(failed)?.into_parts();
+    let (status, headers) = (head.status.as_u16(), headers_of(&head.headers));
+    *so_far() = Some(Answer { status, headers, ..Answer::default() });
+    while let Some(data) = stream.data().await {
+        let data = data.map_err(failed)?;
+        stream.flow_control().release_capacity(data.len()).map_err(failed)?;
+        so_far().iter_mut().for_each(|answer| answer.body.extend_from_slice(&data));
+    }
+    let trailers = stream.trailers().await.map_err(failed)?.unwrap_or_default();
+    so_far().iter_mut().for_each(|answer| answer.trailers = headers_of(&trailers));
+    Ok(())
 }
 
 async fn receive(answer: ResponseFuture) -> Result<Answer, ClientError> {

@@ -25,6 +25,7 @@ mod clock;
 mod config;
 mod connection;
 mod envoy;
+mod event_loops;
 #[cfg(feature = "gateway")]
 mod gateway;
 mod h2_connection;
@@ -42,14 +43,15 @@ mod wait;
 
 pub use admin::Admin;
 pub use answer::{Answer, Headers};
-pub use binary::{binary, workspace};
+pub use binary::{binary, try_binary, workspace};
 pub use client::{ClientError, PATIENCE};
 pub use config::EnvoyConfig;
-pub use connection::Connection;
+pub use connection::{Connection, Interrupter};
 pub use envoy::{Ended, Envoy};
+pub use event_loops::Look;
 #[cfg(feature = "gateway")]
 pub use gateway::{Gateway, PLUGIN_POLICY, Setup, demo_services, example_policy, module, without_tokens};
-pub use h2_connection::{H2Connection, Pending};
+pub use h2_connection::{H2Connection, InPieces, Pending};
 pub use key_server::{KeyAnswer, KeyServer};
 pub use lines::{Line, Lines, Mark};
 pub use port::ReservedPort;

@@ -1,12 +1,17 @@
 //! The output of a process, line by line, kept in a bounded buffer that tests can search and wait on.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const MAX_LINES: usize = 20_000;
 const MAX_BYTES: usize = 32 << 20;
+/// What a line of our own begins with: no process writes this by itself.
+const MARKER: &str = "\u{1}\u{2}read up to here \u{2}\u{1}";
 /// A longer line is kept in pieces of this size.
 const MAX_LINE: u64 = 1 << 20;
 
@@ -41,6 +46,11 @@ impl std::fmt::Debug for Line {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// Before the first line.
+    pub const START: Self = Self(0);
+}
+
 #[derive(Default)]
 struct Kept {
     lines: VecDeque<Line>,
@@ -48,9 +58,27 @@ struct Kept {
     /// How many lines were dropped from the front: the number of the first kept line.
     dropped: u64,
     ended: bool,
+    /// The number of the last marker that has come through.
+    marker: u64,
 }
 
 impl Kept {
+    /// A line, or a marker. What was before a marker had no line feed.
+    fn take(&mut self, mut line: Vec<u8>) {
+        let marker = line.windows(MARKER.len()).rposition(|window| window == MARKER.as_bytes());
+        let number = marker.and_then(|at| std::str::from_utf8(&line[at + MARKER.len()..]).ok()?.parse().ok());
+        match (marker, number) {
+            (Some(at), Some(number)) => {
+                self.marker = self.marker.max(number);
+                line.truncate(at);
+                if !line.is_empty() {
+                    self.push(line);
+                }
+            }
+            _ => self.push(line),
+        }
+    }
+
     fn push(&mut self, line: Vec<u8>) {
         self.bytes += line.len();
         self.lines.push_back(Line(line));
@@ -89,7 +117,7 @@ impl Lines {
             match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
                 Ok(1..) => {
                     line.pop_if(|last| *last == b'\n');
-                    self.lock().push(line);
+                    self.lock().take(line);
                 }
                 Ok(0) | Err(_) => break,
             }
@@ -158,6 +186,22 @@ impl Lines {
         }
     }
 
+    /// Waits until everything that has been written into `pipe`, which these lines come from, has been read: writes a line of
+    /// its own behind it, and waits for that. The line itself is not kept.
+    ///
+    /// # Errors
+    /// If the pipe cannot be written to, or its line does not come back: the process has ended.
+    pub(crate) fn catch_up(&self, pipe: &Path) -> io::Result<()> {
+        static MARKERS: AtomicU64 = AtomicU64::new(0);
+        let number = MARKERS.fetch_add(1, Ordering::Relaxed) + 1;
+        OpenOptions::new().write(true).open(pipe)?.write_all(format!("{MARKER}{number}\n").as_bytes())?;
+        let arrived = self.kept.1.wait_timeout_while(self.lock(), crate::PATIENCE * 4, |kept| {
+            kept.marker < number && !kept.ended
+        });
+        let arrived = arrived.unwrap_or_else(PoisonError::into_inner).0.marker >= number;
+        if arrived { Ok(()) } else { Err(io::Error::other(format!("{} has ended", self.name))) }
+    }
+
     /// Waits until the process has closed this output; false when it has not `within` that time.
     pub fn wait_for_end(&self, within: Duration) -> bool {
         let waited = self.kept.1.wait_timeout_while(self.lock(), within, |kept| !kept.ended);
@@ -175,7 +219,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Write, pipe};
+    use std::io::pipe;
 
     fn lines_of(text: &'static [u8]) -> Lines {
         let lines = Lines::read("stdout", text);
@@ -210,6 +254,20 @@ mod tests {
         let (output, _input) = pipe().expect("the system has pipes");
         let silent = Lines::read("stdout", output);
         assert_eq!(silent.try_wait_for_line(Mark(0), Duration::from_millis(10), |_| true), None);
+    }
+
+    #[test]
+    fn what_was_written_before_a_marker_has_been_read_after_it() {
+        let (output, mut input) = pipe().expect("the system has pipes");
+        let lines = Lines::read("stdout", output);
+        let pipe = std::path::PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&input)));
+        for number in 0..50 {
+            let mark = lines.mark();
+            input.write_all(format!("{number}\nrest").as_bytes()).expect("somebody reads");
+            lines.catch_up(&pipe).expect("it comes back");
+            let read: Vec<_> = lines.since(mark).iter().map(Line::text).collect();
+            assert_eq!(read, [number.to_string(), "rest".to_owned()]);
+        }
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) fn command_for(config: &EnvoyConfig, binary: &Path, folder: &Path) ->
     command.arg("--admin-address-path").arg(folder.join(ADMIN_ADDRESS_FILE));
     command.args(["--concurrency", &config.workers.to_string(), "--log-level", &config.log_level]);
     // Hot restart would make parallel Envoys share a region of memory; the access log is to be seen at once.
-    command.args(["--disable-hot-restart", "--file-flush-interval-msec", "10"]);
+    let flush_every = config.flush_every.as_millis().to_string();
+    command.args(["--disable-hot-restart", "--file-flush-interval-msec", &flush_every]);
     command.args(&config.arguments).envs(config.environment.iter().cloned());
     Ok(command)
 }
@@ -80,7 +81,7 @@ impl Starting {
 
     fn ended(&self, status: ExitStatus) -> EnvoyError {
         self.stderr.wait_for_end(Duration::from_secs(1));
-        EnvoyError::Ended { status, log: self.stderr.tail(50) }
+        EnvoyError::Ended { status, log: self.stderr.tail(400) }
     }
 }
 

@@ -10,4 +10,5 @@ pub mod problem;
 pub mod report;
 pub mod run;
 pub mod seen;
+pub mod trap;
 pub mod verdict;

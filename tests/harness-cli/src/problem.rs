@@ -1,7 +1,7 @@
 //! Mistakes in a scenario, beside those that the parser itself finds.
 
 use deserr::ValuePointerRef;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Node};
+use portcullis_edge_core::{ConfigError, ConfigErrors, Node, PathSegment};
 use serde_json::Value;
 
 /// The place that a parser's pointer means.
@@ -55,4 +55,45 @@ pub fn unknown<'a>(at: &Node, name: &str, what: &str, known: impl Iterator<Item 
         _ => format!("a name from `{what}`: {}", known.join(", ")),
     };
     at.error(quoted(name), expected).near(name, known)
+}
+
+/// A parser's complaint about a number where a duration is wanted, with what is missing.
+#[must_use]
+pub fn with_unit(error: ConfigError, document: &Value) -> ConfigError {
+    const DURATIONS: [&str; 4] = ["delay", "advance", "timeout", "after"];
+    let is_duration = matches!(error.at.0.last(), Some(PathSegment::Key(name)) if DURATIONS.contains(&name.as_str()));
+    match at(document, &error.at) {
+        Some(Value::Number(number)) if is_duration => {
+            let expected = format!("a unit behind the number, such as `{number}s` or `{number}ms`");
+            ConfigError { found: format!("`{number}` without a unit"), expected, ..error }
+        }
+        _ => error,
+    }
+}
+
+/// What stands at a place.
+fn at<'a>(document: &'a Value, node: &Node) -> Option<&'a Value> {
+    node.0.iter().try_fold(document, |value, segment| match segment {
+        PathSegment::Key(name) => value.get(name),
+        PathSegment::Index(index) => value.get(index),
+    })
+}
+
+/// What a YAML parser complains of, in words for people who write files: nothing of the parser's own settings.
+#[must_use]
+pub fn plainly(message: &str) -> String {
+    let text = message.lines().next().unwrap_or_default();
+    let known = [
+        ("duplicate", "a key that stands here twice"),
+        ("budget", "more nodes, aliases or nesting than any scenario needs"),
+        ("recursion", "more nesting than any scenario needs"),
+        ("alias", "an alias (`*name`) whose anchor (`&name`) is not there, or that stands for too much"),
+        ("multiple documents", "a second document (`---`): several scenarios stand in one file as a list, `scenarios`"),
+    ];
+    let lower = text.to_lowercase();
+    let speaks_of_settings = ["option", "policy", "budget", "config", "dedicated", "from_multiple", "from_str", "::"];
+    match known.iter().find(|(word, _)| lower.contains(word)) {
+        Some((_, plain)) if speaks_of_settings.iter().any(|word| lower.contains(word)) => (*plain).to_owned(),
+        _ => text.to_owned(),
+    }
 }

@@ -1,14 +1,15 @@
 //! Running scenarios: on the sides that were asked for, several at a time, each against what it expects, and the sides
 //! against each other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::{self, Ran};
-use crate::model::Side;
+use crate::model::{Expect, Side};
 use crate::plan::{self, Plan, Unusable};
+use crate::seen::Seen;
 use crate::verdict::{Mismatch, mismatches, missing_lines};
 
 /// What to run, and how.
@@ -45,7 +46,7 @@ pub enum Outcome {
     /// It holds no scenario.
     Unusable(Unusable),
     /// It ran, on these sides.
-    Ran(Vec<OnSide>, Option<Difference>),
+    Ran(Vec<OnSide>, Vec<Difference>),
     /// None of the sides that were asked for is one that it runs on.
     Skipped {
         /// The side it runs on.
@@ -75,7 +76,7 @@ pub enum Failure {
     Step(usize, String, Mismatch),
 }
 
-/// The first step whose outcome differs between the sides.
+/// A step whose outcome differs between the sides.
 #[derive(Debug)]
 pub struct Difference {
     /// Its number from 1; 0 for the start.
@@ -96,50 +97,82 @@ impl Report {
             Outcome::Unusable(_) => false,
             Outcome::Skipped { .. } => true,
             Outcome::Ran(sides, difference) => {
-                difference.is_none() && sides.iter().all(|side| side.failures.is_empty())
+                difference.is_empty() && sides.iter().all(|side| side.failures.is_empty())
             }
         }
     }
 }
 
-/// Runs files, and tells of each as soon as it is done. The reports come in the order of the files.
+/// Runs the scenarios of files, and tells of each as soon as it is done. The reports come in the order of the files.
 pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)) -> Vec<Report> {
+    let loaded = each(files, options.jobs, &|file: &PathBuf| {
+        let started = Instant::now();
+        let plans = plan::load(file, &options.modules, options.colour);
+        (plans, started.elapsed())
+    });
+    let mut jobs = Vec::new();
+    for (file, (plans, took)) in files.iter().zip(loaded) {
+        match plans {
+            Ok(plans) => jobs.extend(plans.into_iter().filter(|plan| options.wants(plan)).map(Job::Run)),
+            Err(unusable) => jobs.push(Job::Told(file.clone(), took, unusable)),
+        }
+    }
     let modules = backend::Modules::default();
+    each(&jobs, options.jobs, &|job| {
+        let report = report(job, options, &modules);
+        tell(&report);
+        report
+    })
+}
+
+/// What to do.
+enum Job {
+    Run(Plan),
+    Told(PathBuf, Duration, Unusable),
+}
+
+/// Does this with each, several at a time; the results come in order.
+fn each<T: Sync, R: Send>(all: &[T], jobs: usize, run: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
+        for _ in 0..jobs.clamp(1, all.len().max(1)) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(number) else { break };
-                    let Some(report) = one(file, options, &modules) else { continue };
-                    tell(&report);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((number, report));
+                    let Some(one) = all.get(number) else { break };
+                    let result = run(one);
+                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((number, result));
                 }
             });
         }
     });
-    let mut reports = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    reports.sort_by_key(|(number, _)| *number);
-    reports.into_iter().map(|(_, report)| report).collect()
+    let mut results = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// `None` if the filter leaves it out.
-fn one(file: &Path, options: &Options, modules: &backend::Modules) -> Option<Report> {
+impl Options {
+    fn wants(&self, plan: &Plan) -> bool {
+        let within = |text: &str| self.filter.as_ref().is_none_or(|part| text.contains(part));
+        within(&plan.name) || within(&plan.file.display().to_string())
+    }
+}
+
+fn report(job: &Job, options: &Options, modules: &backend::Modules) -> Report {
     let started = Instant::now();
-    let report =
-        |name: String, result| Report { file: file.to_owned(), name, took: started.elapsed(), result };
-    let shown = file.display().to_string();
-    let plan = match plan::load(file, &options.modules, options.colour) {
-        Ok(plan) => plan,
-        Err(unusable) => return Some(report(shown, Outcome::Unusable(unusable))),
-    };
-    let wanted = options.filter.as_ref().is_none_or(|text| plan.name.contains(text) || shown.contains(text));
-    wanted.then(|| {
-        let result = on_sides(&plan, options, modules);
-        report(plan.name, result)
-    })
+    match job {
+        Job::Told(file, took, unusable) => Report {
+            file: file.clone(),
+            name: file.display().to_string(),
+            took: *took,
+            result: Outcome::Unusable(unusable.clone()),
+        },
+        Job::Run(plan) => {
+            let result = on_sides(plan, options, modules);
+            Report { file: plan.file.clone(), name: plan.name.clone(), took: started.elapsed(), result }
+        }
+    }
 }
 
 fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> Outcome {
@@ -154,73 +187,74 @@ fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> Outco
         only: plan.only.is_some(),
         failures: failures(plan, ran),
     });
-    let difference = match ran.as_slice() {
-        [(Side::Harness, harness), (Side::Envoy, envoy)] => difference(plan, harness, envoy),
-        _ => None,
+    let differences = match ran.as_slice() {
+        [(Side::Harness, harness), (Side::Envoy, envoy)] => differences(plan, harness, envoy),
+        _ => Vec::new(),
     };
-    Outcome::Ran(judged.collect(), difference)
+    Outcome::Ran(judged.collect(), differences)
 }
 
+/// A mistake of ours ends this scenario, and no other.
 fn on_side(plan: &Plan, side: Side, modules: &backend::Modules) -> Ran {
-    match side {
+    let run = || match side {
         Side::Harness => backend::harness(plan, modules),
         Side::Envoy => backend::envoy(plan),
-    }
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Ran::never(format!("this is a bug of the harness: {text}"))
+    })
 }
 
 fn failures(plan: &Plan, ran: &Ran) -> Vec<Failure> {
-    match ran {
-        Ran::Failed(why) => vec![Failure::Broken(why.clone())],
-        Ran::Refused(lines) if plan.refused.is_empty() => {
-            vec![Failure::Broken(format!("the configuration was refused:\n{}", lines.join("\n")))]
-        }
-        Ran::Refused(lines) => {
-            let missing = missing_lines(&plan.refused, lines).into_iter();
-            missing.map(|mismatch| Failure::Step(0, "start".to_owned(), mismatch)).collect()
-        }
-        Ran::Steps(_) if !plan.refused.is_empty() => {
-            vec![Failure::Broken("the configuration was to be refused, and was taken".to_owned())]
-        }
-        Ran::Steps(steps) => {
-            let each = plan.steps.iter().zip(steps).enumerate().filter_map(|(index, (step, seen))| {
-                let found = mismatches(step.expect.as_ref()?, seen, &plan.tokens).into_iter();
-                Some(found.map(move |mismatch| Failure::Step(index + 1, step.title.clone(), mismatch)))
-            });
-            each.flatten().collect()
-        }
+    let mut failures: Vec<_> = start_failures(plan, ran);
+    for (index, (step, seen)) in plan.steps.iter().zip(&ran.steps).enumerate() {
+        let nothing = Expect::default();
+        let found = mismatches(step.expect.as_ref().unwrap_or(&nothing), seen, &plan.tokens).into_iter();
+        failures.extend(found.map(|mismatch| Failure::Step(index + 1, step.title.clone(), mismatch)));
     }
+    failures.extend(ran.stopped.clone().map(Failure::Broken));
+    failures
 }
 
-fn difference(plan: &Plan, harness: &Ran, envoy: &Ran) -> Option<Difference> {
-    match (harness, envoy) {
-        (Ran::Steps(harness), Ran::Steps(envoy)) => {
-            let steps = plan.steps.iter().zip(harness.iter().zip(envoy)).enumerate();
-            let texts = steps.map(|(index, (step, (harness, envoy)))| Difference {
-                step: index + 1,
-                title: step.title.clone(),
-                harness: harness.text(&plan.volatile),
-                envoy: envoy.text(&plan.volatile),
-            });
-            texts.into_iter().find(|difference| difference.harness != difference.envoy)
-        }
-        // What could not be run has been told already.
-        (Ran::Failed(_), _) | (_, Ran::Failed(_)) => None,
-        (harness, envoy) => {
-            let (harness, envoy) = (start_text(harness), start_text(envoy));
-            let title = "start".to_owned();
-            (harness != envoy).then_some(Difference { step: 0, title, harness, envoy })
-        }
+fn start_failures(plan: &Plan, ran: &Ran) -> Vec<Failure> {
+    if ran.stopped.is_some() && ran.steps.is_empty() && ran.start == Seen::default() {
+        return Vec::new();
     }
+    let lines: Vec<_> = ran.start.logs.iter().map(|log| log.text.clone()).collect();
+    let unexpected = match (&plan.refused, ran.is_refused()) {
+        (None, true) => {
+            let why = [&ran.start.refusal[..], &lines[..]].concat();
+            Some(format!("the configuration was refused:\n{}", why.join("\n")))
+        }
+        (Some(_), false) => Some("the configuration was to be refused, and was taken".to_owned()),
+        _ => None,
+    };
+    let missing = plan.refused.iter().flat_map(|patterns| missing_lines(patterns, &lines));
+    let missing = missing.filter(|_| ran.is_refused());
+    let found = missing.chain(mismatches(&plan.start, &ran.start, &plan.tokens));
+    let found = found.map(|mismatch| Failure::Step(0, "start".to_owned(), mismatch));
+    unexpected.map(Failure::Broken).into_iter().chain(found).collect()
 }
 
-/// How the start went; a plugin's lines once each, for how many VMs say the same is no outcome.
-fn start_text(ran: &Ran) -> String {
-    let Ran::Refused(lines) = ran else { return "the configuration was taken\n".to_owned() };
-    let mut told: Vec<String> = Vec::new();
-    for line in lines.iter().map(|line| crate::normal::text(line)) {
-        if !told.contains(&line) {
-            told.push(line);
-        }
-    }
-    format!("the configuration was refused\n{}\n", told.join("\n"))
+/// Every step that came to an end on both sides, and whose outcome differs.
+fn differences(plan: &Plan, harness: &Ran, envoy: &Ran) -> Vec<Difference> {
+    let start = Difference {
+        step: 0,
+        title: "start".to_owned(),
+        harness: harness.start.start_text(&plan.volatile),
+        envoy: envoy.start.start_text(&plan.volatile),
+    };
+    let steps = plan.steps.iter().zip(harness.steps.iter().zip(&envoy.steps)).enumerate();
+    let steps = steps.map(|(index, (step, (harness, envoy)))| Difference {
+        step: index + 1,
+        title: step.title.clone(),
+        harness: harness.text(&plan.volatile),
+        envoy: envoy.text(&plan.volatile),
+    });
+    // What did not start has been told already.
+    let started = [harness, envoy].iter().all(|ran| ran.start.refused.is_some());
+    let all = std::iter::once(start).filter(|_| started).chain(steps);
+    all.filter(|difference| difference.harness != difference.envoy).collect()
 }

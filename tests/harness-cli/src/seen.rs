@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::plan::Fields;
+use crate::plan::{Fields, Volatile};
+use crate::trap::Trap;
+use crate::verdict::Spent;
 
 /// What came of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// What the client got; `None` in a step without a request.
     pub answer: Option<Answer>,
+    /// VMs that failed.
+    pub traps: Vec<Trap>,
+    /// A callback never came back: what is known of it, which is not the same on both sides.
+    pub hung: Option<String>,
     /// What upstreams saw, requests and callouts alike, by name.
     pub upstreams: BTreeMap<String, Vec<Call>>,
     /// Counters and gauges that moved, and by how much: `name{label=value,...}`.
@@ -20,6 +26,37 @@ pub struct Seen {
     pub access_log: Vec<String>,
     /// Whether a new configuration was refused; `None` in a step without one.
     pub refused: Option<bool>,
+    /// Why, in the words of the side; not compared.
+    pub refusal: Vec<String>,
+    /// What it cost, where that was counted; not compared.
+    pub spent: Option<Spent>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    #[default]
+    Complete,
+    /// The stream broke before its end.
+    Broken,
+    /// It never ended: nothing came for as long as a step may last.
+    Never,
+    /// What came is no HTTP: why.
+    Invalid(String),
+}
+
+impl End {
+    /// As expectations name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Broken => "broken",
+            Self::Never => "never",
+            Self::Invalid(_) => "invalid",
+        }
+    }
 }
 
 /// A line that a plugin logged.
@@ -42,8 +79,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Fields,
-    /// Whether the stream broke before its end.
-    pub broken: bool,
+    /// How it ended.
+    pub end: End,
 }
 
 /// A request as an upstream saw it.
@@ -89,10 +126,9 @@ pub fn metric_name(stat: &str) -> String {
 
 impl Seen {
     /// Everything as text, one fact a line, for people and for comparing; what differs from run to run is left out or
-    /// stands under a name of its own (see `normal`). Headers in `volatile` stand without their
-    /// values, metrics in it not at all.
+    /// stands under a name of its own (see `normal`).
     #[must_use]
-    pub fn text(&self, volatile: &[String]) -> String {
+    pub fn text(&self, volatile: &Volatile) -> String {
         let mut out = String::new();
         if let Some(answer) = &self.answer {
             answer_text(&mut out, answer, volatile);
@@ -100,50 +136,73 @@ impl Seen {
         if let Some(refused) = self.refused {
             let _ = writeln!(out, "configuration: {}", if refused { "refused" } else { "taken" });
         }
+        for trap in &self.traps {
+            let _ = writeln!(out, "trap: {}", trap.title());
+        }
+        if self.hung.is_some() {
+            let _ = writeln!(out, "a callback never comes back");
+        }
         for (name, calls) in &self.upstreams {
             calls.iter().for_each(|call| call_text(&mut out, name, call, volatile));
         }
-        let compared = |name: &str| !volatile.iter().any(|own| name.split('{').next() == Some(own.as_str()));
-        for (name, by) in self.metrics.iter().filter(|(name, _)| compared(name)) {
+        for (name, by) in self.metrics.iter().filter(|(name, _)| !volatile.is_metric(name)) {
             let _ = writeln!(out, "metric {name}: {by:+}");
         }
         for log in &self.logs {
-            let _ = writeln!(out, "log {}: {}", log.level, crate::normal::text(&log.text));
+            let _ = writeln!(out, "log {}: {}", log.level, volatile.log(&crate::normal::text(&log.text)));
         }
         for line in &self.access_log {
-            let _ = writeln!(out, "access log: {}", crate::normal::text(line));
+            let _ = writeln!(out, "access log: {}", volatile.log(&crate::normal::text(line)));
         }
         out
     }
+
+    /// As `text`, for a start: how many VMs log the same line is no outcome.
+    #[must_use]
+    pub fn start_text(&self, volatile: &Volatile) -> String {
+        let mut once: Vec<Log> = Vec::new();
+        for log in &self.logs {
+            if !once.contains(log) {
+                once.push(log.clone());
+            }
+        }
+        let traps = self.traps.first().cloned().into_iter().collect();
+        Self { logs: once, traps, ..self.clone() }.text(volatile)
+    }
 }
 
-fn answer_text(out: &mut String, answer: &Answer, volatile: &[String]) {
+fn answer_text(out: &mut String, answer: &Answer, volatile: &Volatile) {
     let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    let broken = if answer.broken { ", broken off" } else { "" };
-    let _ = writeln!(out, "client: {status}{broken}");
+    let end = match &answer.end {
+        End::Complete => "",
+        End::Broken => ", broken off",
+        End::Never => ", never ending",
+        End::Invalid(_) => ", no HTTP",
+    };
+    let _ = writeln!(out, "client: {status}{end}");
     fields_text(out, "client", &answer.headers, volatile);
-    rest_text(out, "client", &answer.body, &answer.trailers);
+    rest_text(out, "client", &answer.body, &answer.trailers, volatile);
 }
 
-fn call_text(out: &mut String, name: &str, call: &Call, volatile: &[String]) {
+fn call_text(out: &mut String, name: &str, call: &Call, volatile: &Volatile) {
     let path = crate::normal::text(&call.path.escape_ascii().to_string());
     let _ = writeln!(out, "{name}: {} {path}", call.method);
     let _ = writeln!(out, "{name}:   :authority: {}", call.authority.escape_ascii());
     fields_text(out, name, &call.headers, volatile);
-    rest_text(out, name, &call.body, &call.trailers);
+    rest_text(out, name, &call.body, &call.trailers, volatile);
 }
 
-fn fields_text(out: &mut String, who: &str, headers: &Fields, volatile: &[String]) {
+fn fields_text(out: &mut String, who: &str, headers: &Fields, volatile: &Volatile) {
     for (name, value) in crate::normal::fields(headers) {
-        let value = if volatile.contains(&name) { "<volatile>" } else { &value };
+        let value = if volatile.is_header(&name) { "<volatile>" } else { &value };
         let _ = writeln!(out, "{who}:   {name}: {value}");
     }
 }
 
-fn rest_text(out: &mut String, who: &str, body: &[u8], trailers: &Fields) {
+fn rest_text(out: &mut String, who: &str, body: &[u8], trailers: &Fields, volatile: &Volatile) {
     if !body.is_empty() {
-        let text = String::from_utf8_lossy(body);
-        for line in crate::normal::text(&text).lines() {
+        let text = crate::normal::text(&String::from_utf8_lossy(body));
+        for line in volatile.body(&text).lines() {
             let _ = writeln!(out, "{who}:   | {line}");
         }
     }

@@ -14,10 +14,17 @@ steps:
   - request: "/"
   - reload: { plugin: 3, config: {} }
   - faults: {}
+  - request: GET /
+    expect: { headers: { ":status": 200 }, status: 20, upstreams: { web: { headers: { ":path": / } } } }
+  - upstreams: { web: [{ delay: 5 }] }
 "#;
 
 /// Where each mistake stands, a part of what is told of it.
-const TOLD: [(&str, &str); 17] = [
+const TOLD: [(&str, &str); 21] = [
+    ("14:26", "found the name `:status`, which no header has, expected it as `status`, beside `headers`"),
+    ("14:51", "found `20`, expected a status"),
+    ("14:89", "expected it as `path`, beside `headers`"),
+    ("15:32", "found `5` without a unit, expected a unit behind the number, such as `5s` or `5ms`"),
     ("1:1", "2 upstreams and no routes"),
     ("2:21", "plugins[0].module: found `nowhere.wasm`"),
     ("2:35", "did you mean `name`?"),

@@ -9,7 +9,7 @@ use crate::driver::{self, Options, Route, Target, World};
 use crate::process::Process;
 use crate::process::clock::Clock;
 use crate::vm::VmSettings;
-use crate::{Error, LoadedModule, LogLevel, Proxy, Upstream};
+use crate::{Error, LoadedModule, LogLevel, LogLine, Proxy, Upstream};
 
 /// Envoy's limit for the memory of a VM.
 const MEMORY_LIMIT: u64 = 1024 * 1024 * 1024;
@@ -355,7 +355,27 @@ impl Builder {
     ///
     /// # Errors
     /// A module that does not load, a VM that does not start, a configuration that is refused.
-    pub fn build(mut self) -> Result<Proxy, Error> {
+    pub fn build(self) -> Result<Proxy, Error> {
+        self.build_or_logs().map_err(|(error, _)| error)
+    }
+
+    /// As `build`; where it fails, with what was logged until then.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn build_or_logs(mut self) -> Result<Proxy, (Error, Vec<LogLine>)> {
+        let chain = self.load_all().map_err(|error| (error, Vec::new()))?;
+        let process = Rc::new(Process::new(self.clock, self.seed, std::mem::take(&mut self.clusters)));
+        process.log_level.set(self.log_level);
+        process.properties.borrow_mut().extend(self.properties.drain(..));
+        let world = World::new(process, self.options(), chain);
+        match world.start() {
+            Ok(()) => Ok(Proxy::around(world)),
+            Err(error) => Err((error, world.process.logs.take())),
+        }
+    }
+
+    fn load_all(&mut self) -> Result<Vec<driver::Plugin>, Error> {
         if self.workers == 0 {
             return Err(Error::Setup("a proxy needs at least one worker".into()));
         }
@@ -365,12 +385,7 @@ impl Builder {
         if let Some(cluster) = self.default_route.take() {
             self.routes.push(Route { prefix: Vec::new(), target: Target::Cluster(cluster) });
         }
-        let process = Rc::new(Process::new(self.clock, self.seed, std::mem::take(&mut self.clusters)));
-        process.log_level.set(self.log_level);
-        process.properties.borrow_mut().extend(self.properties.drain(..));
-        let world = World::new(process, self.options(), chain);
-        world.start()?;
-        Ok(Proxy::around(world))
+        Ok(chain)
     }
 
     fn options(self) -> Options {

@@ -96,6 +96,23 @@ impl Proxy {
         Ok(self.outcome(handle))
     }
 
+    /// As `finish`, but no longer than this, by the clock: a stream that has not ended then is left as it is.
+    ///
+    /// # Errors
+    /// A callback that used up its fuel.
+    pub fn finish_within(&mut self, handle: &StreamHandle, longest: Duration) -> Result<Outcome, Error> {
+        let until = self.now().saturating_add(nanos(longest));
+        while !handle.stream.borrow().finished && self.world.step(until) {
+            self.check_fuel(handle.mark.failures)?;
+        }
+        if !handle.stream.borrow().finished {
+            self.world.run_until(until);
+        }
+        self.run();
+        self.check_fuel(handle.mark.failures)?;
+        Ok(self.outcome(handle))
+    }
+
     /// An endless loop would hang Envoy: no outcome could be the right one.
     fn check_fuel(&self, from: usize) -> Result<(), Error> {
         let failures = self.world.process.failures.borrow();
@@ -162,6 +179,16 @@ impl Proxy {
     /// Everything that a cluster has received, from routes and callouts.
     pub fn received(&self, cluster: &str) -> Vec<Received> {
         self.world.process.clusters.borrow().received(cluster).to_vec()
+    }
+
+    /// How many requests a cluster has received, from routes and callouts.
+    pub fn received_count(&self, cluster: &str) -> usize {
+        self.world.process.clusters.borrow().received(cluster).len()
+    }
+
+    /// As `received`, without the first `from`.
+    pub fn received_since(&self, cluster: &str, from: usize) -> Vec<Received> {
+        self.world.process.clusters.borrow().received(cluster).get(from..).unwrap_or_default().to_vec()
     }
 
     /// All metrics.

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use portcullis_harness::{
-    Builder, ClientResponse, Error, HeaderMap, LoadError, LoadedModule, LogLevel, MetricType, Metrics,
-    Numbers, Proxy, Received, Status, Upstream,
+    Builder, ClientResponse, Error, Failure, FailureKind, HeaderMap, LoadError, LoadedModule, LogLevel, LogLine,
+    MetricType, Metrics, Numbers, Profile, Proxy, Received, Status, Upstream,
 };
 
-use super::Ran;
+use super::{LONGEST, Ran};
 use crate::model::{FailurePolicy, Faults, Level};
 use crate::plan::{self, Action, Body, Fate, Fields, Plan, Script, Step, Target};
-use crate::seen::{Answer, Call, Log, Seen, metric_name};
+use crate::seen::{Answer, Call, End, Log, Seen, metric_name};
+use crate::trap::{self, Trap};
+use crate::verdict::Spent;
 
 /// Modules that have been compiled already, shared between scenarios.
 #[derive(Default)]
@@ -43,18 +45,44 @@ impl Modules {
 pub fn harness(plan: &Plan, modules: &Modules) -> Ran {
     let builder = match builder(plan, modules) {
         Ok(builder) => builder,
-        Err(error) => return Ran::Failed(error.to_string()),
+        Err(error) => return Ran::never(error.to_string()),
     };
-    match builder.build() {
-        Ok(proxy) => Running { proxy, plan, marks: Marks::default() }.steps(),
-        Err(Error::ConfigurationRefused { logs, .. } | Error::VmStartRefused { logs, .. }) => {
-            Ran::Refused(logs)
-        }
-        Err(error) => Ran::Failed(error.to_string()),
+    match builder.build_or_logs() {
+        Ok(proxy) => Running::new(proxy, plan).steps(),
+        Err((error, logs)) => not_started(error, &logs),
     }
 }
 
-fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
+/// A start that a plugin refused, or in which a VM failed, is one that Envoy refuses, too.
+fn not_started(error: Error, logs: &[LogLine]) -> Ran {
+    let logs = logs.iter().map(log).collect();
+    let refused = Seen { refused: Some(true), refusal: vec![error.to_string()], logs, ..Seen::default() };
+    let start = match error {
+        Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. } => Seen { refusal: Vec::new(), ..refused },
+        Error::Failed(failure) => failed(refused, &[*failure]),
+        error => return Ran::never(error.to_string()),
+    };
+    Ran { start, ..Ran::default() }
+}
+
+/// With what became of VMs.
+fn failed(seen: Seen, failures: &[Failure]) -> Seen {
+    let lost = |failure: &&Failure| matches!(failure.kind, FailureKind::OutOfFuel { .. });
+    let hung = failures.iter().find(lost).map(ToString::to_string);
+    let traps = failures.iter().filter(|failure| !lost(failure)).map(trap).collect();
+    Seen { hung, traps, ..seen }
+}
+
+fn trap(failure: &Failure) -> Trap {
+    let message = failure.kind.to_string();
+    let cause = match &failure.kind {
+        FailureKind::Trap(message) => trap::cause(message),
+        _ => trap::cause(&message),
+    };
+    Trap { callback: failure.callback.clone(), cause, backtrace: failure.backtrace.clone() }
+}
+
+pub(super) fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
     let mut builder = Proxy::builder()
         .starting_at(plan.clock)
         .workers(plan.workers)
@@ -73,10 +101,13 @@ fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
             Target::Direct { status, body } => builder.direct_response(&route.prefix, *status, body),
         };
     }
+    if let Some(seed) = plan.seed {
+        builder = builder.seed(seed);
+    }
     if let Some(format) = &plan.access_log {
         builder = builder.access_log(format);
     }
-    Ok(builder)
+    Ok(if plan.counts_cost() { builder.profiled() } else { builder })
 }
 
 /// The address that Envoy takes for the machine's own: the first of IPv4 that is no loopback's.
@@ -154,34 +185,55 @@ fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
 struct Marks {
     received: BTreeMap<String, usize>,
     logs: usize,
+    failures: usize,
     metrics: Numbers,
 }
 
-struct Running<'a> {
-    proxy: Proxy,
+/// A scenario under way.
+pub(super) struct Running<'a> {
+    pub(super) proxy: Proxy,
     plan: &'a Plan,
     marks: Marks,
 }
 
-impl Running<'_> {
-    fn steps(mut self) -> Ran {
+impl<'a> Running<'a> {
+    pub(super) fn new(proxy: Proxy, plan: &'a Plan) -> Self {
+        Self { proxy, plan, marks: Marks::default() }
+    }
+
+    pub(super) fn steps(&mut self) -> Ran {
         self.proxy.advance(plan::AFTERWARDS);
-        let mut all = Vec::new();
+        let mut ran = Ran { start: self.since(Seen { refused: Some(false), ..Seen::default() }), ..Ran::default() };
         for (index, step) in self.plan.steps.iter().enumerate() {
             self.mark();
+            let title = || format!("step {} ({})", index + 1, step.title);
             match self.step(step) {
-                Ok(seen) => all.push(self.since(seen)),
-                Err(error) => return Ran::Failed(format!("step {} ({}): {error}", index + 1, step.title)),
+                Ok(seen) => ran.steps.push(self.since(seen)),
+                Err(error) => {
+                    ran.stopped = Some(format!("{}: {error}", title()));
+                    return ran;
+                }
+            }
+            let hangs = ran.steps.last().is_some_and(|seen| seen.hung.is_some());
+            if hangs {
+                if index + 1 < self.plan.steps.len() {
+                    ran.stopped = Some(format!("{} hangs: no later step can run", title()));
+                }
+                return ran;
             }
         }
-        Ran::Steps(all)
+        ran
     }
 
     fn mark(&mut self) {
+        if self.plan.counts_cost() {
+            self.proxy.reset_profile();
+        }
         let names = self.plan.upstreams.keys();
         self.marks = Marks {
-            received: names.map(|name| (name.clone(), self.proxy.received(name).len())).collect(),
+            received: names.map(|name| (name.clone(), self.proxy.received_count(name))).collect(),
             logs: self.proxy.logs().len(),
+            failures: self.proxy.failures().len(),
             metrics: self.proxy.metrics().numbers(),
         };
     }
@@ -189,18 +241,13 @@ impl Running<'_> {
     fn step(&mut self, step: &Step) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         match &step.action {
-            Action::Request(request) => {
-                let outcome = self.proxy.send(sendable(request))?;
-                self.proxy.advance(plan::AFTERWARDS);
-                seen.answer = Some(answer(&outcome.client));
-                let lines = outcome.access_log.iter().flat_map(|text| text.lines());
-                seen.access_log = lines.map(str::to_owned).collect();
-            }
+            Action::Request(request) => self.request(request, &mut seen)?,
             Action::Advance(by) => self.proxy.advance(*by),
             Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {
                 Ok(()) => seen.refused = Some(false),
-                Err(Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. }) => {
+                Err(error @ (Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. } | Error::Failed(_))) => {
                     seen.refused = Some(true);
+                    seen.refusal = vec![error.to_string()];
                 }
                 Err(error) => return Err(error),
             },
@@ -212,21 +259,62 @@ impl Running<'_> {
         Ok(seen)
     }
 
+    /// Sends a request and follows it to its end. If none comes for as long as a step may last, the client goes away.
+    fn request(&mut self, request: &plan::Request, seen: &mut Seen) -> Result<(), Error> {
+        let began = self.proxy.wall_clock();
+        let handle = self.proxy.start(sendable(request));
+        let outcome = match self.proxy.finish_within(&handle, LONGEST) {
+            Ok(outcome) => outcome,
+            Err(Error::Failed(_)) => {
+                seen.answer = Some(Answer { end: End::Never, ..Answer::default() });
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let answer = answer(&outcome.client);
+        if answer.end == End::Never {
+            let passed = self.proxy.wall_clock().saturating_sub(began);
+            self.proxy.advance(LONGEST.saturating_sub(passed));
+            self.proxy.client_leaves(&handle);
+        }
+        self.proxy.advance(plan::AFTERWARDS);
+        seen.answer = Some(answer);
+        let lines = self.proxy.outcome(&handle).access_log;
+        seen.access_log = lines.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+        Ok(())
+    }
+
     fn since(&self, seen: Seen) -> Seen {
         let mut upstreams = BTreeMap::new();
-        for (name, before) in &self.marks.received {
-            let calls: Vec<_> = self.proxy.received(name)[*before..].iter().map(call).collect();
+        for name in self.plan.upstreams.keys() {
+            let before = self.marks.received.get(name).copied().unwrap_or(0);
+            let calls: Vec<_> = self.proxy.received_since(name, before).iter().map(call).collect();
             if !calls.is_empty() {
                 upstreams.insert(name.clone(), calls);
             }
         }
         let logs = self.proxy.logs()[self.marks.logs..].iter().map(log).collect();
         let metrics = moved(&self.proxy.metrics(), &self.marks.metrics);
-        Seen { upstreams, logs, metrics, ..seen }
+        let seen = failed(seen, &self.proxy.failures()[self.marks.failures..]);
+        let profile = self.proxy.profile();
+        let spent = (!profile.is_empty()).then(|| spent(&profile));
+        Seen { upstreams, logs, metrics, spent, ..seen }
     }
 }
 
-fn log(line: &portcullis_harness::LogLine) -> Log {
+fn spent(profile: &Profile) -> Spent {
+    profile.values().fold(Spent::default(), |mut sum, cost| {
+        sum.fuel += cost.fuel;
+        sum.memory_growth += cost.memory_growth;
+        sum.time += cost.time;
+        for (name, call) in &cost.host_calls {
+            *sum.host_calls.entry((*name).to_owned()).or_default() += call.count;
+        }
+        sum
+    })
+}
+
+fn log(line: &LogLine) -> Log {
     Log { level: format!("{:?}", line.level).to_lowercase(), text: line.message.clone() }
 }
 
@@ -259,7 +347,7 @@ const HTTP1_ORDER: [&str; 4] = [":authority", ":path", ":method", ":scheme"];
 /// The order in which most HTTP/2 clients send them.
 const HTTP2_ORDER: [&str; 4] = [":method", ":scheme", ":authority", ":path"];
 
-fn sendable(request: &plan::Request) -> portcullis_harness::Request {
+pub(super) fn sendable(request: &plan::Request) -> portcullis_harness::Request {
     let pseudo = |sent: portcullis_harness::Request, name: &str| match name {
         ":authority" => sent.header(name, &request.authority),
         ":path" => sent.header(name, &request.path),
@@ -294,7 +382,11 @@ fn answer(client: &ClientResponse) -> Answer {
         headers: client.headers.as_ref().map(fields).unwrap_or_default(),
         body: client.body.clone(),
         trailers: client.trailers.as_ref().map(fields).unwrap_or_default(),
-        broken: client.reset,
+        end: match (client.complete, client.reset) {
+            (_, true) => End::Broken,
+            (true, false) => End::Complete,
+            (false, false) => End::Never,
+        },
     }
 }
 

@@ -1,6 +1,8 @@
 //! The commands, a file each.
 
+pub mod bench;
 pub mod inspect;
+pub mod new;
 pub mod profile;
 pub mod run;
 pub mod serve;

@@ -20,17 +20,18 @@ use super::{show, unusable};
 /// What to serve.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The module.
-    module: PathBuf,
+    /// The modules of the chain, in the order in which a request passes them.
+    #[arg(required = true)]
+    modules: Vec<PathBuf>,
     /// Where requests go that the module lets pass: `127.0.0.1:8000`, HTTP/1.1.
     #[arg(long)]
     upstream: SocketAddr,
-    /// File with its plugin configuration; YAML (`.yaml`, `.yml`) is turned into JSON.
+    /// File with a plugin configuration, the first for the first module; YAML (`.yaml`, `.yml`) is turned into JSON.
     #[arg(long)]
-    config: Option<PathBuf>,
-    /// Its root id.
-    #[arg(long, default_value = "")]
-    root_id: String,
+    config: Vec<PathBuf>,
+    /// A root id, the first for the first module.
+    #[arg(long)]
+    root_id: Vec<String>,
     /// A cluster for its callouts: `name=127.0.0.1:8001`.
     #[arg(long, value_parser = peer)]
     peer: Vec<(String, SocketAddr)>,
@@ -79,29 +80,39 @@ fn work(arguments: &Arguments, queue: &mpsc::Receiver<Job>, ready: &mpsc::Sender
     };
     let _ = ready.send(Ok(()));
     let mut last = Instant::now();
-    let mut told = tell_logs(&proxy, 0);
+    let mut told = (tell_logs(&proxy, 0), 0);
     while let Ok(job) = queue.recv() {
         proxy.advance(last.elapsed());
         last = Instant::now();
         let outcome = proxy.send(job.request).map_err(|error| error.to_string());
-        told = tell_logs(&proxy, told);
+        told = (tell_logs(&proxy, told.0), tell_failures(&proxy, told.1));
         let _ = job.answer.send(outcome);
     }
 }
 
 fn build(arguments: &Arguments) -> Result<Proxy, String> {
-    let config = match &arguments.config {
-        Some(path) => portcullis_harness_cli::plan::config_file(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?,
-        None => Vec::new(),
-    };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let plugin = Plugin::file(&arguments.module).root_id(&arguments.root_id).config(config);
-    let builder = Proxy::builder().starting_at(now).plugin(plugin);
+    let mut builder = Proxy::builder().starting_at(now);
+    for (place, module) in arguments.modules.iter().enumerate() {
+        let config = match arguments.config.get(place) {
+            Some(path) => portcullis_harness_cli::plan::config_file(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?,
+            None => Vec::new(),
+        };
+        let root_id = arguments.root_id.get(place).map_or("", String::as_str);
+        builder = builder.plugin(Plugin::file(module).root_id(root_id).config(config));
+    }
     let builder = builder.upstream("upstream", forward_to(arguments.upstream));
     let peers = arguments.peer.iter();
     let builder = peers.fold(builder, |builder, (name, address)| builder.peer(name, forward_to(*address)));
     builder.build().map_err(|error| error.to_string())
+}
+
+/// A trap is told with its backtrace.
+fn tell_failures(proxy: &Proxy, from: usize) -> usize {
+    let failures = proxy.failures();
+    failures.iter().skip(from).for_each(|failure| eprintln!("TRAP {failure}"));
+    failures.len()
 }
 
 fn tell_logs(proxy: &Proxy, from: usize) -> usize {

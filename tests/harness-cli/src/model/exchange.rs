@@ -35,6 +35,9 @@ pub struct RequestFields {
     /// The body, with its length in `content-length`.
     #[deserr(default)]
     pub body: Option<Text>,
+    /// The file that the body is in, beside the scenario.
+    #[deserr(default)]
+    pub body_file: Option<String>,
     /// A JSON body, with its length and content type.
     #[deserr(default)]
     pub json: Option<Value>,
@@ -49,7 +52,7 @@ pub struct RequestFields {
     #[deserr(default)]
     #[schemars(default)]
     pub http2: bool,
-    /// The client's address, one of 127.0.0.0/8 (default 127.0.0.1).
+    /// The client's address, any of IPv4 (default 127.0.0.1). One outside of 127.0.0.0/8 reaches Envoy by the PROXY protocol.
     #[deserr(default)]
     #[schemars(default)]
     pub from: Client,
@@ -73,6 +76,7 @@ impl Request {
             authority: host(),
             headers: Named::default(),
             body: None,
+            body_file: None,
             json: None,
             chunks: None,
             trailers: Named::default(),
@@ -129,8 +133,8 @@ impl Deserr<ConfigErrors> for Client {
     ) -> Result<Self, ConfigErrors> {
         let value = Value::from(value);
         let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-        let loopback = address.filter(|address| address.is_ipv4() && address.is_loopback());
-        loopback.map(Self).ok_or_else(|| mistake(location, &value, "an address of 127.0.0.0/8"))
+        let address = address.filter(IpAddr::is_ipv4);
+        address.map(Self).ok_or_else(|| mistake(location, &value, "an IPv4 address"))
     }
 }
 
@@ -140,7 +144,7 @@ impl JsonSchema for Client {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^127\\.[0-9]+\\.[0-9]+\\.[0-9]+$" })
+        json_schema!({ "type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+$" })
     }
 }
 
@@ -169,6 +173,9 @@ pub struct Reply {
     /// The body, with its length in `content-length`.
     #[deserr(default)]
     pub body: Option<Text>,
+    /// The file that the body is in, beside the scenario.
+    #[deserr(default)]
+    pub body_file: Option<String>,
     /// A JSON body, with its length and content type.
     #[deserr(default)]
     pub json: Option<Value>,

@@ -5,11 +5,11 @@ use portcullis_edge_core::{ConfigErrors, Named};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{JsonPattern, Pattern, Values};
+use super::{Cost, JsonPattern, Logs, Pattern, Values};
 use crate::problem::mistake;
 
 /// What must have come of a step.
-#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[derive(Clone, Debug, Default, Deserr, JsonSchema, serde::Serialize)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct Expect {
@@ -37,16 +37,85 @@ pub struct Expect {
     #[deserr(default)]
     #[schemars(default)]
     pub metrics: Named<Pattern>,
-    /// Lines that the plugins logged, in any order; with `!~`, no line does.
+    /// Lines that the plugins logged; with `!~`, no line does.
     #[deserr(default)]
     #[schemars(default)]
-    pub logs: Vec<Pattern>,
+    pub logs: Logs,
     /// The lines of the access log: all of them, in order. Text, or part of the JSON value that a line is.
     #[deserr(default)]
     pub access_log: Option<Vec<Line>>,
     /// The new configuration is refused (`reload`).
     #[deserr(default)]
     pub refused: Option<bool>,
+    /// How the answer ended; `never`: nothing came for ten minutes, or a callback never came back.
+    #[deserr(default)]
+    pub end: Option<AnswerEnd>,
+    /// A VM fails: where and why, or a function of its backtrace. A trap that is not expected fails the step.
+    #[deserr(default)]
+    pub trap: Option<Pattern>,
+    /// What the step may cost at most.
+    #[deserr(default)]
+    pub cost: Option<Cost>,
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, Deserr, JsonSchema, PartialEq, Eq, serde::Serialize)]
+#[deserr(error = ConfigErrors, rename_all = lowercase)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerEnd {
+    /// As it should.
+    Complete,
+    /// The stream breaks before its end.
+    Broken,
+    /// Nothing comes any more.
+    Never,
+    /// What comes is no HTTP.
+    Invalid,
+}
+
+impl AnswerEnd {
+    /// As the scenario has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Broken => "broken",
+            Self::Never => "never",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// A configuration that is refused: the lines that are logged, none for `true`.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Refused(pub Vec<Pattern>);
+
+impl Deserr<ConfigErrors> for Refused {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        match value {
+            deserr::Value::Boolean(true) => Ok(Self::default()),
+            value @ deserr::Value::Sequence(_) => Vec::deserialize_from_value(value, location).map(Self),
+            other => Err(mistake(location, &Value::from(other), "`true`, or a list of lines that are logged")),
+        }
+    }
+}
+
+impl JsonSchema for Refused {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Refused".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let lines = generator.subschema_for::<Vec<Pattern>>();
+        json_schema!({ "anyOf": [{ "const": true }, lines] })
+    }
 }
 
 /// What upstreams saw.

@@ -1,21 +1,27 @@
 //! A scenario file as written. What stands here is the format: the schema is made from these types.
 
+mod cost;
 mod exchange;
 mod expect;
+mod logs;
 mod pattern;
 mod text;
 mod token;
+mod volatile;
 
 use deserr::Deserr;
 use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
 use schemars::JsonSchema;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub use cost::Cost;
 pub use exchange::{Fails, Reply, Request};
-pub use expect::{Calls, Expect, Line, Message, Upstreams};
+pub use expect::{AnswerEnd, Calls, Expect, Line, Message, Refused, Upstreams};
+pub use logs::{LogPattern, Logs};
 pub use pattern::{JsonPattern, Pattern, Values};
 pub use text::{Headers, Instant, Reference, Text, references};
 pub use token::{Algorithm, Claims, Key, Token};
+pub use volatile::Volatile;
 
 /// A scenario: a proxy with plugins, its surroundings, and what happens to it step by step.
 #[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
@@ -41,6 +47,10 @@ pub struct Scenario {
     #[deserr(default = 1)]
     #[schemars(default = "one", range(min = 1, max = 16))]
     pub workers: u8,
+    /// Decides on the harness what is left to chance: random bytes, request ids, the order of workers (default 0). Envoy has
+    /// chances of its own.
+    #[deserr(default)]
+    pub seed: Option<u64>,
     /// The level below which plugins' log lines are dropped (default `info`).
     #[deserr(default)]
     #[schemars(default)]
@@ -60,10 +70,11 @@ pub struct Scenario {
     /// A format string of Envoy's access log: one line for every request.
     #[deserr(default)]
     pub access_log: Option<String>,
-    /// Headers and metrics whose values differ from run to run (random numbers, ages); they are not compared between the sides.
+    /// What differs from run to run (random numbers, ages) and is not compared between the sides: headers and metrics by name,
+    /// and what an expression matches in bodies or logs.
     #[deserr(default)]
     #[schemars(default)]
-    pub volatile: Vec<String>,
+    pub volatile: Vec<Volatile>,
     /// Keys that sign tokens, by name.
     #[deserr(default)]
     #[schemars(default)]
@@ -72,10 +83,13 @@ pub struct Scenario {
     #[deserr(default)]
     #[schemars(default)]
     pub tokens: Named<Token>,
-    /// The plugins' configuration is refused, and these lines are logged. Such a scenario has no steps.
+    /// The plugins' configuration is refused, and these lines are logged; `true`: whatever is logged. Such a scenario has no
+    /// steps.
     #[deserr(default)]
-    #[schemars(default)]
-    pub refused: Vec<Pattern>,
+    pub refused: Option<Refused>,
+    /// What must have come of the start: `logs`, `metrics`, `upstreams`, `trap`.
+    #[deserr(default)]
+    pub start: Option<Expect>,
     /// What happens, one thing after another.
     #[deserr(default)]
     #[schemars(default)]
@@ -301,8 +315,25 @@ fn once() -> u32 {
     1
 }
 
-/// The JSON Schema of scenario files.
+/// The JSON Schema of scenario files: of one scenario, or of several, each of which has what differs from the rest.
 #[must_use]
 pub fn json_schema() -> Value {
-    schemars::schema_for!(Scenario).to_value()
+    let mut schema = schemars::schema_for!(Scenario).to_value();
+    let cases = json!({
+        "description": "A table of cases: the scenario runs once for each, with its values where `${case.NAME}` stands.",
+        "type": "array", "minItems": 1, "items": { "type": "object" },
+    });
+    let several = "Several scenarios: each has what differs from the rest of the file.";
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.insert("cases".into(), cases);
+        let one = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+        let list = json!({ "description": several, "type": "array", "minItems": 1, "items": one });
+        properties.insert("scenarios".into(), list);
+    }
+    let whole = schema["required"].take();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.shift_remove("required");
+        schema.insert("anyOf".into(), json!([{ "required": whole }, { "required": ["scenarios"] }]));
+    }
+    schema
 }

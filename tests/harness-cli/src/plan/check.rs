@@ -5,7 +5,7 @@ use portcullis_edge_core::{ConfigError, Node};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-use super::Modules;
+use super::{Modules, never};
 use crate::model::{Reference, references};
 use crate::problem::{quoted, shown, unknown};
 
@@ -17,9 +17,13 @@ pub fn errors(document: &Value, folder: &Path, modules: &Modules) -> Vec<ConfigE
     check.routes();
     check.tokens();
     check.upstreams("upstreams", &document["upstreams"], &Node::top().key("upstreams"));
+    check.start();
     check.steps();
     check.errors
 }
+
+/// What only a step with a request can expect.
+const OF_ANSWERS: [&str; 6] = ["status", "headers", "body", "json", "trailers", "access_log"];
 
 struct Check<'a> {
     document: &'a Value,
@@ -143,7 +147,7 @@ impl<'a> Check<'a> {
     }
 
     fn reply(&mut self, reply: &'a Value, count: usize, at: &Node) {
-        self.body(reply, &["body", "json", "jwks", "chunks"], at);
+        self.body(reply, &["body", "body_file", "json", "jwks", "chunks"], at);
         for (index, name) in items(&reply["jwks"]) {
             self.known("keys", name, &at.key("jwks").index(index));
         }
@@ -155,6 +159,11 @@ impl<'a> Check<'a> {
 
     fn body(&mut self, object: &Value, names: &[&str], at: &Node) {
         self.one_of(object, names, 0, at);
+        if let Some(file) = object["body_file"].as_str()
+            && let Err(why) = std::fs::metadata(self.folder.join(file))
+        {
+            self.error(&at.key("body_file"), quoted(file), format!("a file beside the scenario ({why})"));
+        }
         if object.get("trailers").is_some() && object.get("chunks").is_none() {
             self.error(&at.key("trailers"), "trailers without `chunks`", "a body in `chunks` before them");
         }
@@ -166,7 +175,7 @@ impl<'a> Check<'a> {
             let at = Node::top().key("steps").index(index);
             self.one_of(step, &["request", "advance", "reload", "upstreams", "faults"], 1, &at);
             self.references(&step["request"], &at.key("request"), false);
-            self.body(&step["request"], &["body", "json", "chunks"], &at.key("request"));
+            self.body(&step["request"], &["body", "body_file", "json", "chunks"], &at.key("request"));
             if step["faults"].is_object() && self.document["only"] != "harness" {
                 self.error(&at.key("faults"), "faults on both sides", "`only: harness`: Envoy has no faults");
             }
@@ -186,16 +195,30 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn expect(&mut self, step: &'a Value, at: &Node) {
-        let at = at.key("expect");
-        for (name, _) in entries(&step["expect"]["upstreams"]) {
+    fn start(&mut self) {
+        let at = Node::top().key("start");
+        let Some(start) = self.document["start"].as_object() else { return };
+        self.expected(&self.document["start"], &at, false);
+        for name in given(start, &[&OF_ANSWERS[..], &["refused"]].concat()) {
+            self.error(&at.key(name), format!("`{name}` of a start"), "`logs`, `metrics`, `upstreams`, `trap` or `end`");
+        }
+    }
+
+    /// What is wrong with an expectation by itself.
+    fn expected(&mut self, expect: &'a Value, at: &Node, answers: bool) {
+        for (name, _) in entries(&expect["upstreams"]) {
             self.known("upstreams", &name.as_str().into(), &at.key("upstreams").key(name));
         }
-        self.references(&step["expect"], &at, step.get("request").is_some());
+        self.references(expect, at, answers);
+        never::look(expect, at, &mut self.errors);
+    }
+
+    fn expect(&mut self, step: &'a Value, at: &Node) {
+        let at = at.key("expect");
+        self.expected(&step["expect"], &at, step.get("request").is_some());
         let Some(expect) = step["expect"].as_object() else { return };
-        let of_answers = ["status", "headers", "body", "json", "trailers", "access_log"];
         if step.get("request").is_none() {
-            for name in given(expect, &of_answers) {
+            for name in given(expect, &OF_ANSWERS) {
                 self.error(
                     &at.key(name),
                     format!("`{name}` without a request"),
@@ -233,6 +256,9 @@ impl<'a> Check<'a> {
                 self.error(at, found, "it in what is expected of a request");
             }
             Ok(Reference::Answer(_)) => {}
+            Err(name) if name.starts_with("case.") => {
+                self.error(at, quoted(&format!("${{{name}}}")), "the name of a column of `cases`");
+            }
             Err(name) => {
                 let found = shown(&format!("${{{name}}}").into());
                 self.error(at, found, "`${token.NAME}` or `${answer.HEADER}`");

@@ -9,7 +9,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::mint::{Minted, mint};
-use super::{Action, Body, Fate, Fields, Modules, Plan, Plugin, Reply, Request, Route, Script, Step, Target};
+use super::{
+    Action, Body, Fate, Fields, Modules, Plan, Plugin, Reply, Request, Route, Script, Step, Target, Volatile,
+};
 use crate::model::{self, Fails, Reference, Scenario, Text};
 
 /// The plan of a scenario whose names and files have been checked.
@@ -31,13 +33,15 @@ pub fn compile(
         only: scenario.only.map(|side| (side, scenario.because.clone().unwrap_or_default())),
         clock: start,
         workers: scenario.workers.into(),
+        seed: scenario.seed,
         log_level: scenario.log_level,
         plugins: scenario.plugins.iter().map(|plugin| make.plugin(plugin, modules)).collect(),
         routes: routes(&scenario),
         upstreams: make.scripts(&scenario.upstreams),
         access_log: scenario.access_log,
-        volatile: scenario.volatile.iter().map(|name| name.to_ascii_lowercase()).collect(),
-        refused: scenario.refused,
+        volatile: Volatile::of(&scenario.volatile),
+        refused: scenario.refused.map(|refused| refused.0),
+        start: scenario.start.unwrap_or_default(),
         steps: scenario.steps.into_iter().filter_map(|step| make.step(step)).collect(),
         tokens: minted.tokens.clone(),
         name: scenario.name,
@@ -148,7 +152,8 @@ impl Make<'_> {
         let mut headers = self.fields(&reply.headers);
         let jwks = reply.jwks.as_ref().map(|names| self.jwks(names));
         let json = reply.json.as_ref().or(jwks.as_ref());
-        let body = self.body(reply.body.as_ref(), json, reply.chunks.as_ref(), &reply.trailers, &mut headers);
+        let text = self.text_or_file(reply.body.as_ref(), reply.body_file.as_ref());
+        let body = self.body(text, json, reply.chunks.as_ref(), &reply.trailers, &mut headers);
         Reply {
             path: reply.path.clone(),
             method: reply.method.clone(),
@@ -166,16 +171,22 @@ impl Make<'_> {
         serde_json::json!({ "keys": keys })
     }
 
+    /// A file that is not there has been told before.
+    fn text_or_file(&self, text: Option<&Text>, file: Option<&String>) -> Option<Vec<u8>> {
+        let read = |file: &String| std::fs::read(self.folder.join(file)).unwrap_or_default();
+        text.map(|text| self.text(text)).or_else(|| file.map(read))
+    }
+
     fn body(
         &self,
-        text: Option<&Text>,
+        text: Option<Vec<u8>>,
         json: Option<&Value>,
         chunks: Option<&Vec<Text>>,
         trailers: &model::Headers,
         headers: &mut Fields,
     ) -> Body {
         match (text, json, chunks) {
-            (Some(text), _, _) => Body::Whole(self.text(text)),
+            (Some(text), _, _) => Body::Whole(text),
             (_, Some(json), _) => {
                 if !headers.iter().any(|(name, _)| name == "content-type") {
                     headers.push(("content-type".into(), b"application/json".to_vec()));
@@ -213,7 +224,7 @@ impl Make<'_> {
         let fields = &request.0;
         let mut headers = self.fields(&fields.headers);
         let body = self.body(
-            fields.body.as_ref(),
+            self.text_or_file(fields.body.as_ref(), fields.body_file.as_ref()),
             fields.json.as_ref(),
             fields.chunks.as_ref(),
             &fields.trailers,

@@ -3,7 +3,10 @@
 mod check;
 mod compile;
 mod mint;
+mod never;
 mod script;
+mod several;
+mod volatile;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,13 +14,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_edge_core::{ConfigError, ConfigErrors};
-use portcullis_source::{diagnostics, source::Source};
+use portcullis_source::diagnostics;
+use portcullis_source::source::{NotYaml, Source};
+use serde_json::Value;
 
+use crate::problem;
 use crate::model::{Expect, FailurePolicy, Faults, Level, Pattern, Scenario, Side};
 
 pub use compile::config_file;
 pub use mint::Minted;
 pub use script::{Fate, Reply, Script};
+pub use volatile::Volatile;
 
 /// So much time passes behind the start and behind every answer, on both sides: whatever is to happen at once happens, and Envoy flushes its logs.
 pub const AFTERWARDS: Duration = Duration::from_millis(10);
@@ -38,6 +45,8 @@ pub struct Plan {
     pub clock: Duration,
     /// Worker threads.
     pub workers: usize,
+    /// Decides what is left to chance on the harness.
+    pub seed: Option<u64>,
     /// The level below which plugins' log lines are dropped.
     pub log_level: Level,
     /// The chain.
@@ -48,14 +57,30 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// The format of the access log.
     pub access_log: Option<String>,
-    /// Headers and metrics that are not compared, in lower case.
-    pub volatile: Vec<String>,
-    /// Log lines of a configuration that is refused; empty if it is not.
-    pub refused: Vec<Pattern>,
+    /// What is not compared.
+    pub volatile: Volatile,
+    /// Log lines of a configuration that is refused; `None` if it is not.
+    pub refused: Option<Vec<Pattern>>,
+    /// What must have come of the start.
+    pub start: Expect,
     /// What happens.
     pub steps: Vec<Step>,
     /// Tokens, by name.
     pub tokens: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Whether a client is somewhere else than on the loopback.
+    #[must_use]
+    pub fn has_distant_clients(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.action, Action::Request(request) if request.proxy_head().is_some()))
+    }
+
+    /// Whether a step says what it may cost.
+    #[must_use]
+    pub fn counts_cost(&self) -> bool {
+        self.steps.iter().filter_map(|step| step.expect.as_ref()).any(|expect| expect.cost.is_some())
+    }
 }
 
 /// A plugin of the chain.
@@ -124,6 +149,16 @@ pub struct Request {
     pub from: IpAddr,
 }
 
+impl Request {
+    /// What a proxy in front says of the client (PROXY protocol, version 1), unless the client can connect from its address
+    /// itself.
+    #[must_use]
+    pub fn proxy_head(&self) -> Option<String> {
+        let local = "127.0.0.1 50000 8080";
+        (!self.from.is_loopback()).then(|| format!("PROXY TCP4 {} {local}\r\n", self.from))
+    }
+}
+
 /// A body.
 #[derive(Clone, Debug, Default)]
 pub enum Body {
@@ -170,7 +205,7 @@ impl Modules {
 }
 
 /// A file that holds no scenario, and why; ready to print.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unusable {
     /// With the lines of the file.
     pub long: String,
@@ -178,35 +213,51 @@ pub struct Unusable {
     pub short: String,
 }
 
-/// Reads a scenario.
+/// Reads the scenarios of a file.
 ///
 /// # Errors
 /// Every mistake in it.
-pub fn load(file: &Path, modules: &Modules, colour: bool) -> Result<Plan, Unusable> {
+pub fn load(file: &Path, modules: &Modules, colour: bool) -> Result<Vec<Plan>, Unusable> {
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         let line = format!("{shown}: {error}");
         Unusable { long: format!("error: {line}"), short: line }
     })?;
     let source = Source::parse(text).map_err(|error| {
+        let error = NotYaml { message: problem::plainly(&error.message), ..error };
         let (line, column) = portcullis_source::source::line_and_column(&error.text, error.at.start);
         let short = format!("{shown}:{line}:{column}: {}", error.message);
         Unusable { long: diagnostics::show_not_yaml(&shown, &error, colour), short }
     })?;
-    plan(file, &source, modules).map_err(|errors| Unusable {
+    plans(file, &source, modules).map_err(|errors| Unusable {
         long: diagnostics::show(&shown, &source, &errors, colour),
         short: diagnostics::list(&shown, &source, &errors),
     })
 }
 
-fn plan(file: &Path, source: &Source, modules: &Modules) -> Result<Plan, Vec<ConfigError>> {
+fn plans(file: &Path, source: &Source, modules: &Modules) -> Result<Vec<Plan>, Vec<ConfigError>> {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    for one in several::apart(&source.value)? {
+        match plan(file, &one.document, modules) {
+            Ok(plan) => plans.push(plan),
+            Err(mistakes) => {
+                let placed = mistakes.into_iter().map(|error| ConfigError { at: one.place(&error.at), ..error });
+                errors.extend(placed.filter(|error| !errors.contains(error)).collect::<Vec<_>>());
+            }
+        }
+    }
+    if errors.is_empty() { Ok(plans) } else { Err(errors) }
+}
+
+fn plan(file: &Path, document: &Value, modules: &Modules) -> Result<Plan, Vec<ConfigError>> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    let mut errors = check::errors(&source.value, folder, modules);
-    match deserr::deserialize::<Scenario, _, ConfigErrors>(source.value.clone()) {
+    let mut errors = check::errors(document, folder, modules);
+    match deserr::deserialize::<Scenario, _, ConfigErrors>(document.clone()) {
         Ok(scenario) if errors.is_empty() => compile::compile(file, scenario, folder, modules),
         Ok(_) => Err(errors),
         Err(ConfigErrors(more)) => {
-            errors.extend(more.into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
+            let more = more.into_iter().map(|error| problem::with_unit(error, document));
+            errors.extend(more.filter(|error| !errors.contains(error)).collect::<Vec<_>>());
             Err(errors)
         }
     }

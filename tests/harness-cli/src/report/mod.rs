@@ -1,14 +1,13 @@
 //! What became of scenarios, for people and for programs.
 
+mod diff;
 mod junit;
 mod tap;
 
 use std::fmt::Write as _;
 
-use similar::{ChangeTag, TextDiff};
-
 use crate::model::Side;
-use crate::run::{Difference, Failure, OnSide, Outcome, Report};
+use crate::run::{Failure, OnSide, Outcome, Report};
 
 pub use junit::junit;
 pub use tap::tap;
@@ -51,9 +50,9 @@ pub fn details(report: &Report) -> String {
     match &report.result {
         Outcome::Unusable(unusable) => indented(&unusable.long),
         Outcome::Skipped { .. } => String::new(),
-        Outcome::Ran(sides, difference) => {
+        Outcome::Ran(sides, differences) => {
             let failures = sides.iter().map(on_side).collect::<String>();
-            failures + &difference.as_ref().map(diff).unwrap_or_default()
+            failures + &diff::all(differences)
         }
     }
 }
@@ -78,25 +77,6 @@ fn on_side(on: &OnSide) -> String {
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("      {line}\n")).collect()
-}
-
-/// Both outcomes of a step as a diff: `-` the harness alone, `+` Envoy alone.
-fn diff(difference: &Difference) -> String {
-    let mut out = String::new();
-    let _ =
-        writeln!(out, "      step {} differs: {}  (- harness, + envoy)", difference.step, difference.title);
-    let diff = TextDiff::from_lines(&difference.harness, &difference.envoy);
-    for group in diff.grouped_ops(2) {
-        for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-                ChangeTag::Equal => ' ',
-            };
-            let _ = writeln!(out, "        {sign} {}", change.value().trim_end_matches('\n'));
-        }
-    }
-    out
 }
 
 /// How many of everything.
@@ -126,12 +106,12 @@ impl Sum {
                     sum.skipped += 1;
                     sum.one_sided += 1;
                 }
-                Outcome::Ran(sides, difference) => {
+                Outcome::Ran(sides, differences) => {
                     let ran = |wanted: Side| sides.iter().filter(|on| on.side == wanted).count();
                     sum.on_harness += ran(Side::Harness);
                     sum.on_envoy += ran(Side::Envoy);
                     sum.compared += usize::from(sides.len() == 2);
-                    sum.differences += usize::from(difference.is_some());
+                    sum.differences += differences.len();
                     sum.one_sided += usize::from(sides.iter().any(|on| on.only));
                 }
             }
@@ -169,17 +149,6 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_difference_shows_what_only_one_side_has() {
-        let text = diff(&Difference {
-            step: 2,
-            title: "GET /".into(),
-            harness: "client: 200\nmetric a: +1\n".into(),
-            envoy: "client: 200\nmetric a: +2\n".into(),
-        });
-        assert!(text.contains("- metric a: +1\n") && text.contains("+ metric a: +2\n"), "{text}");
-    }
 
     #[test]
     fn more_than_a_twentieth_one_sided_is_too_much() {

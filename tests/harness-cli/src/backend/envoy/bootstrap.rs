@@ -10,8 +10,6 @@ use crate::plan::{Plan, Plugin, Target};
 pub const DISCOVERY: &str = "listener.json";
 /// The listener with the plugins.
 pub const MAIN: &str = "main";
-/// A listener that answers by itself: whoever gets its answer knows that the worker has looked at its clock since.
-pub const ECHO: &str = "echo";
 /// Ends what a request leaves in the access log, which may be several lines.
 pub const END: &str = "-- end of request --";
 
@@ -21,13 +19,14 @@ const HCM: &str =
 /// The bootstrap, and what is in the listener's file if that is to be changed later.
 pub fn bootstrap(plan: &Plan, peers: &Peers, listener: &Value, reloads: bool) -> (Value, Option<String>) {
     let clusters: Vec<_> = plan.upstreams.keys().map(|name| cluster(name, peers)).collect();
-    let mut listeners = vec![echo()];
-    if !reloads {
-        listeners.push(listener.clone());
-    }
+    let listeners = if reloads { Vec::new() } else { vec![listener.clone()] };
+    // Envoy's own timers fire seldom: each of them costs a look at all loops while time passes.
+    let seldom = json!({ "miss_timeout": "86400s", "megamiss_timeout": "86400s" });
     let mut bootstrap = json!({
         "node": { "id": "scenario", "cluster": "scenario" },
         "admin": {},
+        "stats_flush_interval": "299s",
+        "watchdogs": { "main_thread_watchdog": seldom, "worker_watchdog": seldom },
         "static_resources": { "listeners": listeners, "clusters": clusters },
     });
     if reloads {
@@ -82,12 +81,17 @@ pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
             "log_format": { "text_format_source": { "inline_string": format!("{format}{END}\n") } },
         },
     }]);
-    listening(MAIN, manager)
-}
-
-fn echo() -> Value {
-    let route = json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200 } });
-    listening(ECHO, manager(ECHO, vec![route], vec![router()]))
+    let mut listener = listening(MAIN, manager);
+    if plan.has_distant_clients() {
+        listener["listener_filters"] = json!([{
+            "name": "envoy.filters.listener.proxy_protocol",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+                "allow_requests_without_proxy_protocol": true,
+            },
+        }]);
+    }
+    listener
 }
 
 fn listening(name: &str, manager: Value) -> Value {

@@ -1,59 +1,154 @@
-//! The client: sends a request byte for byte.
+//! The client: sends a request byte for byte, and takes whatever comes.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use portcullis_e2e::{Answer as Received, ClientError, Connection, H2Connection, Request as Sent};
+use portcullis_e2e::{Answer as Received, ClientError, Connection, H2Connection, Interrupter, Request as Sent};
 
+use super::arrivals::Arrivals;
 use crate::plan::{Body, Fields, Request};
-use crate::seen::Answer;
+use crate::seen::{Answer, End};
 
-/// Sends a request and waits for its answer. `settle` is called between the pieces of a body.
+/// The client itself never gives up: whoever started it decides that nothing comes any more.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+/// How often a client over HTTP/2 looks whether it is to give up.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Lets a client give up, from another thread.
+#[derive(Clone, Default)]
+pub struct GiveUp(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    given_up: AtomicBool,
+    connection: Mutex<Option<Interrupter>>,
+}
+
+impl GiveUp {
+    /// The client waits no longer.
+    pub fn now(&self) {
+        self.0.given_up.store(true, Ordering::SeqCst);
+        let connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.iter().for_each(Interrupter::interrupt);
+    }
+
+    /// Whether it has given up.
+    pub fn is_over(&self) -> bool {
+        self.0.given_up.load(Ordering::SeqCst)
+    }
+
+    fn waits_on(&self, connection: &Connection) -> Result<(), ClientError> {
+        let interrupter = connection.interrupter()?;
+        *self.0.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupter);
+        if self.is_over() {
+            self.now();
+        }
+        Ok(())
+    }
+}
+
+/// Sends a request and waits for its answer; the pieces of a body each arrive for themselves.
 ///
 /// # Errors
-/// Why there can be no answer; a connection that the proxy broke is an answer.
-pub fn send(request: &Request, to: SocketAddr, settle: &dyn Fn()) -> Result<Answer, String> {
-    let sent = if request.http2 { over_http2(request, to) } else { over_http1(request, to, settle) };
+/// Why the request could not be sent. Whatever the proxy does is an answer.
+pub fn send(request: &Request, to: SocketAddr, arrivals: &Arrivals, give_up: &GiveUp) -> Result<Answer, String> {
+    let sent = if request.http2 {
+        over_http2(request, to, arrivals, give_up)
+    } else {
+        over_http1(request, to, arrivals, give_up)
+    };
     sent.map_err(|error| error.to_string())
 }
 
-fn over_http2(request: &Request, to: SocketAddr) -> Result<Answer, ClientError> {
-    let mut sent = Sent::new(&request.method, &request.path).host(&request.authority).from_ip(request.from);
-    for (name, value) in &request.headers {
-        sent = sent.header(name, value);
-    }
-    sent = match &request.body {
-        Body::None => sent,
-        Body::Whole(body) => sent.header("content-length", body.len().to_string()).body(body),
-        Body::Chunked(chunks, trailers) => {
-            let sent = sent.body(chunks.concat());
-            trailers.iter().fold(sent, |sent, (name, value)| sent.trailer(name, value))
+fn over_http2(
+    request: &Request,
+    to: SocketAddr,
+    arrivals: &Arrivals,
+    give_up: &GiveUp,
+) -> Result<Answer, ClientError> {
+    let connection = match request.proxy_head() {
+        Some(head) => H2Connection::try_open_behind(head.as_bytes(), to)?,
+        None => H2Connection::try_open(Some(request.from), to)?,
+    };
+    let (arrivals, over) = (arrivals.clone(), give_up.clone());
+    let (head, pieces) = in_pieces(request);
+    let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
+    let mut base = 0;
+    let wait = move |place: usize| {
+        if let Some(before) = place.checked_sub(1) {
+            // A frame's head has nine bytes.
+            arrivals.wait(base + sizes[before] as u64 + 9, &|| over.is_over());
+        }
+        base = arrivals.count();
+    };
+    let stream = connection.start_in_pieces(&head, pieces, wait)?;
+    let end = loop {
+        match stream.wait(LOOK_EVERY) {
+            Some(Ok(())) => break End::Complete,
+            Some(Err(error @ ClientError::Unsendable(_))) => return Err(error),
+            Some(Err(_)) => break End::Broken,
+            None if give_up.is_over() => break End::Never,
+            None => {}
         }
     };
-    match H2Connection::try_open(Some(request.from), to)?.try_send(&sent) {
-        Ok(received) => Ok(answer(received, false)),
-        Err(ClientError::StreamReset(_) | ClientError::Closed { .. }) => Ok(broken()),
-        Err(error) => Err(error),
+    Ok(stream.so_far().map_or_else(|| nothing(end.clone()), |received| answer(received, end.clone())))
+}
+
+fn in_pieces(request: &Request) -> (Sent, Vec<Vec<u8>>) {
+    let sent = Sent::new(&request.method, &request.path).host(&request.authority);
+    let sent = request.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    match &request.body {
+        Body::None => (sent, Vec::new()),
+        Body::Whole(body) => (sent.header("content-length", body.len().to_string()), vec![body.clone()]),
+        Body::Chunked(chunks, trailers) => {
+            let sent = trailers.iter().fold(sent, |sent, (name, value)| sent.trailer(name, value));
+            (sent, chunks.clone())
+        }
     }
 }
 
-fn over_http1(request: &Request, to: SocketAddr, settle: &dyn Fn()) -> Result<Answer, ClientError> {
-    let mut connection = Connection::try_open(Some(request.from), to)?;
-    // A proxy may answer before it has read everything: what cannot be written does not matter then.
-    let _ = connection.write(&head(request));
-    match &request.body {
-        Body::None => {}
-        Body::Whole(body) => drop(connection.write(body)),
-        Body::Chunked(chunks, trailers) => {
-            for chunk in chunks {
-                settle();
-                let bytes = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
-                let _ = connection.write(&bytes);
-            }
-            settle();
-            let _ = connection.write(&[b"0\r\n".to_vec(), lines(trailers), b"\r\n".to_vec()].concat());
-        }
+fn over_http1(
+    request: &Request,
+    to: SocketAddr,
+    arrivals: &Arrivals,
+    give_up: &GiveUp,
+) -> Result<Answer, ClientError> {
+    let proxy_head = request.proxy_head();
+    let from = Some(request.from).filter(|_| proxy_head.is_none());
+    let mut connection = Connection::try_open(from, to)?.within(FOR_EVER);
+    if let Some(head) = proxy_head {
+        connection.write(head.as_bytes())?;
     }
-    read(&mut connection, &request.method)
+    give_up.waits_on(&connection)?;
+    // A proxy may answer before it has read everything: what cannot be written does not matter then.
+    let mut sent = arrivals.count();
+    let mut write = |bytes: &[u8]| {
+        let written = connection.write(bytes).is_ok();
+        sent += bytes.len() as u64;
+        written && arrivals.wait(sent, &|| give_up.is_over() || connection_has_ended(&connection))
+    };
+    let goes_on = write(&head(request));
+    match &request.body {
+        Body::Whole(body) if goes_on => drop(write(body)),
+        Body::Chunked(chunks, trailers) if goes_on => {
+            let chunks = chunks.iter().map(|chunk| in_chunk(chunk));
+            let end = [b"0\r\n".to_vec(), lines(trailers), b"\r\n".to_vec()].concat();
+            let _ = chunks.chain([end]).all(|bytes| write(&bytes));
+        }
+        _ => {}
+    }
+    read(&mut connection, &request.method, give_up)
+}
+
+/// An answer that is there already, or a connection that has been closed, ends the sending.
+fn connection_has_ended(connection: &Connection) -> bool {
+    connection.has_something_to_read()
+}
+
+fn in_chunk(chunk: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()
 }
 
 fn head(request: &Request) -> Vec<u8> {
@@ -73,36 +168,46 @@ fn lines(fields: &Fields) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat()).collect()
 }
 
-fn read(connection: &mut Connection, method: &str) -> Result<Answer, ClientError> {
+fn read(connection: &mut Connection, method: &str, give_up: &GiveUp) -> Result<Answer, ClientError> {
     let mut received = match connection.read_head() {
         Ok(received) => received,
-        Err(ClientError::Closed { .. }) => return Ok(broken()),
-        Err(error) => return Err(error),
+        Err(error) => return ended(error, give_up).map(|(end, _)| nothing(end)),
     };
     let has_body = method != "HEAD" && ![101, 204, 304].contains(&received.status);
     let body = if has_body { connection.read_body(&mut received) } else { Ok(()) };
     match body {
-        Ok(()) => Ok(answer(received, false)),
-        Err(ClientError::Closed { received: rest, .. }) => {
+        Ok(()) if give_up.is_over() => Ok(answer(received, End::Never)),
+        Ok(()) => Ok(answer(received, End::Complete)),
+        Err(error) => {
+            let (end, rest) = ended(error, give_up)?;
             if !received.headers.has("transfer-encoding") {
                 received.body = rest;
             }
-            Ok(answer(received, true))
+            Ok(answer(received, end))
         }
-        Err(error) => Err(error),
     }
 }
 
-fn answer(received: Received, broken: bool) -> Answer {
+/// How an answer ended that is not complete, and what came of it last.
+fn ended(error: ClientError, give_up: &GiveUp) -> Result<(End, Vec<u8>), ClientError> {
+    match error {
+        ClientError::Closed { received, .. } if give_up.is_over() => Ok((End::Never, received)),
+        ClientError::Closed { received, .. } => Ok((End::Broken, received)),
+        ClientError::Malformed(why) => Ok((End::Invalid(why), Vec::new())),
+        error => Err(error),
+    }
+}
+
+fn answer(received: Received, end: End) -> Answer {
     Answer {
         status: Some(received.status),
         headers: received.headers.0,
         body: received.body,
         trailers: received.trailers.0,
-        broken,
+        end,
     }
 }
 
-fn broken() -> Answer {
-    Answer { broken: true, ..Answer::default() }
+fn nothing(end: End) -> Answer {
+    Answer { end, ..Answer::default() }
 }

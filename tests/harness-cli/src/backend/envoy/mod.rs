@@ -4,29 +4,37 @@
 //! machine is. What is under way is waited for by its events (a worker's answer on a listener of its own, the number of
 //! requests that clusters have open), never by sleeping.
 
+mod arrivals;
 mod bootstrap;
 mod client;
 mod logs;
+mod pace;
 mod peer;
+mod proxy;
 mod running;
 
 use portcullis_e2e::{Envoy, EnvoyConfig, EnvoyError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Ran;
 use crate::plan::Plan;
+use crate::seen::Seen;
+
+/// A start that takes longer never ends, or the machine is far too busy.
+const START: Duration = Duration::from_secs(300);
+/// Files are flushed when they are asked for, not by time.
+const FLUSH: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs a scenario on Envoy.
 pub fn envoy(plan: &Plan) -> Ran {
     let peers = match peer::Peers::start(plan) {
         Ok(peers) => peers,
-        Err(error) => return Ran::Failed(format!("no upstreams: {error}")),
+        Err(error) => return Ran::never(format!("no upstreams: {error}")),
     };
-    let config = config(plan, &peers);
-    match Envoy::try_start(config) {
+    match Envoy::try_start(config(plan, &peers)) {
         Ok(envoy) => running::steps(plan, envoy, &peers),
-        Err(EnvoyError::Ended { log, .. }) => refused(plan, &log),
-        Err(error) => Ran::Failed(error.to_string()),
+        Err(EnvoyError::Ended { log, status }) => refused(plan, &log, &status.to_string()),
+        Err(error) => Ran::never(error.to_string()),
     }
 }
 
@@ -38,6 +46,8 @@ fn config(plan: &Plan, peers: &peer::Peers) -> EnvoyConfig {
     let config = EnvoyConfig::json(bootstrap)
         .workers(u32::try_from(plan.workers).unwrap_or(1))
         .frozen_at(SystemTime::UNIX_EPOCH + plan.clock)
+        .ready_within(START)
+        .flush_every(FLUSH)
         .argument("--log-format")
         .argument(logs::FORMAT)
         .argument("--log-format-escaped")
@@ -52,11 +62,16 @@ fn config(plan: &Plan, peers: &peer::Peers) -> EnvoyConfig {
 }
 
 /// Envoy has ended before it served: because a plugin refused its configuration, or for a reason of its own.
-fn refused(plan: &Plan, log: &str) -> Ran {
-    let is_refusal = ["Unable to create Wasm", "failed to configure", "Failed to configure", "plugin"];
+fn refused(plan: &Plan, log: &str, status: &str) -> Ran {
     let lines: Vec<_> = log.lines().map(|line| line.strip_prefix("stderr| ").unwrap_or(line)).collect();
+    let is_refusal = ["Unable to create Wasm", "failed to configure", "Failed to configure", "plugin"];
+    let refusal = logs::complaints(lines.iter().copied());
     if !is_refusal.iter().any(|text| log.contains(text)) {
-        return Ran::Failed(format!("Envoy did not start:\n{log}"));
+        let why = if refusal.is_empty() { log.to_owned() } else { refusal.join("\n") };
+        return Ran::never(format!("Envoy ended with {status} before it served:\n{why}"));
     }
-    Ran::Refused(lines.iter().filter_map(|line| logs::of_plugin(line, plan)).map(|log| log.text).collect())
+    let logs = lines.iter().filter_map(|line| logs::of_plugin(line, plan)).collect();
+    let traps = lines.iter().filter_map(|line| logs::trap_of(line)).collect();
+    let start = Seen { refused: Some(true), refusal, logs, traps, ..Seen::default() };
+    Ran { start, ..Ran::default() }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use portcullis_e2e::ReservedPort;
+use portcullis_e2e::{Admin, ReservedPort};
 
+use super::arrivals::Arrivals;
 use crate::plan::{Body, Fate, Fields, Plan, Reply, Script};
 use crate::seen::Call;
 
@@ -39,6 +40,8 @@ struct Peer {
 
 #[derive(Default)]
 struct State {
+    /// How many bytes Envoy has received of it; known once Envoy runs.
+    arrivals: OnceLock<Arrivals>,
     script: Mutex<Script>,
     calls: Mutex<Vec<Call>>,
 }
@@ -57,6 +60,18 @@ impl Peers {
             peers.answer(name, script)?;
         }
         Ok(peers)
+    }
+
+    /// Tells them which Envoy they stand behind.
+    pub fn stand_behind(&self, admin: Admin) {
+        for (name, peer) in &self.peers {
+            let _ = peer.state.arrivals.set(Arrivals::from_upstream(admin, name));
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
     }
 
     /// Where an upstream listens.
@@ -164,7 +179,7 @@ fn serve(stream: TcpStream, state: &State, shared: &Shared) -> io::Result<()> {
         if !hold(&stream, &reply, shared) {
             break;
         }
-        write_reply(&stream, &reply)?;
+        write_reply(&mut Writer::new(&stream, state, shared), &reply)?;
         if [Fate::Reset, Fate::ResetAfterBody].contains(&reply.fate) {
             return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
@@ -265,47 +280,87 @@ fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<Fiel
     }
 }
 
-fn write_reply(mut stream: &TcpStream, reply: &Reply) -> io::Result<()> {
+/// Writes what shall arrive in pieces.
+struct Writer<'a> {
+    stream: &'a TcpStream,
+    shared: &'a Shared,
+    arrivals: Option<&'a Arrivals>,
+    /// As many bytes as Envoy will have received when all that was written has arrived.
+    sent: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn new(stream: &'a TcpStream, state: &'a State, shared: &'a Shared) -> Self {
+        let arrivals = state.arrivals.get();
+        Self { stream, shared, arrivals, sent: 0 }
+    }
+
+    /// What was written until now does not count.
+    fn begin(&mut self) {
+        self.sent = self.arrivals.map_or(0, Arrivals::count);
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sent += bytes.len() as u64;
+        self.stream.write_all(bytes)
+    }
+
+    /// Waits until everything written has arrived.
+    fn arrive(&self) {
+        let gone = || self.shared.over.load(Ordering::SeqCst) || has_left(self.stream);
+        if let Some(arrivals) = self.arrivals {
+            arrivals.wait(self.sent, &gone);
+        }
+    }
+}
+
+fn write_reply(writer: &mut Writer<'_>, reply: &Reply) -> io::Result<()> {
     if reply.fate == Fate::Reset {
         return Ok(());
     }
-    let mut head = format!("HTTP/1.1 {} Scripted\r\n", reply.status).into_bytes();
-    for (name, value) in &reply.headers {
-        head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-    }
     let breaks = reply.fate == Fate::ResetAfterBody;
+    let in_pieces = breaks || matches!(reply.body, Body::Chunked(..));
+    if in_pieces {
+        writer.begin();
+    }
+    let mut head = head(reply, breaks);
+    if let Body::Whole(body) = &reply.body {
+        head.extend(body);
+    }
+    writer.write(&head)?;
+    if let Body::Chunked(chunks, trailers) = &reply.body {
+        for chunk in chunks {
+            writer.arrive();
+            writer.write(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())?;
+        }
+        if !breaks {
+            writer.arrive();
+            writer.write(&end_of_chunks(trailers))?;
+        }
+    }
+    if breaks {
+        // A reset overtakes what has not been read.
+        writer.arrive();
+    }
+    Ok(())
+}
+
+fn head(reply: &Reply, breaks: bool) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} Scripted\r\n", reply.status).into_bytes();
+    head.extend(lines(&reply.headers));
     match &reply.body {
         Body::None if [204, 304].contains(&reply.status) => {}
         Body::Chunked(..) => head.extend(b"transfer-encoding: chunked\r\n"),
         body => head.extend(format!("content-length: {}\r\n", body.announced(breaks)).bytes()),
     }
     head.extend(b"\r\n");
-    stream.write_all(&head)?;
-    match &reply.body {
-        Body::Whole(body) => stream.write_all(body)?,
-        Body::Chunked(chunks, trailers) => {
-            chunks.iter().try_for_each(|chunk| write_chunk(stream, chunk))?;
-            if !breaks {
-                let mut end = b"0\r\n".to_vec();
-                for (name, value) in trailers {
-                    end.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-                }
-                end.extend(b"\r\n");
-                stream.write_all(&end)?;
-            }
-        }
-        Body::None => {}
-    }
-    if breaks {
-        // A reset overtakes what has not been read.
-        std::thread::sleep(LOOK_EVERY * 3);
-    }
-    Ok(())
+    head
 }
 
-fn write_chunk(mut stream: &TcpStream, chunk: &[u8]) -> io::Result<()> {
-    stream.write_all(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())?;
-    // So that it arrives as a piece of its own; where the proxy cuts a body is up to the network otherwise.
-    std::thread::sleep(LOOK_EVERY * 3);
-    Ok(())
+fn end_of_chunks(trailers: &Fields) -> Vec<u8> {
+    [b"0\r\n".to_vec(), lines(trailers), b"\r\n".to_vec()].concat()
+}
+
+fn lines(fields: &Fields) -> Vec<u8> {
+    fields.iter().flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat()).collect()
 }

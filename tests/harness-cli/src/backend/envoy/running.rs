@@ -1,60 +1,71 @@
 //! A scenario's steps, on an Envoy that runs.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use portcullis_e2e::{Connection, Envoy, Mark, PATIENCE, Request as Sent, wait_for};
+use portcullis_e2e::{Envoy, Line, Mark};
 
+use super::arrivals::Arrivals;
+use super::client::{self, GiveUp};
+use super::pace::Pace;
 use super::peer::Peers;
-use super::{bootstrap, client, logs};
+use super::proxy::{Broken, Proxy, Watch};
+use super::{bootstrap, logs};
 use crate::backend::Ran;
 use crate::plan::{AFTERWARDS, Action, Plan, Request, Step};
-use crate::seen::{Answer, Seen, metric_name};
+use crate::seen::{Answer, End, Seen};
 
-/// While everybody waits, time passes to multiples of this, counted from the start and from the request: whatever is due then
-/// is due at the same instant as on the harness. Envoy counts a timer anew from when it has fired.
-const GRID: Duration = Duration::from_millis(200);
-/// In a step of so long time, the grid is so wide.
-const GRIDS: [(Duration, Duration); 4] = [
-    (Duration::from_secs(10), Duration::from_millis(200)),
-    (Duration::from_secs(60), Duration::from_secs(1)),
-    (Duration::from_secs(600), Duration::from_secs(5)),
-    (Duration::from_secs(3600), Duration::from_secs(30)),
-];
-const WIDEST_GRID: Duration = Duration::from_secs(600);
-/// No request takes longer.
-const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a client may be silent before we look whether anybody waits for time to pass.
 const QUIET: Duration = Duration::from_millis(2);
+/// An answer is on its way for so long at most, once Envoy has done with it; then the client is taken to wait for more.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// How long a line of a log may take from Envoy's thread that writes it to us, before Envoy is asked again.
+const FLUSHED: Duration = Duration::from_millis(50);
 
 /// Runs the steps.
 pub fn steps(plan: &Plan, envoy: Envoy, peers: &Peers) -> Ran {
+    peers.stand_behind(envoy.admin());
+    let proxy = Proxy::new(envoy);
+    let pace = Pace::new(&proxy, peers);
     let configurations = plan.plugins.iter().map(|plugin| plugin.config.clone()).collect();
-    let echo = RefCell::new(None);
-    let running =
-        &mut Running { plan, envoy, peers, echo, now: Duration::ZERO, due: Duration::ZERO, configurations };
-    running.afterwards();
-    let mut all = Vec::new();
+    let mut running = Running { plan, proxy: &proxy, pace, peers, configurations };
+    let mut ran = Ran::default();
+    match running.start() {
+        Ok(start) => ran.start = start,
+        Err(broken) => return Ran::never(format!("start: {}", words(&broken))),
+    }
     for (index, step) in plan.steps.iter().enumerate() {
+        let title = || format!("step {} ({})", index + 1, step.title);
         match running.step(step) {
-            Ok(seen) => all.push(seen),
-            Err(error) => return Ran::Failed(format!("step {} ({}): {error}", index + 1, step.title)),
+            Ok(seen) => ran.steps.push(seen),
+            Err(Broken::Failed(why)) => {
+                ran.stopped = Some(format!("{}: {why}", title()));
+                return ran;
+            }
+            Err(Broken::Hangs(why)) => {
+                ran.steps.push(running.hung(step, why));
+                if index + 1 < plan.steps.len() {
+                    ran.stopped = Some(format!("{} hangs: no later step can run", title()));
+                }
+                return ran;
+            }
         }
     }
-    Ran::Steps(all)
+    ran
+}
+
+fn words(broken: &Broken) -> &str {
+    match broken {
+        Broken::Hangs(why) | Broken::Failed(why) => why,
+    }
 }
 
 struct Running<'a> {
     plan: &'a Plan,
-    envoy: Envoy,
+    proxy: &'a Proxy,
+    pace: Pace<'a>,
     peers: &'a Peers,
-    echo: RefCell<Option<Connection>>,
-    /// Envoy's clock since the start.
-    now: Duration,
-    /// Where the clock would stand if no flush of the access log had been late.
-    due: Duration,
     configurations: Vec<Vec<u8>>,
 }
 
@@ -62,237 +73,172 @@ struct Running<'a> {
 struct Before {
     calls: BTreeMap<String, usize>,
     metrics: BTreeMap<String, i64>,
+    streams: u64,
     stdout: Mark,
     stderr: Mark,
 }
 
 impl Running<'_> {
-    fn step(&mut self, step: &Step) -> Result<Seen, String> {
-        let before = Before {
-            calls: self.peers.counts(),
-            metrics: self.numbers(),
-            stdout: self.envoy.stdout().mark(),
-            stderr: self.envoy.stderr().mark(),
+    fn start(&mut self) -> Result<Seen, Broken> {
+        let nothing = Before {
+            calls: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            streams: 0,
+            stdout: Mark::START,
+            stderr: Mark::START,
         };
+        self.pace.advance(AFTERWARDS)?;
+        self.since(&nothing, Seen { refused: Some(false), ..Seen::default() })
+    }
+
+    fn before(&self) -> Result<Before, Broken> {
+        Ok(Before {
+            calls: self.peers.counts(),
+            metrics: self.proxy.metrics()?,
+            streams: self.proxy.streams()?,
+            stdout: self.proxy.envoy.stdout().mark(),
+            stderr: self.proxy.envoy.stderr().mark(),
+        })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Seen, Broken> {
+        let before = self.before()?;
+        self.pace.begin();
         let mut seen = Seen::default();
         match &step.action {
             Action::Request(request) => {
                 seen.answer = Some(self.request(request)?);
-                seen.access_log = self.access_log(before.stdout)?;
+                self.pace.advance(AFTERWARDS)?;
+                seen.access_log = self.access_log(&before)?;
             }
-            Action::Advance(by) => self.advance(*by),
-            Action::Reload { plugin, config } => seen.refused = Some(!self.reload(*plugin, config)?),
+            Action::Advance(by) => self.pace.advance(*by)?,
+            Action::Reload { plugin, config } => {
+                seen.refused = Some(!self.reload(*plugin, config)?);
+            }
             Action::Upstreams(scripts) => {
                 for (name, script) in scripts {
-                    self.peers.answer(name, script).map_err(|error| error.to_string())?;
+                    self.peers.answer(name, script).map_err(|error| self.proxy.broken(error))?;
                 }
             }
-            Action::Faults(_) => return Err("Envoy has no faults".to_owned()),
+            Action::Faults(_) => return Err(Broken::Failed("Envoy has no faults".to_owned())),
         }
-        self.settle();
-        Ok(self.since(&before, seen))
+        self.pace.settle()?;
+        self.since(&before, seen)
     }
 
-    fn since(&self, before: &Before, seen: Seen) -> Seen {
-        let mut metrics = self.numbers();
+    fn since(&self, before: &Before, seen: Seen) -> Result<Seen, Broken> {
+        let mut metrics = self.proxy.metrics()?;
         for (name, old) in &before.metrics {
             if let Some(now) = metrics.get_mut(name) {
                 *now = now.wrapping_sub(*old);
             }
         }
         metrics.retain(|_, by| *by != 0);
-        let lines = self.envoy.stderr().since(before.stderr);
-        let logs = lines.iter().filter_map(|line| logs::of_plugin(&line.text(), self.plan)).collect();
-        Seen { upstreams: self.peers.since(&before.calls), metrics, logs, ..seen }
+        self.proxy.envoy.read_all_output().map_err(|error| self.proxy.broken(error))?;
+        Ok(self.logged(before.stderr, Seen { upstreams: self.peers.since(&before.calls), metrics, ..seen }))
+    }
+
+    /// With what was logged.
+    fn logged(&self, mark: Mark, seen: Seen) -> Seen {
+        let lines: Vec<_> = self.proxy.envoy.stderr().since(mark).iter().map(Line::text).collect();
+        let logs = lines.iter().filter_map(|line| logs::of_plugin(line, self.plan)).collect();
+        let traps = lines.iter().filter_map(|line| logs::trap_of(line)).collect();
+        let refusal = match seen.refused {
+            Some(true) => logs::complaints(lines.iter().map(String::as_str)),
+            _ => Vec::new(),
+        };
+        Seen { logs, traps, refusal, ..seen }
+    }
+
+    /// What can be told of a step that never came back.
+    fn hung(&self, step: &Step, why: String) -> Seen {
+        let never = Answer { end: End::Never, ..Answer::default() };
+        let answer = matches!(step.action, Action::Request(_)).then_some(never);
+        Seen { answer, hung: Some(why), ..Seen::default() }
     }
 
     /// Sends a request and follows it to its end; time passes only if everybody waits for it.
-    fn request(&mut self, request: &Request) -> Result<Answer, String> {
-        let to = self.envoy.listener(bootstrap::MAIN);
+    fn request(&mut self, request: &Request) -> Result<Answer, Broken> {
+        let to = self.proxy.envoy.listener(bootstrap::MAIN);
+        let arrivals = Arrivals::from_clients(self.proxy.admin(), bootstrap::MAIN);
         let (report, outcome) = channel();
+        let give_up = GiveUp::default();
         std::thread::scope(|scope| {
-            let settle = {
-                let admin = self.envoy.admin();
-                move || drop(admin.get("/ready"))
-            };
-            scope.spawn(move || report.send(client::send(request, to, &settle)));
-            let (since, limit) = (self.now, self.now + LONGEST);
-            loop {
+            let client = give_up.clone();
+            scope.spawn(move || report.send(client::send(request, to, &arrivals, &client)));
+            let until = Pace::limit(self.pace.now());
+            let mut next = || -> Result<Option<Answer>, Broken> {
                 match outcome.recv_timeout(QUIET) {
-                    Ok(answer) => return answer,
-                    Err(RecvTimeoutError::Disconnected) => return Err("the client failed".to_owned()),
-                    Err(RecvTimeoutError::Timeout) if self.now > limit => {
-                        return Err(format!("no answer within {LONGEST:?}"));
-                    }
-                    Err(RecvTimeoutError::Timeout) if self.everybody_waits() => self.pass_time(since),
+                    Ok(Ok(answer)) => return Ok(Some(answer)),
+                    Ok(Err(error)) => return Err(self.proxy.broken(error)),
+                    Err(RecvTimeoutError::Disconnected) => return Err(self.proxy.broken("the client failed")),
                     Err(RecvTimeoutError::Timeout) => {}
                 }
-            }
+                if !self.pace.everybody_waits()? {
+                    // Envoy has done with it, as far as it knows: either the answer is on its way, or it never ends.
+                    match outcome.recv_timeout(ON_ITS_WAY) {
+                        Ok(answer) => return answer.map(Some).map_err(|error| self.proxy.broken(error)),
+                        Err(_) if self.pace.is_still_at_it()? => return Ok(None),
+                        Err(_) => {}
+                    }
+                }
+                if self.pace.now() >= until {
+                    give_up.now();
+                    return Ok(None);
+                }
+                self.pace.to_the_next(until).map(|()| None)
+            };
+            let answer = loop {
+                match next() {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => break Ok(answer),
+                    Err(broken) => break Err(broken),
+                }
+            };
+            give_up.now();
+            answer
         })
     }
 
-    /// Whether nothing will happen before time passes: Envoy has the client's request, and every request that it has open itself
-    /// waits for a reply that is held back. (One that Envoy has given up is held for a moment longer than it is open.)
-    fn everybody_waits(&self) -> bool {
-        let waits = || {
-            self.settle();
-            self.active_streams() > 0 && self.peers.held() == self.open_requests()
-        };
-        waits() && waits()
-    }
-
-    fn active_streams(&self) -> u64 {
-        let name = format!("http.{}.downstream_rq_active", bootstrap::MAIN);
-        self.envoy
-            .admin()
-            .get(&format!("/stats?filter=^{name}$"))
-            .text()
-            .trim()
-            .rsplit_once(": ")
-            .map_or(0, |(_, count)| count.parse().unwrap_or(0))
-    }
-
-    /// Everybody waits: time passes until the next reply is due, or to the next point of a grid.
-    fn pass_time(&mut self, since: Duration) {
-        let grid = self.grid(since);
-        let ahead = |from: Duration| to_grid(self.now.saturating_sub(from), grid);
-        let wait = ahead(Duration::ZERO).min(ahead(since));
-        let due = self.peers.next_due().map(|due| due.saturating_sub(self.now));
-        let step = due.map_or(wait, |due| due.min(wait));
-        self.due += step;
-        self.travel(step);
-    }
-
-    /// Where no reply is held back, a plugin's own timer is waited for: those are short, as a rule.
-    fn grid(&self, since: Duration) -> Duration {
-        let waited = self.now.saturating_sub(since);
-        match self.peers.held() {
-            0 if waited < Duration::from_millis(20) => Duration::from_millis(1),
-            0 if waited < Duration::from_millis(500) => Duration::from_millis(20),
-            _ => GRID,
-        }
-    }
-
-    fn advance(&mut self, by: Duration) {
-        self.due += by;
-        let grid = GRIDS.iter().find(|(longest, _)| by <= *longest).map_or(WIDEST_GRID, |(_, grid)| *grid);
-        while self.due > self.now {
-            let left = self.due.saturating_sub(self.now);
-            self.travel(to_grid(self.now, grid).min(left));
-        }
-    }
-
-    /// Moves Envoy's clock, lets its timers fire, then lets replies that are due go out.
-    fn travel(&mut self, by: Duration) {
-        self.envoy.travel(by);
-        self.now += by;
-        self.settle();
-        self.peers.set_time(self.now);
-        self.settle();
-    }
-
-    /// Waits until nothing moves any more: every worker has looked at its clock, and every request that is still open waits for
-    /// a reply that is held back.
-    fn settle(&self) {
-        self.hear_echo();
-        wait_for(PATIENCE, || {
-            let open = self.open_requests();
-            let quiet = open <= self.peers.held();
-            if quiet {
-                self.hear_echo();
+    /// The lines of the access log of all streams since.
+    fn access_log(&self, before: &Before) -> Result<Vec<String>, Broken> {
+        let ended = self.proxy.streams()?.saturating_sub(before.streams);
+        let stdout = self.proxy.envoy.stdout();
+        let is_end = |line: &Line| line.0 == bootstrap::END.as_bytes();
+        let mut watch = Watch::patient(&self.proxy.envoy);
+        loop {
+            let lines = stdout.since(before.stdout);
+            if lines.iter().filter(|line| is_end(line)).count() as u64 >= ended {
+                return Ok(lines.iter().filter(|line| !is_end(line)).map(Line::text).collect());
             }
-            quiet.then_some(())
-        });
-    }
-
-    fn hear_echo(&self) {
-        let to = self.envoy.listener(bootstrap::ECHO);
-        if self.plan.workers == 1 {
-            let mut echo = self.echo.borrow_mut();
-            let connection = echo.get_or_insert_with(|| Connection::open(to));
-            if connection.try_send(&Sent::get("/")).is_ok() {
-                return;
-            }
-            *echo = None;
+            watch.look(self.proxy, 0)?;
+            self.proxy.flush()?;
+            let mark = stdout.mark();
+            stdout.try_wait_for_line(mark, FLUSHED, is_end);
         }
-        // Which worker takes a connection is the system's choice: enough of them meet every worker.
-        for _ in 0..self.plan.workers * 4 {
-            Sent::get("/").send(to);
-        }
-    }
-
-    fn open_requests(&self) -> usize {
-        let stats = self.envoy.admin().get("/stats?filter=upstream_rq_(active|pending_active)$");
-        let numbers = stats.text().lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<usize>().ok());
-        numbers.sum::<usize>()
-    }
-
-    /// Counters and gauges of plugins, by their name as people write it.
-    fn numbers(&self) -> BTreeMap<String, i64> {
-        let stats = self.envoy.admin().get("/stats?filter=^wasmcustom\\.");
-        let number = |line: &str| {
-            let (name, value) = line.rsplit_once(": ")?;
-            let value = value.parse::<u64>().ok()?.cast_signed();
-            Some((metric_name(name.strip_prefix("wasmcustom.")?), value))
-        };
-        stats.text().lines().filter_map(number).collect()
-    }
-
-    /// In small pieces, for plugins that wait for something look often.
-    fn afterwards(&mut self) {
-        self.due += AFTERWARDS;
-        for _ in 0..5 {
-            self.travel(AFTERWARDS / 5);
-        }
-    }
-
-    /// The lines of the access log, once the stream's is there.
-    fn access_log(&mut self, mark: Mark) -> Result<Vec<String>, String> {
-        self.afterwards();
-        for _ in 0..100 {
-            let is_end = |line: &portcullis_e2e::Line| line.0 == bootstrap::END.as_bytes();
-            if self.envoy.stdout().try_wait_for_line(mark, AFTERWARDS * 5, is_end).is_some() {
-                let lines = self.envoy.stdout().since(mark);
-                return Ok(lines
-                    .iter()
-                    .filter(|line| !is_end(line))
-                    .map(portcullis_e2e::Line::text)
-                    .collect());
-            }
-            self.travel(AFTERWARDS);
-        }
-        Err("the access log has no line of it".to_owned())
     }
 
     /// Whether the new configuration was taken.
-    fn reload(&mut self, plugin: usize, config: &[u8]) -> Result<bool, String> {
+    fn reload(&mut self, plugin: usize, config: &[u8]) -> Result<bool, Broken> {
         let mut configurations = self.configurations.clone();
         if let Some(own) = configurations.get_mut(plugin) {
             *own = config.to_vec();
         }
-        let counts = |envoy: &Envoy| {
-            let stat = |name: &str| envoy.admin().stat(&format!("listener_manager.lds.{name}")).unwrap_or(0);
-            (stat("update_success"), stat("update_rejected"))
-        };
-        let before = counts(&self.envoy);
+        let before = self.proxy.updates()?;
         let listener = bootstrap::listener(self.plan, &configurations);
-        self.envoy.replace_file(bootstrap::DISCOVERY, &bootstrap::discovery(&listener));
-        let taken = wait_for(PATIENCE, || match counts(&self.envoy) {
-            (success, _) if success > before.0 => Some(true),
-            (_, rejected) if rejected > before.1 => Some(false),
-            _ => None,
-        });
-        let taken = taken.ok_or("Envoy did not look at its listener's file")?;
+        self.proxy.envoy.replace_file(bootstrap::DISCOVERY, &bootstrap::discovery(&listener));
+        let mut watch = Watch::patient(&self.proxy.envoy);
+        let taken = loop {
+            match self.proxy.updates()? {
+                (success, _) if success > before.0 => break true,
+                (_, rejected) if rejected > before.1 => break false,
+                _ => watch.look(self.proxy, 0)?,
+            }
+            std::thread::sleep(QUIET);
+        };
         if taken {
             self.configurations = configurations;
-            self.settle();
         }
         Ok(taken)
     }
-}
-
-/// How long until the next multiple of `grid`.
-fn to_grid(now: Duration, grid: Duration) -> Duration {
-    let (now, grid) = (now.as_nanos(), grid.as_nanos().max(1));
-    Duration::from_nanos(u64::try_from(grid - now % grid).unwrap_or(u64::MAX))
 }

@@ -4,7 +4,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Calls, Expect, JsonPattern, Line, Message, Pattern, Reference, Upstreams, Values};
+mod cost;
+mod logs;
+
+pub use cost::Spent;
+
+use crate::model::{AnswerEnd, Calls, Expect, JsonPattern, Line, Message, Pattern, Reference, Upstreams, Values};
 use crate::plan::Fields;
 use crate::seen::{Call, Seen, values};
 
@@ -43,8 +48,11 @@ pub fn mismatches(expect: &Expect, seen: &Seen, tokens: &BTreeMap<String, String
     verdict.answer(expect, seen);
     verdict.upstreams(expect, seen);
     verdict.metrics(expect, seen);
-    verdict.logs(expect, seen);
+    verdict.logs(&expect.logs, &seen.logs);
     verdict.access_log(expect, seen);
+    verdict.end(expect, seen);
+    verdict.traps(expect.trap.as_ref(), seen);
+    verdict.cost(expect.cost.as_ref(), seen.spent.as_ref());
     if let (Some(expected), Some(found)) = (expect.refused, seen.refused)
         && expected != found
     {
@@ -60,6 +68,9 @@ pub fn missing_lines(patterns: &[Pattern], lines: &[String]) -> Vec<Mismatch> {
     verdict.lines(patterns, lines);
     verdict.mismatches
 }
+
+/// Between several lines of what was found.
+const NEXT_LINE: &str = "\n            ";
 
 struct Verdict<'a> {
     look_up: &'a dyn Fn(&Reference) -> Vec<u8>,
@@ -180,34 +191,44 @@ impl Verdict<'_> {
         }
     }
 
-    fn logs(&mut self, expect: &Expect, seen: &Seen) {
-        let lines: Vec<_> = seen.logs.iter().map(|log| log.text.clone()).collect();
-        self.lines(&expect.logs, &lines);
+    fn end(&mut self, expect: &Expect, seen: &Seen) {
+        let answer = seen.answer.as_ref().map(|answer| &answer.end);
+        let found = if seen.hung.is_some() { Some("never") } else { answer.map(crate::seen::End::name) };
+        let expected = expect.end.map(AnswerEnd::name);
+        let as_expected = match (expected, found) {
+            // A callback that never comes back is never as it should be.
+            (None, _) => seen.hung.is_none(),
+            (Some(expected), found) => expected == found.unwrap_or("complete"),
+        };
+        if !as_expected {
+            let why = match (&seen.hung, answer) {
+                (Some(why), _) | (None, Some(crate::seen::End::Invalid(why))) => format!(" ({why})"),
+                _ => String::new(),
+            };
+            self.add("end", expected.unwrap_or("complete"), format!("{}{why}", found.unwrap_or("complete")));
+        }
     }
 
-    fn lines(&mut self, patterns: &[Pattern], lines: &[String]) {
-        for pattern in patterns {
-            let fit = |line: &String| pattern.fits(line.as_bytes(), self.look_up);
-            let as_expected = match pattern {
-                Pattern::MatchesNot(_) => lines.iter().all(fit),
-                Pattern::Absent => lines.is_empty(),
-                _ => lines.iter().any(fit),
-            };
-            if !as_expected {
-                let found = if lines.is_empty() {
-                    "nothing was logged".to_owned()
-                } else {
-                    lines.join("\n            ")
-                };
-                self.add("log", pattern.show(self.look_up), found);
+    fn traps(&mut self, expected: Option<&Pattern>, seen: &Seen) {
+        let texts = || seen.traps.iter().map(|trap| trap.text().replace('\n', NEXT_LINE)).collect::<Vec<_>>();
+        let as_expected = match expected {
+            None | Some(Pattern::Absent) => seen.traps.is_empty(),
+            Some(pattern) => {
+                let fits = |text: String| pattern.fits(text.as_bytes(), self.look_up);
+                !seen.traps.is_empty() && seen.traps.iter().all(|trap| fits(trap.text()))
             }
+        };
+        if !as_expected {
+            let expected = expected.map_or_else(|| "none".to_owned(), |pattern| pattern.show(self.look_up));
+            let found = if seen.traps.is_empty() { "none".to_owned() } else { texts().join(NEXT_LINE) };
+            self.add("trap", expected, found);
         }
     }
 
     fn access_log(&mut self, expect: &Expect, seen: &Seen) {
         let Some(expected) = &expect.access_log else { return };
         if expected.len() != seen.access_log.len() {
-            let found = seen.access_log.join("\n            ");
+            let found = seen.access_log.join(NEXT_LINE);
             return self.add("access log", format!("{} lines", expected.len()), found);
         }
         for (line, found) in expected.iter().zip(&seen.access_log) {
