@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use crate::client::length_flaw;
 use crate::headers::Kind;
-use crate::message::Fate;
-use crate::{HeaderMap, Reply};
+use crate::reply::Fate;
+use crate::{Flaw, HeaderMap, Reply};
 
 /// What Envoy answers in place of an upstream that refuses the connection.
 const REFUSED: &str =
@@ -37,12 +38,22 @@ pub struct Received {
     pub worker: usize,
     /// For callouts, the time they were given.
     pub timeout: Option<Duration>,
+    /// What is wrong with its framing; the body is what an upstream reads of it over HTTP/1.
+    pub flaw: Option<Flaw>,
 }
 
 impl Received {
     /// First value of a header, as text.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.text(name)
+    }
+
+    /// Reads the body as an upstream does that goes by `content-length`.
+    pub(crate) fn read_by_length(&mut self) {
+        self.flaw = length_flaw(&self.headers, self.body.len() as u64);
+        if let Some(Flaw::Long { announced, .. }) = self.flaw {
+            self.body.truncate(usize::try_from(announced).unwrap_or(usize::MAX));
+        }
     }
 }
 

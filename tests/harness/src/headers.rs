@@ -253,13 +253,6 @@ impl HeaderMap {
         self.entries.iter_mut().filter(|(n, _)| n == name).for_each(|(_, old)| *old = value.to_vec());
     }
 
-    /// Puts pseudo-headers into the order in which a protocol's clients send them.
-    pub(crate) fn pseudo_in_order(&mut self, order: &[&str]) {
-        let place =
-            |name: &[u8]| order.iter().position(|wanted| wanted.as_bytes() == name).unwrap_or(order.len());
-        self.entries.sort_by_key(|(name, _)| place(name));
-    }
-
     fn pseudo_len(&self) -> usize {
         self.entries.iter().take_while(|(name, _)| is_pseudo(name)).count()
     }

@@ -4,46 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::stream::Stream;
 use crate::stream::info::flag_names;
-use crate::{Failure, HeaderMap, LogLine, Received};
-
-/// What the client got.
-#[derive(Clone, Debug, Default)]
-pub struct ClientResponse {
-    /// Headers; `None` if the stream ended without any.
-    pub headers: Option<HeaderMap>,
-    /// Body.
-    pub body: Vec<u8>,
-    /// Sizes of the chunks that the body came in.
-    pub chunks: Vec<usize>,
-    /// Trailers.
-    pub trailers: Option<HeaderMap>,
-    /// The response came to its end.
-    pub complete: bool,
-    /// The stream was reset instead.
-    pub reset: bool,
-}
-
-impl ClientResponse {
-    /// Status code; `None` without headers.
-    pub fn status(&self) -> Option<u16> {
-        self.header(":status")?.parse().ok()
-    }
-
-    /// First value of a header, as text.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.headers.as_ref()?.text(name)
-    }
-
-    /// First value of a trailer, as text.
-    pub fn trailer(&self, name: &str) -> Option<String> {
-        self.trailers.as_ref()?.text(name)
-    }
-
-    /// Body as text, what is not UTF-8 replaced.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
+use crate::{ClientResponse, Failure, LogLine, Received};
 
 /// What became of a request: its answer, what the upstream saw of it, what was left behind.
 #[derive(Clone, Debug)]
@@ -85,14 +46,7 @@ impl Outcome {
     pub(crate) fn of(stream: &Stream) -> Self {
         let state = stream.info.filter_state.iter().map(|(key, state)| (key.clone(), state.value.clone()));
         Self {
-            client: ClientResponse {
-                headers: stream.client.headers.clone(),
-                body: stream.client.body.clone(),
-                chunks: stream.client.chunks.clone(),
-                trailers: stream.client.trailers.clone(),
-                complete: stream.client.complete,
-                reset: stream.client.reset,
-            },
+            client: ClientResponse::of(stream),
             upstream: stream.router.request.clone(),
             cluster: stream.router.cluster.clone(),
             worker: stream.worker,

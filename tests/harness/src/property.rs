@@ -4,7 +4,7 @@ use crate::driver::reply::grpc_code;
 use crate::stream::Stream;
 use crate::stream::info::StreamInfo;
 use crate::vm::context::View;
-use crate::{HeaderMap, Status, pairs};
+use crate::{HeaderMap, Metadata, Node, Status, pairs};
 
 /// A property's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,12 @@ pub(crate) enum Value {
     Integer(i64),
     Bool(bool),
     Map(Vec<(Vec<u8>, Vec<u8>)>),
+    /// Part of a metadata, which has a serialized form only if nothing in it is null.
+    Json(serde_json::Value),
+    /// A metadata: a message whose parts are found under its namespaces.
+    Metadata(Metadata),
+    /// The namespaces of a metadata: nothing by themselves.
+    Namespaces(Metadata),
 }
 
 impl Value {
@@ -22,13 +28,16 @@ impl Value {
     }
 
     /// The bytes that the guest gets.
-    pub fn serialize(&self) -> Vec<u8> {
-        match self {
+    pub fn serialize(&self) -> Result<Vec<u8>, Status> {
+        Ok(match self {
             Value::Bytes(bytes) => bytes.clone(),
             Value::Integer(integer) => integer.to_le_bytes().to_vec(),
             Value::Bool(flag) => vec![u8::from(*flag)],
             Value::Map(pairs) => pairs::serialize(pairs.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))),
-        }
+            Value::Json(value) => json(value)?,
+            Value::Metadata(metadata) => metadata.message(),
+            Value::Namespaces(_) => return Err(Status::SerializationFailure),
+        })
     }
 
     /// Goes one step down a path.
@@ -38,9 +47,39 @@ impl Value {
                 let name = name.to_ascii_lowercase();
                 pairs.into_iter().find(|(n, _)| *n == name).map(|(_, value)| Value::Bytes(value))
             }
+            Value::Json(serde_json::Value::Object(mut entries)) => {
+                entries.remove(std::str::from_utf8(name).ok()?).map(Value::Json)
+            }
+            Value::Metadata(metadata) if name == b"filter_metadata" => Some(Value::Namespaces(metadata)),
+            Value::Namespaces(metadata) => Value::Json(metadata.json()).child(name),
             _ => None,
         }
     }
+
+    /// Goes down a path to its end.
+    pub fn descend(self, path: &[&[u8]]) -> Result<Value, Status> {
+        path.iter().try_fold(self, |value, name| value.child(name)).ok_or(Status::NotFound)
+    }
+}
+
+/// Numbers are floating-point, lists are maps from their values to nothing.
+fn json(value: &serde_json::Value) -> Result<Vec<u8>, Status> {
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> = match value {
+        serde_json::Value::Null => return Err(Status::SerializationFailure),
+        serde_json::Value::Bool(flag) => return Ok(vec![u8::from(*flag)]),
+        serde_json::Value::Number(number) => {
+            return Ok(number.as_f64().unwrap_or_default().to_le_bytes().to_vec());
+        }
+        serde_json::Value::String(text) => return Ok(text.clone().into_bytes()),
+        serde_json::Value::Array(values) => {
+            values.iter().map(|value| Ok((json(value)?, Vec::new()))).collect::<Result<_, Status>>()?
+        }
+        serde_json::Value::Object(entries) => {
+            let pair = |(name, value): (&String, _)| Ok((name.clone().into_bytes(), json(value)?));
+            entries.iter().map(pair).collect::<Result<_, Status>>()?
+        }
+    };
+    Ok(pairs::serialize(pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))))
 }
 
 /// The segments of a path. They are separated by NUL; one NUL at the end is tolerated.
@@ -96,10 +135,40 @@ pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -
         }
         (found, ..) => found,
     };
-    rest.iter()
-        .skip(1)
-        .try_fold(found.ok_or(Status::NotFound)?, |value, name| value.child(name))
-        .ok_or(Status::NotFound)
+    found.ok_or(Status::NotFound)?.descend(rest.get(1..).unwrap_or_default())
+}
+
+/// `xds.node`, which root contexts can read, too.
+pub(crate) fn of_node(node: &Node, path: &[&[u8]]) -> Result<Value, Status> {
+    let (first, rest) = match path {
+        [] => return Ok(Value::Bytes(node.message())),
+        [first, rest @ ..] => (*first, rest),
+    };
+    let value = match first {
+        b"id" => Value::text(&node.id),
+        b"cluster" => Value::text(&node.cluster),
+        b"metadata" => match &node.metadata {
+            serde_json::Value::Null => Value::Map(Vec::new()),
+            metadata => Value::Json(metadata.clone()),
+        },
+        b"locality" => return node_locality(node, rest),
+        b"user_agent_name" => Value::text("envoy"),
+        b"user_agent_version" => Value::text(""),
+        b"client_features" | b"listening_addresses" | b"dynamic_parameters" => Value::Map(Vec::new()),
+        _ => return Err(Status::NotFound),
+    };
+    value.descend(rest)
+}
+
+fn node_locality(node: &Node, path: &[&[u8]]) -> Result<Value, Status> {
+    let [region, zone, sub_zone] = &node.locality;
+    match path {
+        [] => Ok(Value::Bytes(node.locality())),
+        [b"region"] => Ok(Value::text(region)),
+        [b"zone"] => Ok(Value::text(zone)),
+        [b"sub_zone"] => Ok(Value::text(sub_zone)),
+        _ => Err(Status::NotFound),
+    }
 }
 
 /// Dynamic metadata, which filters cannot write: a message without content.
@@ -146,6 +215,7 @@ fn request(stream: &Stream, view: View, now: u64, name: &[u8]) -> Option<Value> 
             return Some(Value::Integer(content_length(headers).unwrap_or(info.bytes_received as i64)));
         }
         b"total_size" => return Some(Value::Integer(total_size(headers, info.bytes_received))),
+        b"headers_bytes" => return Some(Value::Integer(total_size(headers, 0))),
         _ => {}
     }
     match (headers, name) {
@@ -209,6 +279,7 @@ fn response(stream: &Stream, view: View, name: &[u8]) -> Option<Value> {
         b"flags" => Some(Value::Integer(info.flags as i64)),
         b"size" => Some(Value::Integer(info.bytes_sent as i64)),
         b"total_size" => Some(Value::Integer(total_size(headers, info.bytes_sent))),
+        b"headers_bytes" => Some(Value::Integer(total_size(headers, 0))),
         // It is told when the upstream is done.
         b"backend_latency" if !stream.response.complete => None,
         b"backend_latency" => {
@@ -257,12 +328,14 @@ fn upstream(stream: &Stream, name: &[u8]) -> Option<Value> {
 fn xds(info: &StreamInfo, name: &[u8]) -> Option<Value> {
     match name {
         b"cluster_name" => info.cluster.as_deref().map(Value::text),
-        b"cluster_metadata" => info.cluster.as_deref().map(|_| Value::text("")),
-        b"route_name" => Some(Value::text(&info.route_name)),
+        b"cluster_metadata" => info.cluster_metadata.clone().map(Value::Metadata),
+        b"route_name" => info.route_name().map(Value::text),
+        b"route_metadata" => info.route.as_ref().map(|route| Value::Metadata(route.metadata.clone())),
+        b"virtual_host_name" => info.virtual_host.as_deref().map(Value::text),
+        b"virtual_host_metadata" => info.virtual_host.as_ref().map(|_| Value::Metadata(Metadata::default())),
         b"listener_direction" => Some(Value::Integer(0)),
-        b"route_metadata" | b"virtual_host_metadata" | b"listener_metadata" | b"filter_chain_name" => {
-            Some(Value::text(""))
-        }
+        b"listener_metadata" => Some(Value::Metadata(Metadata::default())),
+        b"filter_chain_name" => Some(Value::text("")),
         _ => None,
     }
 }
@@ -279,7 +352,7 @@ mod tests {
 
     #[test]
     fn integers_are_eight_bytes_and_bools_one() {
-        assert_eq!(Value::Integer(200).serialize(), [200, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(Value::Bool(true).serialize(), [1]);
+        assert_eq!(Value::Integer(200).serialize().unwrap(), [200, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Value::Bool(true).serialize().unwrap(), [1]);
     }
 }

@@ -66,6 +66,30 @@ pub(crate) fn put_integer(out: &mut Vec<u8>, number: u64, value: u64) {
     }
 }
 
+/// Appends a message or a text, an empty one too.
+pub(crate) fn put_message(out: &mut Vec<u8>, number: u64, message: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, message.len() as u64);
+    out.extend_from_slice(message);
+}
+
+/// Appends an integer, zero too.
+pub(crate) fn put_varint_field(out: &mut Vec<u8>, number: u64, value: u64) {
+    put_varint(out, number << 3);
+    put_varint(out, value);
+}
+
+/// Appends a flag.
+pub(crate) fn put_bool(out: &mut Vec<u8>, number: u64, flag: bool) {
+    put_varint_field(out, number, u64::from(flag));
+}
+
+/// Appends a number of 64 bits.
+pub(crate) fn put_double(out: &mut Vec<u8>, number: u64, value: f64) {
+    put_varint(out, number << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// `envoy_grpc.cluster_name` of an `envoy.config.core.v3.GrpcService`.
 pub(crate) fn envoy_grpc_cluster(service: &[u8]) -> Option<String> {
     let outer = fields(service)?;

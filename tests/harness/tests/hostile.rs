@@ -288,3 +288,19 @@ fn a_module_with_some_bytes_changed_is_an_error_or_runs_and_never_a_panic() {
     }
     assert!(loaded > 10, "only {loaded} of the changed modules ran: nothing was tested");
 }
+
+#[test]
+fn an_allocator_that_traps_is_a_status_to_the_guest_and_the_end_of_its_vm_behind_the_callback() {
+    let text = r#"(module
+        (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 100) ":path")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) unreachable)
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (i32.store8 (i32.const 0) (call $get (i32.const 0) (i32.const 100) (i32.const 5) (i32.const 300) (i32.const 304)))
+            (if (i32.ne (i32.load8_u (i32.const 0)) (i32.const 6)) (then unreachable))
+            (i32.const 0)))"#;
+    let out = build(&wat(text)).unwrap().send(Request::get("/")).unwrap();
+    assert_eq!((out.client.status(), out.details.as_deref()), (Some(503), Some("wasm_fail_stream")));
+    assert_eq!(out.failures.iter().map(|failure| failure.callback.as_str()).collect::<Vec<_>>(), ["malloc"]);
+}

@@ -191,7 +191,7 @@ fn a_body_can_be_replaced_prepended_and_appended_but_not_cut_into() -> Result {
         request_body body 0 1 3
         request_body body 0 99 3
         request_body body 0 0xfffffff0 0xff";
-    let out = one(script, Request::post("/").body("abc").http2())?;
+    let out = one(script, Request::post("/").chunk("abc").http2())?;
     assert_eq!(results(&out.logs, "request_body setbody 0 1 1 x"), ["2"]);
     assert_eq!(results(&out.logs, "request_body bufstatus 0"), ["0 5 0"]);
     assert_eq!(results(&out.logs, "request_body body 0 1 3"), [r#"0 "abc""#]);
@@ -224,7 +224,7 @@ fn outside_its_phase_a_body_is_empty_but_not_missing() -> Result {
 
 #[test]
 fn trailers_can_be_added_in_the_last_part_of_a_body() -> Result {
-    let out = one("request_body add 1 x-sum 42", Request::post("/").body("abc").http2())?;
+    let out = one("request_body add 1 x-sum 42", Request::post("/").chunk("abc").http2())?;
     assert_eq!(results(&out.logs, "request_body add 1 x-sum 42"), ["0"]);
     assert_eq!(out.upstream.unwrap().trailers.unwrap().text("x-sum").as_deref(), Some("42"));
     assert!(!callbacks(&out.logs).iter().any(|line| line.starts_with("request_trailers")));

@@ -1,6 +1,7 @@
 //! The harness, given a case.
 
-use portcullis_harness::{LoadedModule, LogLevel, Plugin, Proxy, Received, Reply, Request, Upstream};
+use portcullis_harness::{LoadedModule, LogLevel, Node, Plugin, Proxy, Received, Reply, Request, Upstream};
+use serde_json::json;
 
 use crate::case::{Answer, Ask, Case, End, Step, answer};
 use crate::printed::{Printed, normal};
@@ -49,12 +50,22 @@ fn build(case: &Case, module: &LoadedModule) -> Result<Proxy, portcullis_harness
         builder = builder.plugin(plugin);
     }
     builder
-        .property(["xds", "node", "id"], "probe-node")
+        .node(node())
         .direct_response("/direct", 200, "direct")
         .upstream("web", Upstream::answer_with(|request| reply(&answer(&path(request)))))
         .peer("grpc", Upstream::answer_with(grpc::harness_reply))
         .peer("refused", Upstream::refuse())
         .build()
+}
+
+/// As in Envoy's bootstrap.
+fn node() -> Node {
+    Node {
+        id: "probe-node".into(),
+        cluster: "probe-cluster".into(),
+        locality: ["r", "z", "s"].map(str::to_owned),
+        metadata: json!({"team": "gate", "size": 3, "on": true}),
+    }
 }
 
 fn path(request: &Received) -> String {

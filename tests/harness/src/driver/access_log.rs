@@ -52,7 +52,8 @@ fn value(operator: &str, stream: &Stream, now: u64) -> Option<Vec<u8>> {
         "PROTOCOL" => info.protocol.clone(),
         "UPSTREAM_CLUSTER" => info.cluster.clone()?,
         "UPSTREAM_HOST" => info.upstream_address.clone()?,
-        "ROUTE_NAME" => Some(info.route_name.clone()).filter(|name| !name.is_empty())?,
+        "ROUTE_NAME" => info.route_name().filter(|name| !name.is_empty())?.to_owned(),
+
         "DOWNSTREAM_REMOTE_ADDRESS" => info.peer.clone(),
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => info.peer.rsplit_once(':')?.0.to_owned(),
         _ => return None,

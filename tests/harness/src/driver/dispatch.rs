@@ -1,12 +1,15 @@
 //! The event loop.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::World;
 use crate::callout::{CallResult, GrpcStep};
+use crate::codec::{self, Listener};
 use crate::host::schedule_tick;
-use crate::message::{Part, Request, open_ended, parts};
+use crate::message::Part;
 use crate::process::events::{Event, WorkerId};
+use crate::request::Request;
 use crate::stream::info::StreamInfo;
 use crate::stream::{Direction, Half, LocalReply, Slot, Stream, StreamId, StreamRef};
 use crate::vm::context::{BodyView, Context};
@@ -25,28 +28,24 @@ impl World {
     }
 
     fn new_stream(&self, id: StreamId, worker: WorkerId, request: Request) -> Stream {
-        let mut headers = request.headers;
-        if !request.raw && !headers.is_empty() {
-            crate::edge::receive(&mut headers, &request.peer, self.options.facing_clients.as_deref());
-            let request_id = self.process.rng.borrow_mut().uuid();
-            if !headers.contains("x-request-id") {
-                headers.add(b"x-request-id", request_id.as_bytes());
-            }
-        }
+        let request_id = self.process.rng.borrow_mut().uuid();
+        let own_address = self.options.facing_clients.as_deref();
+        let protocol = request.protocol;
+        let peer = request.peer.clone();
+        let listener = Listener { peer: &peer, own_address, request_id: &request_id };
+        let parts = codec::receive(request, &listener);
         let info = StreamInfo {
-            protocol: request.protocol.into(),
-            peer: request.peer,
+            protocol: protocol.into(),
+            peer: told_peer(&parts, own_address).unwrap_or(peer),
             local: self.options.local_address.clone(),
             connection_id: id.0,
             ..StreamInfo::default()
         };
-        let parts = parts(headers, request.chunks, request.trailers, request.ends_with_data);
-        let to_come = if request.unfinished { open_ended(parts) } else { parts }.into();
         Stream {
             id,
             worker,
             filters: Vec::new(),
-            request: Half { to_come, ..Half::default() },
+            request: Half { to_come: parts.into(), ..Half::default() },
             response: Half::default(),
             info,
             router: Default::default(),
@@ -146,6 +145,7 @@ impl World {
                 }
                 self.reset(stream);
             }
+            Part::Refused(refusal) => self.refuse(stream, *refusal),
         }
     }
 
@@ -160,19 +160,27 @@ impl World {
 
     /// The filter chain is made when the headers are there.
     fn begin(&self, stream: &StreamRef, headers: crate::HeaderMap, end: bool) {
-        let worker = stream.borrow().worker;
-        self.chain.iter().for_each(|plugin| self.recover(plugin, worker));
-        let filters = (0..self.chain.len()).map(|index| self.new_filter(index, worker, stream)).collect();
+        self.make_chain(stream);
         let clock = self.process.clock.get();
+        {
+            let mut stream = stream.borrow_mut();
+            stream.info.asked = headers.get(":method").unwrap_or_default().to_vec();
+            stream.request.headers = Some(headers);
+            stream.request.complete = end;
+        }
+        self.look_up_route(stream);
         let mut stream = stream.borrow_mut();
-        stream.filters = filters;
-        stream.request.headers = Some(headers);
-        stream.request.complete = end;
-        stream.info.cluster = self.cluster_of(stream.request.headers.as_ref());
         (stream.info.start_wall, stream.info.start_mono) = (clock.wall, clock.mono);
         stream.last_activity = clock.mono;
         let idle = self.process.after(self.options.idle_timeout);
-        self.process.events.borrow_mut().push(idle, worker, Event::Idle { stream: stream.id });
+        self.process.events.borrow_mut().push(idle, stream.worker, Event::Idle { stream: stream.id });
+    }
+
+    pub(super) fn make_chain(&self, stream: &StreamRef) {
+        let worker = stream.borrow().worker;
+        self.chain.iter().for_each(|plugin| self.recover(plugin, worker));
+        let filters = (0..self.chain.len()).map(|index| self.new_filter(index, worker, stream)).collect();
+        stream.borrow_mut().filters = filters;
     }
 
     fn new_filter(&self, index: usize, worker: WorkerId, stream: &StreamRef) -> Slot {
@@ -247,6 +255,16 @@ impl World {
             }
         });
     }
+}
+
+/// Where the connection manager does not look at addresses itself, it believes the last one in `x-forwarded-for`.
+fn told_peer(parts: &[Part], own_address: Option<&str>) -> Option<String> {
+    let Some(Part::Headers { headers, .. }) = parts.first().filter(|_| own_address.is_none()) else {
+        return None;
+    };
+    let told = headers.text("x-forwarded-for")?;
+    let address: IpAddr = told.rsplit(',').next()?.trim().parse().ok()?;
+    Some(std::net::SocketAddr::new(address, 0).to_string())
 }
 
 fn new_context(vm: &mut Vm, root: u32, stream: &StreamRef) -> Option<u32> {

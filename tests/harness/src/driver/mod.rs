@@ -10,6 +10,7 @@ mod filters;
 mod finish;
 mod flow;
 mod lifecycle;
+mod refusal;
 pub(crate) mod reply;
 mod router;
 
@@ -22,7 +23,7 @@ use crate::process::Process;
 use crate::process::events::WorkerId;
 use crate::stream::{StreamId, StreamRef};
 use crate::vm::{Action, Vm, VmId, VmRef, VmSettings};
-use crate::{FailurePolicy, LoadedModule};
+use crate::{FailurePolicy, LoadedModule, Metadata, Node, Route};
 
 /// What the builder decided about the proxy as a whole.
 #[derive(Debug)]
@@ -36,25 +37,14 @@ pub(crate) struct Options {
     pub idle_timeout: Duration,
     pub passes_server_header: bool,
     pub routes: Vec<Route>,
+    pub cluster_metadata: BTreeMap<String, Metadata>,
+    pub node: Node,
     pub access_log: Option<String>,
     pub local_address: String,
     /// The connection manager tells where requests come from: with this address of the machine's own in place of 127.0.0.1.
     pub facing_clients: Option<String>,
     /// VMs may be brought back from snapshots.
     pub snapshots: bool,
-}
-
-/// Where requests go; the first whose prefix fits.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub prefix: Vec<u8>,
-    pub target: Target,
-}
-
-#[derive(Debug)]
-pub(crate) enum Target {
-    Cluster(String),
-    Direct { status: u16, body: Vec<u8> },
 }
 
 /// A plugin of the chain.

@@ -1,15 +1,41 @@
 //! Behind the last filter: the router and its upstreams for requests, the client for responses.
 
-use super::{Target, World};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::World;
 use crate::callout::{STAND_REFUSED, STAND_TERMINATED, STAND_TIMED_OUT, Stand};
-use crate::message::{Fate, Part, open_ended, parts};
+use crate::codec::DOWNSTREAM_PROTOCOL_ERROR;
+use crate::message::{Part, open_ended, parts};
 use crate::process::events::Event;
+use crate::reply::Fate;
+use crate::request::HTTP1;
+use crate::route::Target;
 use crate::stream::{Direction, LocalReply, Stream, StreamRef};
 use crate::vm::context::BodyView;
-use crate::{Received, Reply};
+use crate::{Flaw, Received, Reply, Route};
 
 /// `UPE`: to Envoy's HTTP/1 codec, an answer that breaks off is none.
 const UPSTREAM_PROTOCOL_ERROR: u64 = 0x80_0000;
+
+/// `NC`.
+const NO_CLUSTER_FOUND: u64 = 1 << 24;
+/// The name of the virtual host of routes that are bound to no host.
+const ALL_HOSTS: &str = "all";
+
+/// What filters tell the router by headers. Retries are not among what the harness does.
+const TOLD_TO_THE_ROUTER: [&str; 10] = [
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+];
 
 impl World {
     pub(super) fn sink_headers(&self, stream: &StreamRef, way: Direction, end: bool) {
@@ -54,41 +80,59 @@ impl World {
     fn send_trailers(&self, stream: &StreamRef, trailers: Option<crate::HeaderMap>) {
         let mut stream = stream.borrow_mut();
         let chunked = stream.client.headers.as_ref().is_none_or(|h| !h.contains("content-length"));
-        stream.client.trailers = trailers.filter(|_| chunked || stream.info.protocol != "HTTP/1.1");
+        stream.client.trailers = trailers.filter(|_| chunked || stream.info.protocol != HTTP1);
     }
 
-    /// The cluster that requests with these headers go to.
-    pub(super) fn cluster_of(&self, headers: Option<&crate::HeaderMap>) -> Option<String> {
-        let path = headers?.get(":path")?;
-        match &self.options.routes.iter().find(|route| path.starts_with(&route.prefix))?.target {
-            Target::Cluster(name) => Some(name.clone()),
-            Target::Direct { .. } => None,
-        }
+    /// Looks a request's route up; what it says is told by properties from here on.
+    pub fn look_up_route(&self, stream: &StreamRef) -> Option<Rc<Route>> {
+        let mut stream = stream.borrow_mut();
+        let routes = &self.options.routes;
+        let headers = stream.request.headers.as_ref();
+        let host =
+            headers.map(|headers| Route::virtual_host(routes, headers).unwrap_or_else(|| ALL_HOSTS.into()));
+        let route = headers.and_then(|headers| Route::find(routes, headers)).cloned();
+        let target = route.as_ref().map(|route| &route.target);
+        let cluster = match target {
+            Some(Target::Cluster(name)) if self.process.clusters.borrow().contains(name) => {
+                Some(name.clone())
+            }
+            _ => None,
+        };
+        stream.info.virtual_host = host;
+        stream.info.cluster_metadata =
+            cluster.as_ref().map(|name| self.options.cluster_metadata.get(name).cloned().unwrap_or_default());
+        stream.info.cluster = cluster;
+        stream.info.route = route.map(Rc::new);
+        stream.info.route_stale = false;
+        stream.info.route.clone()
     }
 
     /// Chooses the route; answers itself where there is none to choose.
     fn route(&self, stream: &StreamRef, end: bool) {
-        let path = stream.borrow().request.headers.as_ref().and_then(|h| h.get(":path").map(<[u8]>::to_vec));
-        let path = path.unwrap_or_default();
-        let route = self.options.routes.iter().find(|route| path.starts_with(&route.prefix));
-        let target = route.filter(|_| is_complete(stream)).map(|route| &route.target);
-        stream.borrow_mut().info.cluster = match target {
-            Some(Target::Cluster(name)) => Some(name.clone()),
-            _ => None,
-        };
-        match target {
+        let route = self.look_up_route(stream);
+        match route.as_ref().map(|route| &route.target) {
             None => self.answer(stream, 404, b"", "route_not_found", 0x100),
             Some(Target::Direct { status, body }) => self.answer(stream, *status, body, "direct_response", 0),
             Some(Target::Cluster(name)) if !self.process.clusters.borrow().contains(name) => {
-                self.answer(stream, 503, b"", "cluster_not_found", 0x0004_0000_0000)
+                self.answer(stream, 503, b"", "cluster_not_found", NO_CLUSTER_FOUND)
             }
-            Some(Target::Cluster(name)) => {
-                self.forward_headers(stream, name);
-                if end {
-                    self.request_sent(stream);
+            Some(Target::Cluster(name)) => match missing(stream) {
+                None => {
+                    self.forward_headers(stream, name);
+                    if end {
+                        self.request_sent(stream);
+                    }
                 }
-            }
+                Some(header) => self.refuse_request(stream, header),
+            },
         }
+    }
+
+    /// A filter has taken away what no request can do without.
+    fn refuse_request(&self, stream: &StreamRef, header: &str) {
+        let body = format!("missing required header: {header}");
+        let details = format!("filter_removed_required_request_headers{{{}}}", body.replace(' ', "_"));
+        self.answer(stream, 503, body.as_bytes(), &details, DOWNSTREAM_PROTOCOL_ERROR);
     }
 
     fn answer(&self, stream: &StreamRef, status: u16, body: &[u8], details: &str, flag: u64) {
@@ -109,9 +153,12 @@ impl World {
 
     fn forward_headers(&self, stream: &StreamRef, cluster: &str) {
         let mut stream = stream.borrow_mut();
-        let timeout = self.options.route_timeout.as_millis().to_string();
-        if let Some(headers) = &mut stream.request.headers {
-            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
+        let own = stream.request.headers.as_mut().and_then(take_own);
+        let route = stream.info.route.as_ref().and_then(|route| route.timeout);
+        let timeout = own.or(route).unwrap_or(self.options.route_timeout);
+        stream.router.timeout = Some(timeout);
+        if let Some(headers) = stream.request.headers.as_mut().filter(|_| !timeout.is_zero()) {
+            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string().as_bytes());
         }
         let headers = stream.request.headers.clone().unwrap_or_default();
         let worker = stream.worker;
@@ -137,9 +184,9 @@ impl World {
         }
     }
 
-    /// The upstream has the whole request, and answers according to its script.
+    /// The request has been sent. An upstream that goes by `content-length` may still wait for more of it.
     fn request_sent(&self, stream: &StreamRef) {
-        let (cluster, request) = {
+        let (cluster, mut request) = {
             let mut stream = stream.borrow_mut();
             if std::mem::replace(&mut stream.router.sent, true) {
                 return;
@@ -149,16 +196,33 @@ impl World {
                 stream.router.request.clone().unwrap_or_default(),
             )
         };
-        let reply = self.process.clusters.borrow_mut().exchange(&cluster, request);
+        self.limit_time(stream);
+        request.read_by_length();
+        stream.borrow_mut().router.request = Some(request.clone());
+        let reply = match &request.flaw {
+            Some(Flaw::Short { .. }) => Reply::never(),
+            Some(Flaw::LengthUnreadable(_)) => Reply::status(400).header("content-length", "0"),
+            _ => self.process.clusters.borrow_mut().exchange(&cluster, request),
+        };
         let mut stream = stream.borrow_mut();
-        let mut events = self.process.events.borrow_mut();
-        let timeout = self.process.after(self.options.route_timeout);
-        events.push(timeout, stream.worker, Event::RouteTimeout { stream: stream.id });
         if reply.fate != Fate::Never {
             let time = self.process.after(reply.delay);
-            events.push(time, stream.worker, Event::Upstream { stream: stream.id });
+            self.process.events.borrow_mut().push(time, stream.worker, Event::Upstream { stream: stream.id });
             let head = stream.request.headers.as_ref().is_some_and(|h| h.get(":method") == Some(b"HEAD"));
             script(&mut stream, if head { reply.without_body() } else { reply });
+        }
+    }
+
+    /// The route's time runs from when the request is sent.
+    fn limit_time(&self, stream: &StreamRef) {
+        let stream = stream.borrow();
+        if let Some(timeout) = stream.router.timeout.filter(|timeout| !timeout.is_zero()) {
+            let time = self.process.after(timeout);
+            self.process.events.borrow_mut().push(
+                time,
+                stream.worker,
+                Event::RouteTimeout { stream: stream.id },
+            );
         }
     }
 
@@ -209,7 +273,8 @@ impl World {
                 }
                 self.pass_trailers(stream, way, 0);
             }
-            Part::Reset => {
+            // An upstream is not refused; it breaks.
+            Part::Reset | Part::Refused(_) => {
                 stream.borrow_mut().info.details =
                     Some("upstream_reset_after_response_started{protocol_error}".into());
                 stream.borrow_mut().info.flags |= UPSTREAM_PROTOCOL_ERROR;
@@ -230,18 +295,25 @@ impl World {
     }
 
     fn send_headers(&self, stream: &StreamRef, end: bool) {
-        let complete =
-            stream.borrow().response.headers.as_ref().is_some_and(|headers| headers.contains(":status"));
-        if !complete {
-            return self.refuse_response(stream);
-        }
+        let status = stream.borrow().response.headers.as_ref().and_then(status);
+        let Some(status) = status else { return self.refuse_response(stream) };
         {
             let mut stream = stream.borrow_mut();
             if let Some(headers) = &mut stream.response.headers {
                 self.add_own_headers(headers);
             }
-            let headers = stream.response.headers.clone().unwrap_or_default();
-            stream.info.response_code = headers.text(":status").and_then(|code| code.parse().ok());
+            stream.info.response_code = Some(u32::try_from(status).unwrap_or(u32::MAX));
+        }
+        self.send_checked_headers(stream, end);
+    }
+
+    pub(super) fn send_checked_headers(&self, stream: &StreamRef, end: bool) {
+        {
+            let mut stream = stream.borrow_mut();
+            let mut headers = stream.response.headers.clone().unwrap_or_default();
+            if let (HTTP1, Some(status)) = (stream.info.protocol.as_str(), status(&headers)) {
+                headers.change(b":status", status.to_string().as_bytes());
+            }
             stream.client.headers = Some(if end { with_length(headers, &stream) } else { headers });
         }
         if end {
@@ -257,7 +329,7 @@ impl World {
     }
 
     /// What the connection manager does to every response.
-    fn add_own_headers(&self, headers: &mut crate::HeaderMap) {
+    pub(super) fn add_own_headers(&self, headers: &mut crate::HeaderMap) {
         ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]
             .iter()
             .for_each(|name| headers.remove(name.as_bytes()));
@@ -289,22 +361,35 @@ impl World {
     }
 }
 
-/// Without path or host there is no route.
-fn is_complete(stream: &StreamRef) -> bool {
+/// Takes off what a filter has told the router; gives the request's own timeout.
+fn take_own(headers: &mut crate::HeaderMap) -> Option<Duration> {
+    let timeout = headers.text("x-envoy-upstream-rq-timeout-ms").and_then(|text| text.parse().ok());
+    TOLD_TO_THE_ROUTER.iter().for_each(|name| headers.remove(name.as_bytes()));
+    timeout.map(Duration::from_millis)
+}
+
+/// The header that a request to an upstream lacks.
+fn missing(stream: &StreamRef) -> Option<&'static str> {
     let stream = stream.borrow();
-    stream
-        .request
-        .headers
-        .as_ref()
-        .is_some_and(|headers| headers.contains(":path") && headers.contains(":authority"))
+    match stream.request.headers.as_ref().and_then(|headers| headers.get(":method")) {
+        None => Some(":method"),
+        Some(b"CONNECT") => Some(":protocol"),
+        Some(_) => None,
+    }
+}
+
+/// The status, as Envoy reads it: blanks around it and a sign before it do not matter.
+fn status(headers: &crate::HeaderMap) -> Option<u64> {
+    let text = headers.text(":status")?;
+    text.trim().parse().ok()
 }
 
 /// HTTP/1 says of an empty body that it is empty, where there could be one.
 fn with_length(mut headers: crate::HeaderMap, stream: &Stream) -> crate::HeaderMap {
     let status = headers.text(":status").unwrap_or_default();
     let bodiless = status.starts_with('1') || status == "204" || status == "304";
-    let head = stream.request.headers.as_ref().is_some_and(|h| h.get(":method") == Some(b"HEAD"));
-    if stream.info.protocol == "HTTP/1.1" && !bodiless && !head && !headers.contains("content-length") {
+    let head = stream.info.asked == b"HEAD";
+    if stream.info.protocol == HTTP1 && !bodiless && !head && !headers.contains("content-length") {
         headers.add(b"content-length", b"0");
     }
     headers

@@ -55,6 +55,7 @@ fn http_call(
         trailers: (!trailers.is_empty()).then(|| HeaderMap::of(Kind::RequestTrailers).with(trailers)),
         worker: guest.data().worker,
         timeout: None,
+        flaw: None,
     };
     let token = send_http_call(guest.data_mut(), &cluster, request, timeout)?;
     Ok(guest.write_u32(out, token)?)
@@ -146,6 +147,7 @@ fn grpc_call(
         worker: guest.data().worker,
         timeout: Some(timeout),
         trailers: None,
+        flaw: None,
     };
     let data = guest.data_mut();
     let token = data.next_callout(1);

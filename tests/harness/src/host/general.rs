@@ -156,7 +156,7 @@ fn continue_response(guest: &mut Guest) -> HostResult {
 
 pub(super) fn clear_route_cache(guest: &mut Guest) -> HostResult {
     if let Some(stream) = guest.data_mut().context().and_then(|context| context.stream.clone()) {
-        stream.borrow_mut().info.route_cache_cleared += 1;
+        stream.borrow_mut().info.route_stale = true;
     }
     Ok(())
 }

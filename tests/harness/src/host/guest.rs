@@ -58,13 +58,23 @@ impl Guest<'_> {
     fn put(&mut self, bytes: &[u8]) -> HostResult<u32> {
         let len = u32::try_from(bytes.len()).map_err(|_| Status::InternalFailure)?;
         let malloc = self.data().malloc.clone().ok_or(Status::InvalidMemoryAccess)?;
-        let ptr = malloc.call(&mut self.0, len).map_err(Stop::Trap)?;
+        let ptr = malloc.call(&mut self.0, len).map_err(|error| self.without_memory(error))?;
         self.data_mut().accounting.allocation(len);
         if ptr == 0 {
             return Err(Status::InvalidMemoryAccess.into());
         }
         self.write(ptr, bytes)?;
         Ok(ptr)
+    }
+
+    /// An allocator that traps fails its VM, but only once the callback has returned: until then the guest goes on, with a
+    /// status that says that there is no memory. One that never ends would not let it.
+    fn without_memory(&mut self, error: wasmtime::Error) -> Stop {
+        if matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)) {
+            return Stop::Trap(error);
+        }
+        self.data_mut().malloc_trapped.get_or_insert(error);
+        Stop::Status(Status::InvalidMemoryAccess)
     }
 
     fn memory(&self) -> Option<&[u8]> {

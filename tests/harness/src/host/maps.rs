@@ -137,6 +137,7 @@ fn with_write(data: &mut VmData, map: MapType, write: impl FnOnce(&mut HeaderMap
     let stream = context.stream.clone().ok_or(Status::BadArgument)?;
     let mut stream = stream.borrow_mut();
     let view = &mut context.view;
+    stream.info.route_stale |= map == MapType::RequestHeaders;
     let map = match map {
         MapType::RequestHeaders if view.request_headers => stream.request.headers.as_mut(),
         MapType::ResponseHeaders if view.response_headers => stream.response.headers.as_mut(),

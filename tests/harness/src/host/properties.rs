@@ -4,7 +4,7 @@ use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
 use crate::Status;
-use crate::property::{Value, of_stream, segments};
+use crate::property::{Value, of_node, of_stream, segments};
 use crate::stream::info::FilterState;
 use crate::vm::VmData;
 
@@ -30,9 +30,15 @@ fn find(data: &mut VmData, path: &[u8]) -> Result<Vec<u8>, Status> {
     }
     let now = data.process.clock.get().mono;
     if let Some(value) = of_plugin(data, &segments) {
-        return Ok(value.serialize());
+        return value.serialize();
     }
     data.no_snapshot();
+    if let [b"xds", b"node", rest @ ..] = segments.as_slice() {
+        let node = data.world.upgrade().ok_or(Status::NotFound)?;
+        let found = of_node(&node.options.node, rest).and_then(|value| value.serialize());
+        return found.or_else(|status| injected(data, &segments).ok_or(status));
+    }
+    look_up_route(data, &segments);
     let context = data.context().ok_or(Status::NotFound)?;
     if context.stream.is_none() && segments == [b"xds"] {
         return Err(Status::SerializationFailure);
@@ -41,8 +47,26 @@ fn find(data: &mut VmData, path: &[u8]) -> Result<Vec<u8>, Status> {
         Some(stream) => of_stream(&stream.borrow(), context.view, now, &segments),
         None => Err(Status::NotFound),
     };
-    let fallback = || data.process.properties.borrow().get(&segments.join(&0)).cloned();
-    of_stream.map(|value| value.serialize()).or_else(|status| fallback().ok_or(status))
+    let found = of_stream.and_then(|value| value.serialize());
+    found.or_else(|status| injected(data, &segments).ok_or(status))
+}
+
+/// What a test has set.
+fn injected(data: &VmData, segments: &[&[u8]]) -> Option<Vec<u8>> {
+    data.process.properties.borrow().get(&segments.join(&0)).cloned()
+}
+
+/// A changed header makes Envoy forget the route: whoever asks for it next makes it look again.
+fn look_up_route(data: &mut VmData, path: &[&[u8]]) {
+    let stream = data.context().and_then(|context| context.stream.clone());
+    let Some(stream) =
+        stream.filter(|stream| path.first() == Some(&&b"xds"[..]) && stream.borrow().info.route_stale)
+    else {
+        return;
+    };
+    if let Some(world) = data.world.upgrade() {
+        world.look_up_route(&stream);
+    }
 }
 
 fn of_plugin(data: &mut VmData, path: &[&[u8]]) -> Option<Value> {

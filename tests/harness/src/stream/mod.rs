@@ -111,6 +111,8 @@ pub(crate) struct RouterSide {
     /// The request went out entirely.
     pub sent: bool,
     pub started: bool,
+    /// What a filter has set it to, in place of the route's.
+    pub timeout: Option<std::time::Duration>,
     /// What Envoy answers itself when the upstream event comes.
     pub stand_in: Option<Stand>,
 }

@@ -115,6 +115,10 @@ impl Vm {
         refuel(&mut self.store);
         let result = function.call(&mut self.store, params);
         self.settle_account(name, began, memory);
+        if let Some(error) = self.data().malloc_trapped.take() {
+            self.note_failure(context, "malloc", &error);
+            return None;
+        }
         result.map_err(|error| self.note_failure(context, name, &error)).ok()
     }
 

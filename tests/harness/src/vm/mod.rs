@@ -107,6 +107,8 @@ pub(crate) struct VmData {
     pub actions: VecDeque<Action>,
     pub memory: Option<Memory>,
     pub malloc: Option<TypedFunc<u32, u32>>,
+    /// What the allocator has trapped with in this callback.
+    pub malloc_trapped: Option<wasmtime::Error>,
     /// Before the VM has started, few calls are allowed.
     pub restricted: bool,
     pub metrics: MetricIds,
@@ -142,6 +144,7 @@ impl VmData {
             actions: VecDeque::new(),
             memory: None,
             malloc: None,
+            malloc_trapped: None,
             restricted: true,
             metrics: MetricIds::default(),
             callouts: [0; 3],

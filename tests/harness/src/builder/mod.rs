@@ -1,15 +1,18 @@
 //! The builder: a proxy, described.
 
-use std::path::{Path, PathBuf};
+mod plugin;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::callout::Clusters;
-use crate::driver::{self, Options, Route, Target, World};
+use crate::driver::{Options, World};
 use crate::process::Process;
 use crate::process::clock::Clock;
-use crate::vm::VmSettings;
-use crate::{Error, LoadedModule, LogLevel, LogLine, Proxy, Upstream};
+use crate::{Error, LogLevel, LogLine, Metadata, Node, Proxy, Route, Upstream};
+pub use plugin::{FailurePolicy, Plugin};
 
 /// Envoy's limit for the memory of a VM.
 const MEMORY_LIMIT: u64 = 1024 * 1024 * 1024;
@@ -22,119 +25,13 @@ const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Envoy's default `stream_idle_timeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What becomes of requests while a plugin's VM is down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FailurePolicy {
-    /// They are answered 503, for ever. Envoy's default.
-    #[default]
-    Closed,
-    /// They pass the plugin by, for ever.
-    Open,
-    /// They are answered 503 until the VM has been restarted, with a backoff.
-    Reload,
-}
-
-/// A plugin of the chain, described.
-#[derive(Clone)]
-pub struct Plugin {
-    source: Source,
-    name: String,
-    root_id: String,
-    vm_id: String,
-    vm_configuration: Vec<u8>,
-    configuration: Vec<u8>,
-    environment: Vec<(String, String)>,
-    policy: FailurePolicy,
-    allow_stop_iteration: bool,
-}
-
-#[derive(Clone)]
-enum Source {
-    File(PathBuf),
-    Loaded(LoadedModule),
-}
-
-impl Plugin {
-    /// A plugin from a module's file.
-    pub fn file(path: impl AsRef<Path>) -> Self {
-        let name = path.as_ref().file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        Self::new(Source::File(path.as_ref().to_owned()), name.unwrap_or_default())
-    }
-
-    /// A plugin from a module that is loaded already; tests share one so as to compile it once.
-    pub fn loaded(module: &LoadedModule) -> Self {
-        Self::new(Source::Loaded(module.clone()), "plugin".into())
-    }
-
-    fn new(source: Source, name: String) -> Self {
-        Self {
-            source,
-            name,
-            root_id: String::new(),
-            vm_id: String::new(),
-            vm_configuration: Vec::new(),
-            configuration: Vec::new(),
-            environment: Vec::new(),
-            policy: FailurePolicy::default(),
-            allow_stop_iteration: false,
-        }
-    }
-
-    /// Name in messages and in the property `plugin_name`.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
-        self
-    }
-
-    /// Root id, by which a module tells its plugins apart.
-    pub fn root_id(mut self, root_id: &str) -> Self {
-        self.root_id = root_id.to_owned();
-        self
-    }
-
-    /// VM id: shared data and queues are shared among VMs of the same id.
-    pub fn vm_id(mut self, vm_id: &str) -> Self {
-        self.vm_id = vm_id.to_owned();
-        self
-    }
-
-    /// VM configuration.
-    pub fn vm_config(mut self, configuration: impl AsRef<[u8]>) -> Self {
-        self.vm_configuration = configuration.as_ref().to_vec();
-        self
-    }
-
-    /// Plugin configuration.
-    pub fn config(mut self, configuration: impl AsRef<[u8]>) -> Self {
-        self.configuration = configuration.as_ref().to_vec();
-        self
-    }
-
-    /// Adds an environment variable.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Failure policy.
-    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Envoy's `allow_on_headers_stop_iteration`: a paused header phase lets the body callbacks go on.
-    pub fn allow_on_headers_stop_iteration(mut self, allow: bool) -> Self {
-        self.allow_stop_iteration = allow;
-        self
-    }
-}
-
 /// Describes a proxy.
 pub struct Builder {
     plugins: Vec<Plugin>,
     clusters: Clusters,
     routes: Vec<Route>,
     default_route: Option<String>,
+    node: Node,
     workers: usize,
     all_vms: bool,
     interleave: bool,
@@ -150,6 +47,7 @@ pub struct Builder {
     access_log: Option<String>,
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
+    cluster_metadata: BTreeMap<String, Metadata>,
     facing_clients: Option<String>,
     snapshots: bool,
 }
@@ -161,6 +59,7 @@ impl Default for Builder {
             clusters: Clusters::default(),
             routes: Vec::new(),
             default_route: None,
+            node: Node::default(),
             workers: 1,
             all_vms: true,
             interleave: false,
@@ -176,6 +75,7 @@ impl Default for Builder {
             access_log: None,
             profile: false,
             properties: Vec::new(),
+            cluster_metadata: BTreeMap::new(),
             facing_clients: None,
             snapshots: true,
         }
@@ -229,16 +129,31 @@ impl Builder {
         self
     }
 
-    /// Sends paths that begin so to a cluster.
-    pub fn route(mut self, prefix: &str, cluster: &str) -> Self {
-        self.routes.push(Route { prefix: prefix.into(), target: Target::Cluster(cluster.to_owned()) });
+    /// Adds a route behind those that there are: the first that fits a request is its own.
+    pub fn routed(mut self, route: Route) -> Self {
+        self.routes.push(route);
         self
     }
 
+    /// Sends paths that begin so to a cluster.
+    pub fn route(self, prefix: &str, cluster: &str) -> Self {
+        self.routed(Route::to(cluster).prefix(prefix))
+    }
+
     /// Answers paths that begin so without any upstream.
-    pub fn direct_response(mut self, prefix: &str, status: u16, body: impl AsRef<[u8]>) -> Self {
-        let target = Target::Direct { status, body: body.as_ref().to_vec() };
-        self.routes.push(Route { prefix: prefix.into(), target });
+    pub fn direct_response(self, prefix: &str, status: u16, body: impl AsRef<[u8]>) -> Self {
+        self.routed(Route::respond(status, body).prefix(prefix))
+    }
+
+    /// Metadata of a cluster: a value under a namespace (`xds.cluster_metadata.filter_metadata.NAMESPACE`).
+    pub fn cluster_metadata(mut self, cluster: &str, namespace: &str, value: serde_json::Value) -> Self {
+        self.cluster_metadata.entry(cluster.to_owned()).or_default().set(namespace, value);
+        self
+    }
+
+    /// What Envoy's bootstrap says of the process (`xds.node`).
+    pub fn node(mut self, node: Node) -> Self {
+        self.node = node;
         self
     }
 
@@ -380,10 +295,10 @@ impl Builder {
             return Err(Error::Setup("a proxy needs at least one worker".into()));
         }
         let chain =
-            self.plugins.drain(..).map(|plugin| load(plugin, self.fuel, self.memory_limit, self.profile));
+            self.plugins.drain(..).map(|plugin| plugin.load(self.fuel, self.memory_limit, self.profile));
         let chain = chain.collect::<Result<Vec<_>, Error>>()?;
         if let Some(cluster) = self.default_route.take() {
-            self.routes.push(Route { prefix: Vec::new(), target: Target::Cluster(cluster) });
+            self.routes.push(Route::to(&cluster));
         }
         Ok(chain)
     }
@@ -398,6 +313,8 @@ impl Builder {
             idle_timeout: self.idle_timeout,
             passes_server_header: self.passes_server_header,
             routes: self.routes,
+            cluster_metadata: self.cluster_metadata,
+            node: self.node,
             access_log: self.access_log,
             local_address: "127.0.0.1:8080".into(),
             facing_clients: self.facing_clients,
@@ -405,34 +322,4 @@ impl Builder {
             snapshots: self.snapshots && !self.profile,
         }
     }
-}
-
-fn load(plugin: Plugin, fuel: u64, memory_limit: u64, profile: bool) -> Result<driver::Plugin, Error> {
-    let module = match plugin.source {
-        Source::File(path) => LoadedModule::from_file(path)?,
-        Source::Loaded(module) => module,
-    };
-    if module.initial_memory > memory_limit {
-        let asked = module.initial_memory;
-        return Err(crate::LoadError::MemoryTooLarge { asked, limit: memory_limit }.into());
-    }
-    let settings = VmSettings {
-        vm_id: plugin.vm_id,
-        configuration: plugin.vm_configuration,
-        environment: plugin.environment,
-        memory_limit,
-        fuel,
-        profile,
-    };
-    Ok(driver::Plugin {
-        module,
-        settings: Rc::new(settings),
-        name: plugin.name,
-        root_id: plugin.root_id,
-        policy: plugin.policy,
-        allow_stop_iteration: plugin.allow_stop_iteration,
-        configuration: plugin.configuration.into(),
-        generation: Default::default(),
-        instances: Default::default(),
-    })
 }
