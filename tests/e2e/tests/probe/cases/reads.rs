@@ -157,7 +157,7 @@ const CONNECTION: [&str; 33] = [
     "shape connection",
 ];
 
-const OTHER: [&str; 42] = [
+const OTHER: [&str; 53] = [
     "prop plugin_name",
     "prop plugin_root_id",
     "prop plugin_vm_id",
