@@ -144,8 +144,8 @@ impl ClientResponse {
             }
             Flaw::BodyBeyondStatus { .. } => self.surplus = std::mem::take(&mut self.body),
             Flaw::LengthUnreadable(_) => {
-                self.unread();
-                self.invalid = true;
+                self.body.clear();
+                (self.complete, self.invalid) = (false, true);
             }
             Flaw::StatusUnreadable(_) => {
                 self.unread();

@@ -348,6 +348,9 @@ const HTTP1_ORDER: [&str; 4] = [":authority", ":path", ":method", ":scheme"];
 const HTTP2_ORDER: [&str; 4] = [":method", ":scheme", ":authority", ":path"];
 
 pub(super) fn sendable(request: &plan::Request) -> portcullis_harness::Request {
+    if let Some(wire) = &request.wire {
+        return portcullis_harness::Request::wire(wire).from(&format!("{}:50000", request.from));
+    }
     let pseudo = |sent: portcullis_harness::Request, name: &str| match name {
         ":authority" => sent.header(name, &request.authority),
         ":path" => sent.header(name, &request.path),
@@ -383,6 +386,9 @@ fn answer(client: &ClientResponse) -> Answer {
         body: client.body.clone(),
         trailers: client.trailers.as_ref().map(fields).unwrap_or_default(),
         end: match (client.complete, client.reset) {
+            _ if client.invalid => {
+                End::Invalid(client.flaw.as_ref().map(ToString::to_string).unwrap_or_default())
+            }
             (_, true) => End::Broken,
             (true, false) => End::Complete,
             (false, false) => End::Never,

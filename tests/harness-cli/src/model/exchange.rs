@@ -23,7 +23,11 @@ pub struct RequestFields {
     #[schemars(default = "get")]
     pub method: String,
     /// The path, with its query.
-    pub path: Text,
+    #[deserr(default)]
+    pub path: Option<Text>,
+    /// What the client writes on an HTTP/1 connection, byte for byte, in the place of everything else.
+    #[deserr(default)]
+    pub wire: Option<Text>,
     /// The host that is asked for (default `gateway.test`).
     #[deserr(default = "gateway.test".to_owned())]
     #[schemars(default = "host")]
@@ -72,7 +76,8 @@ impl Request {
         let path = Text::template(path.trim());
         Some(Self(RequestFields {
             method: method.to_owned(),
-            path,
+            path: Some(path),
+            wire: None,
             authority: host(),
             headers: Named::default(),
             body: None,

@@ -175,6 +175,7 @@ impl<'a> Check<'a> {
             let at = Node::top().key("steps").index(index);
             self.one_of(step, &["request", "advance", "reload", "upstreams", "faults"], 1, &at);
             self.references(&step["request"], &at.key("request"), false);
+            self.one_of(&step["request"], &["path", "wire"], 1, &at.key("request"));
             self.body(&step["request"], &["body", "body_file", "json", "chunks"], &at.key("request"));
             if step["faults"].is_object() && self.document["only"] != "harness" {
                 self.error(&at.key("faults"), "faults on both sides", "`only: harness`: Envoy has no faults");

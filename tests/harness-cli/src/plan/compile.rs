@@ -203,7 +203,7 @@ impl Make<'_> {
     fn step(&self, step: model::Step) -> Option<Step> {
         let (action, title) = if let Some(request) = step.request {
             let request = self.request(&request);
-            let title = format!("{} {}", request.method, request.path.escape_ascii());
+            let title = title(&request);
             (Action::Request(request), title)
         } else if let Some(by) = step.advance {
             (Action::Advance(by.0), format!("advance {by}"))
@@ -232,13 +232,24 @@ impl Make<'_> {
         );
         Request {
             method: fields.method.clone(),
-            path: self.text(&fields.path),
+            path: fields.path.as_ref().map(|path| self.text(path)).unwrap_or_default(),
+            wire: fields.wire.as_ref().map(|wire| self.text(wire)),
             authority: fields.authority.clone(),
             headers,
             body,
             http2: fields.http2,
             from: fields.from.0,
         }
+    }
+}
+
+/// Method and path, or the first line.
+fn title(request: &Request) -> String {
+    match &request.wire {
+        Some(wire) => {
+            wire.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default().escape_ascii().to_string()
+        }
+        None => format!("{} {}", request.method, request.path.escape_ascii()),
     }
 }
 

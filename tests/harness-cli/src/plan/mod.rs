@@ -142,6 +142,8 @@ pub enum Action {
 pub struct Request {
     pub method: String,
     pub path: Vec<u8>,
+    /// The bytes that are sent instead.
+    pub wire: Option<Vec<u8>>,
     pub authority: String,
     pub headers: Fields,
     pub body: Body,

@@ -23,6 +23,7 @@ pub struct GiveUp(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     given_up: AtomicBool,
+    has_sent: AtomicBool,
     connection: Mutex<Option<Interrupter>>,
 }
 
@@ -37,6 +38,15 @@ impl GiveUp {
     /// Whether it has given up.
     pub fn is_over(&self) -> bool {
         self.0.given_up.load(Ordering::SeqCst)
+    }
+
+    /// Whether the client has sent all that it will send: from then on others may wait for it in vain.
+    pub fn has_sent(&self) -> bool {
+        self.0.has_sent.load(Ordering::SeqCst)
+    }
+
+    fn sent(&self) {
+        self.0.has_sent.store(true, Ordering::SeqCst);
     }
 
     fn waits_on(&self, connection: &Connection) -> Result<(), ClientError> {
@@ -74,6 +84,10 @@ fn over_http2(
     };
     let (arrivals, over) = (arrivals.clone(), give_up.clone());
     let (head, pieces) = in_pieces(request);
+    let last = pieces.len();
+    if last == 0 {
+        give_up.sent();
+    }
     let sizes: Vec<usize> = pieces.iter().map(Vec::len).collect();
     let mut base = 0;
     let wait = move |place: usize| {
@@ -82,6 +96,9 @@ fn over_http2(
             arrivals.wait(base + sizes[before] as u64 + 9, &|| over.is_over());
         }
         base = arrivals.count();
+        if place == last {
+            over.sent();
+        }
     };
     let stream = connection.start_in_pieces(&head, pieces, wait)?;
     let end = loop {
@@ -139,7 +156,8 @@ fn over_http1(
         }
         _ => {}
     }
-    read(&mut connection, &request.method, give_up)
+    give_up.sent();
+    read(&mut connection, &asked(request), give_up)
 }
 
 /// An answer that is there already, or a connection that has been closed, ends the sending.
@@ -151,7 +169,19 @@ fn in_chunk(chunk: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()
 }
 
+/// The method, by which the client knows whether its answer has a body.
+fn asked(request: &Request) -> String {
+    let first = |wire: &Vec<u8>| wire.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
+    request
+        .wire
+        .as_ref()
+        .map_or_else(|| request.method.clone(), |wire| String::from_utf8_lossy(&first(wire)).into_owned())
+}
+
 fn head(request: &Request) -> Vec<u8> {
+    if let Some(wire) = &request.wire {
+        return wire.clone();
+    }
     let mut head = [request.method.as_bytes(), b" ", &request.path, b" HTTP/1.1\r\n"].concat();
     head.extend(format!("host: {}\r\n", request.authority).bytes());
     head.extend(lines(&request.headers));

@@ -11,6 +11,7 @@ mod logs;
 mod pace;
 mod peer;
 mod proxy;
+mod reading;
 mod running;
 
 use portcullis_e2e::{Envoy, EnvoyConfig, EnvoyError};

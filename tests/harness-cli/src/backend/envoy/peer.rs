@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use portcullis_e2e::{Admin, ReservedPort};
 
 use super::arrivals::Arrivals;
+use super::reading::{Reading, Waiting};
 use crate::plan::{Body, Fate, Fields, Plan, Reply, Script};
 use crate::seen::Call;
 
@@ -29,6 +30,10 @@ struct Shared {
     now: AtomicU64,
     /// Replies held back, by the instant at which they are due; `u64::MAX` for those that never come.
     held: Mutex<Vec<u64>>,
+    /// Connections, and whether their upstreams wait for the rest of a request.
+    waiting: Mutex<Vec<Weak<Waiting>>>,
+    /// The client sends more: who waits for a request's rest waits for the client.
+    client_sends: AtomicBool,
     over: AtomicBool,
 }
 
@@ -45,6 +50,9 @@ struct State {
     script: Mutex<Script>,
     calls: Mutex<Vec<Call>>,
 }
+
+/// To a request whose length is no number (RFC 9112, section 6.3).
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,10 +113,20 @@ impl Peers {
         self.shared.now.store(nanos(now), Ordering::SeqCst);
     }
 
-    /// How many replies are held back, not due yet.
+    /// How many replies are held back, not due yet; and requests whose rest never comes.
     pub fn held(&self) -> usize {
         let now = self.shared.now.load(Ordering::SeqCst);
-        lock(&self.shared.held).iter().filter(|due| **due > now).count()
+        let held = lock(&self.shared.held).iter().filter(|due| **due > now).count();
+        let starving = |waiting: &&Weak<Waiting>| waiting.upgrade().is_some_and(|waiting| waiting.starves());
+        match self.shared.client_sends.load(Ordering::SeqCst) {
+            true => held,
+            false => held + lock(&self.shared.waiting).iter().filter(starving).count(),
+        }
+    }
+
+    /// Tells whether the client has sent all that it will send.
+    pub fn client_has_sent(&self, all: bool) {
+        self.shared.client_sends.store(!all, Ordering::SeqCst);
     }
 
     /// When the next reply is due; `None` if none is held back, or none will ever come.
@@ -172,8 +190,13 @@ fn accept_all(listener: &TcpListener, state: &Arc<State>, shared: &Arc<Shared>, 
 /// Answers the requests of one connection.
 fn serve(stream: TcpStream, state: &State, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    while let Some(call) = read_request(&mut reader)? {
+    let reading = Reading::of(&stream)?;
+    let waiting = reading.waiting();
+    lock(&shared.waiting).push(Arc::downgrade(&waiting));
+    let mut reader = BufReader::new(reading);
+    while let Some(read) = read_request(&mut reader, &waiting)? {
+        waiting.inside(false);
+        let Some(call) = read else { return (&stream).write_all(BAD_REQUEST) };
         let reply = lock(&state.script).answer(&call.method, &call.path);
         lock(&state.calls).push(call);
         if !hold(&stream, &reply, shared) {
@@ -220,26 +243,33 @@ fn has_left(stream: &TcpStream) -> bool {
     }
 }
 
-/// `None` if the connection has been closed between requests.
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
-    let Some(line) = read_line(reader)? else { return Ok(None) };
+/// `None` if the connection has been closed between requests, or what comes is none; a request without a readable length is no
+/// call.
+fn read_request(reader: &mut impl BufRead, waiting: &Waiting) -> io::Result<Option<Option<Call>>> {
+    let Some(line) = read_line(reader)?.filter(|line| line.windows(8).any(|word| word == b" HTTP/1.")) else {
+        return Ok(None);
+    };
+    waiting.inside(true);
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let method = String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
     let path = words.next().unwrap_or_default().to_vec();
     let mut headers = read_fields(reader)?;
     let value = |name: &str| crate::seen::values(&headers, name).first().map(|value| value.to_vec());
     let chunked = value("transfer-encoding").is_some_and(|value| value.ends_with(b"chunked"));
-    let length = value("content-length").and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+    let length = value("content-length").map(|value| String::from_utf8(value).ok()?.parse().ok());
+    if length == Some(None) {
+        return Ok(Some(None));
+    }
     let authority = value("host").unwrap_or_default();
     headers.retain(|(name, _)| name != "host");
     let (mut body, mut trailers) = (Vec::new(), Fields::new());
     if chunked {
         trailers = read_chunks(reader, &mut body)?;
     } else {
-        body.resize(length.unwrap_or(0), 0);
+        body.resize(length.flatten().unwrap_or(0), 0);
         reader.read_exact(&mut body)?;
     }
-    Ok(Some(Call { method, path, authority, headers, body, trailers }))
+    Ok(Some(Some(Call { method, path, authority, headers, body, trailers })))
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {

@@ -165,6 +165,7 @@ impl Running<'_> {
         let give_up = GiveUp::default();
         std::thread::scope(|scope| {
             let client = give_up.clone();
+            self.peers.client_has_sent(false);
             scope.spawn(move || report.send(client::send(request, to, &arrivals, &client)));
             let until = Pace::limit(self.pace.now());
             let mut next = || -> Result<Option<Answer>, Broken> {
@@ -174,6 +175,7 @@ impl Running<'_> {
                     Err(RecvTimeoutError::Disconnected) => return Err(self.proxy.broken("the client failed")),
                     Err(RecvTimeoutError::Timeout) => {}
                 }
+                self.peers.client_has_sent(give_up.has_sent());
                 if !self.pace.everybody_waits()? {
                     // Envoy has done with it, as far as it knows: either the answer is on its way, or it never ends.
                     match outcome.recv_timeout(ON_ITS_WAY) {
@@ -196,6 +198,7 @@ impl Running<'_> {
                 }
             };
             give_up.now();
+            self.peers.client_has_sent(true);
             answer
         })
     }
