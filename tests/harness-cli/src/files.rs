@@ -64,8 +64,10 @@ fn has_header(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
-    let mut comments = text.lines().take_while(|line| line.is_empty() || line.starts_with('#') || *line == "---");
-    read.is_ok() && comments.any(|line| line.contains("yaml-language-server") && line.contains("scenario.schema.json"))
+    let mut comments =
+        text.lines().take_while(|line| line.is_empty() || line.starts_with('#') || *line == "---");
+    read.is_ok()
+        && comments.any(|line| line.contains("yaml-language-server") && line.contains("scenario.schema.json"))
 }
 
 #[cfg(test)]
@@ -93,7 +95,8 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), folder.path().join("deep/round")).expect("a link");
         let of = |paths: &[PathBuf]| -> Vec<String> {
             let found = scenarios(paths).expect("all can be read");
-            let short = |path: &PathBuf| path.strip_prefix(folder.path()).map(|path| path.display().to_string());
+            let short =
+                |path: &PathBuf| path.strip_prefix(folder.path()).map(|path| path.display().to_string());
             found.iter().map(|path| short(path).expect("it is below")).collect()
         };
         assert_eq!(of(&[folder.path().to_owned()]), ["a.scenario.yaml", "b.yaml", "deep/c.yml"]);

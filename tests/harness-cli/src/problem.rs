@@ -61,7 +61,8 @@ pub fn unknown<'a>(at: &Node, name: &str, what: &str, known: impl Iterator<Item 
 #[must_use]
 pub fn with_unit(error: ConfigError, document: &Value) -> ConfigError {
     const DURATIONS: [&str; 4] = ["delay", "advance", "timeout", "after"];
-    let is_duration = matches!(error.at.0.last(), Some(PathSegment::Key(name)) if DURATIONS.contains(&name.as_str()));
+    let is_duration =
+        matches!(error.at.0.last(), Some(PathSegment::Key(name)) if DURATIONS.contains(&name.as_str()));
     match at(document, &error.at) {
         Some(Value::Number(number)) if is_duration => {
             let expected = format!("a unit behind the number, such as `{number}s` or `{number}ms`");
@@ -88,10 +89,14 @@ pub fn plainly(message: &str) -> String {
         ("budget", "more nodes, aliases or nesting than any scenario needs"),
         ("recursion", "more nesting than any scenario needs"),
         ("alias", "an alias (`*name`) whose anchor (`&name`) is not there, or that stands for too much"),
-        ("multiple documents", "a second document (`---`): several scenarios stand in one file as a list, `scenarios`"),
+        (
+            "multiple documents",
+            "a second document (`---`): several scenarios stand in one file as a list, `scenarios`",
+        ),
     ];
     let lower = text.to_lowercase();
-    let speaks_of_settings = ["option", "policy", "budget", "config", "dedicated", "from_multiple", "from_str", "::"];
+    let speaks_of_settings =
+        ["option", "policy", "budget", "config", "dedicated", "from_multiple", "from_str", "::"];
     match known.iter().find(|(word, _)| lower.contains(word)) {
         Some((_, plain)) if speaks_of_settings.iter().any(|word| lower.contains(word)) => (*plain).to_owned(),
         _ => text.to_owned(),

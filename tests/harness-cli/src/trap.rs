@@ -73,7 +73,10 @@ mod tests {
             ("Uncaught RuntimeError: memory access out of bounds", "out of bounds memory access"),
             ("Uncaught RuntimeError: divide by zero", "integer divide by zero"),
             ("Uncaught RangeError: Maximum call stack size exceeded", "overflowed its stack"),
-            ("Uncaught RuntimeError: table index is out of bounds", "undefined element: out of bounds table access"),
+            (
+                "Uncaught RuntimeError: table index is out of bounds",
+                "undefined element: out of bounds table access",
+            ),
         ] {
             assert_eq!(cause(v8), cause(wasmtime), "{v8}");
         }

@@ -36,7 +36,8 @@ fn a_trap_in_any_callback_fails_the_step_unless_it_is_expected() {
     let in_log = r#"
         (func $fall (drop (i32.load (i32.const -4))))
         (func (export "proxy_on_log") (param i32) (call $fall))"#;
-    let (unexpected, expected) = (scenario("{ status: 200 }"), scenario("{ status: 200, trap: ~out of bounds }"));
+    let (unexpected, expected) =
+        (scenario("{ status: 200 }"), scenario("{ status: 200, trap: ~out of bounds }"));
     let by_name = scenario("{ status: 200, trap: \"~at fall\" }");
     let folder = folder(
         &[("a.scenario.yaml", &unexpected), ("b.scenario.yaml", &expected), ("c.scenario.yaml", &by_name)],
@@ -55,14 +56,19 @@ fn a_trap_in_any_callback_fails_the_step_unless_it_is_expected() {
 
 #[test]
 fn a_trap_that_does_not_come_is_told_too() {
-    let scenario = "name: x\nplugins: [{ module: m.wasm }]\nsteps:\n  - request: GET /\n    expect: { trap: ~x }\n";
+    let scenario =
+        "name: x\nplugins: [{ module: m.wasm }]\nsteps:\n  - request: GET /\n    expect: { trap: ~x }\n";
     let folder = folder(&[("a.scenario.yaml", scenario)], &[("m.wasm", "")]);
     command(folder.path(), &["run", "."]).assert_tells(&["expected: ~x", "found:    none", "1 failed"]);
 }
 
 #[test]
 fn a_crash_a_loop_and_a_refusal_in_the_middle_leave_a_full_report() {
-    let plugin = |name: &str| format!("name: {name}\nplugins: [{{ module: {name}.wasm }}]\nupstreams: {{ web: [{{ body: hi }}] }}\n");
+    let plugin = |name: &str| {
+        format!(
+            "name: {name}\nplugins: [{{ module: {name}.wasm }}]\nupstreams: {{ web: [{{ body: hi }}] }}\n"
+        )
+    };
     let step = "steps:\n  - request: GET /\n    expect: { status: 200 }\n";
     let files = ["1-good", "2-loops", "3-refuses", "4-crashes", "5-good"].map(|name| {
         (format!("{name}.scenario.yaml"), plugin(name.split_once('-').map_or(name, |(_, name)| name)) + step)
@@ -75,9 +81,13 @@ fn a_crash_a_loop_and_a_refusal_in_the_middle_leave_a_full_report() {
             (drop (call $reply (i32.const 500) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1))))"#;
     let refuses = "(func (export \"proxy_on_configure\") (param i32 i32) (result i32) (i32.const 0))";
     let folder = folder(&files, &[("good.wasm", ""), ("refuses.wasm", refuses)]);
-    std::fs::write(folder.path().join("loops.wasm"), module(&format!("{HEADERS} (loop $l (br $l)) (i32.const 0))")))
+    std::fs::write(
+        folder.path().join("loops.wasm"),
+        module(&format!("{HEADERS} (loop $l (br $l)) (i32.const 0))")),
+    )
+    .expect("a file");
+    std::fs::write(folder.path().join("crashes.wasm"), support::module_with_imports(crashes))
         .expect("a file");
-    std::fs::write(folder.path().join("crashes.wasm"), support::module_with_imports(crashes)).expect("a file");
     let told = both(folder.path(), &["--junit", "report.xml"]);
     told.assert_tells(&[
         "Envoy has computed for",
@@ -104,7 +114,8 @@ fn a_callback_that_never_comes_back_can_be_expected() {
 #[test]
 fn a_request_that_is_held_for_ever_ends_when_the_client_has_waited_long_enough() {
     let scenario = "name: x\nplugins: [{ module: m.wasm }]\nupstreams: { web: [{}] }\nsteps:\n  - request: GET /\n    expect: { upstreams: none, status: 504 }\n";
-    let folder = folder(&[("a.scenario.yaml", scenario)], &[("m.wasm", &format!("{HEADERS} (i32.const 1))"))]);
+    let folder =
+        folder(&[("a.scenario.yaml", scenario)], &[("m.wasm", &format!("{HEADERS} (i32.const 1))"))]);
     both(folder.path(), &[]).assert_tells(&["0 differences, 0 failed"]);
 }
 
@@ -158,7 +169,9 @@ steps:
 #[test]
 fn traps_at_the_start_are_refusals_with_a_trap() {
     let scenario = |trap: &str| {
-        format!("name: {trap}\nplugins: [{{ module: {trap}.wasm }}]\nrefused: true\nstart: {{ trap: ~{trap} }}\n")
+        format!(
+            "name: {trap}\nplugins: [{{ module: {trap}.wasm }}]\nrefused: true\nstart: {{ trap: ~{trap} }}\n"
+        )
     };
     let fall = |name: &str| format!("(func (export \"{name}\") (param i32 i32) (result i32) unreachable)");
     let names = ["proxy_on_vm_start", "proxy_on_configure"];

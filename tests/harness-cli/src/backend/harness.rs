@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use portcullis_harness::{
-    Builder, ClientResponse, Error, Failure, FailureKind, HeaderMap, LoadError, LoadedModule, LogLevel, LogLine,
-    MetricType, Metrics, Numbers, Profile, Proxy, Received, Status, Upstream,
+    Builder, ClientResponse, Error, Failure, FailureKind, HeaderMap, LoadError, LoadedModule, LogLevel,
+    LogLine, MetricType, Metrics, Numbers, Profile, Proxy, Received, Status, Upstream,
 };
 
 use super::{LONGEST, Ran};
@@ -58,7 +58,9 @@ fn not_started(error: Error, logs: &[LogLine]) -> Ran {
     let logs = logs.iter().map(log).collect();
     let refused = Seen { refused: Some(true), refusal: vec![error.to_string()], logs, ..Seen::default() };
     let start = match error {
-        Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. } => Seen { refusal: Vec::new(), ..refused },
+        Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. } => {
+            Seen { refusal: Vec::new(), ..refused }
+        }
         Error::Failed(failure) => failed(refused, &[*failure]),
         error => return Ran::never(error.to_string()),
     };
@@ -203,7 +205,8 @@ impl<'a> Running<'a> {
 
     pub(super) fn steps(&mut self) -> Ran {
         self.proxy.advance(plan::AFTERWARDS);
-        let mut ran = Ran { start: self.since(Seen { refused: Some(false), ..Seen::default() }), ..Ran::default() };
+        let mut ran =
+            Ran { start: self.since(Seen { refused: Some(false), ..Seen::default() }), ..Ran::default() };
         for (index, step) in self.plan.steps.iter().enumerate() {
             self.mark();
             let title = || format!("step {} ({})", index + 1, step.title);
@@ -245,7 +248,11 @@ impl<'a> Running<'a> {
             Action::Advance(by) => self.proxy.advance(*by),
             Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {
                 Ok(()) => seen.refused = Some(false),
-                Err(error @ (Error::ConfigurationRefused { .. } | Error::VmStartRefused { .. } | Error::Failed(_))) => {
+                Err(
+                    error @ (Error::ConfigurationRefused { .. }
+                    | Error::VmStartRefused { .. }
+                    | Error::Failed(_)),
+                ) => {
                     seen.refused = Some(true);
                     seen.refusal = vec![error.to_string()];
                 }

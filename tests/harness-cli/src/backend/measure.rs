@@ -41,7 +41,12 @@ pub struct Load {
 ///
 /// # Errors
 /// Why it could not run.
-pub fn bench(plan: &Plan, modules: &Modules, streams: usize, requests: usize) -> Result<Option<Load>, String> {
+pub fn bench(
+    plan: &Plan,
+    modules: &Modules,
+    streams: usize,
+    requests: usize,
+) -> Result<Option<Load>, String> {
     let of_step = |action: &Action| match action {
         Action::Request(request) => Some(sendable(request)),
         _ => None,
@@ -61,7 +66,9 @@ pub fn bench(plan: &Plan, modules: &Modules, streams: usize, requests: usize) ->
             continue;
         }
         if let Some(handle) = open.pop_front() {
-            proxy.finish_within(&handle, super::LONGEST).map_err(|error| format!("{}: {error}", plan.name))?;
+            proxy
+                .finish_within(&handle, super::LONGEST)
+                .map_err(|error| format!("{}: {error}", plan.name))?;
             ended += 1;
         }
     }

@@ -40,7 +40,10 @@ pub fn bench(arguments: &Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(rows) => {
-            show(&format!("{:>10} {:>12} {:>12} {:>12}  scenario\n", "requests", "us each", "guest KiB", "grown KiB"));
+            show(&format!(
+                "{:>10} {:>12} {:>12} {:>12}  scenario\n",
+                "requests", "us each", "guest KiB", "grown KiB"
+            ));
             rows.iter().for_each(|(name, load)| show(&row(name, load)));
             ExitCode::SUCCESS
         }

@@ -24,7 +24,8 @@ pub fn inspect(arguments: Arguments) -> ExitCode {
     let bytes = std::fs::read(&path).map_err(|source| LoadError::Unreadable { path, source });
     match bytes.and_then(|bytes| look(&bytes)) {
         Ok(inspection) => {
-            let text = if arguments.json { format!("{:#}\n", as_json(&inspection)) } else { inspection.to_string() };
+            let text =
+                if arguments.json { format!("{:#}\n", as_json(&inspection)) } else { inspection.to_string() };
             show(&text);
             if inspection.loads.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }

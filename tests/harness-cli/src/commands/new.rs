@@ -61,7 +61,8 @@ fn make(arguments: &Arguments) -> io::Result<()> {
         Language::Rust => format!("target/wasm32-wasip1/release/{file}.wasm"),
         Language::Go => format!("{file}.wasm"),
     };
-    let filled = |text: &str| text.replace("@NAME@", &name).replace("@FILE@", &file).replace("@MODULE@", &module);
+    let filled =
+        |text: &str| text.replace("@NAME@", &name).replace("@FILE@", &file).replace("@MODULE@", &module);
     let scenario = format!("{file}.scenario.yaml");
     for (path, text) in files.iter().chain([&(scenario.as_str(), SCENARIO)]) {
         write(&arguments.folder.join(path), &filled(text))?;

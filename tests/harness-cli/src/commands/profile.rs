@@ -68,7 +68,11 @@ pub fn profile(arguments: &Arguments) -> ExitCode {
     };
     match profile {
         Ok(profile) => {
-            show(&if arguments.json { format!("{:#}\n", as_json(&profile)) } else { profile_table(&profile) });
+            show(&if arguments.json {
+                format!("{:#}\n", as_json(&profile))
+            } else {
+                profile_table(&profile)
+            });
             ExitCode::SUCCESS
         }
         Err(error) => unusable(&error),
@@ -100,10 +104,13 @@ fn of_requests(arguments: &Arguments) -> Result<Profile, String> {
     let body = arguments.body.as_deref().map(read).transpose()?;
     for number in 0..arguments.requests {
         let path = &arguments.path[number % arguments.path.len()];
-        let request = arguments.header.iter().map(|header| pair(header)).fold(
-            Request::new(&arguments.method, path),
-            |request, (name, value)| request.header(name, value),
-        );
+        let request = arguments
+            .header
+            .iter()
+            .map(|header| pair(header))
+            .fold(Request::new(&arguments.method, path), |request, (name, value)| {
+                request.header(name, value)
+            });
         let request = body.iter().fold(request, |request, body| request.body(body));
         proxy.send(request).map_err(|error| error.to_string())?;
         if let Some(failure) = proxy.failures().first() {
@@ -121,10 +128,11 @@ fn proxy(arguments: &Arguments) -> Result<Proxy, String> {
     let module = arguments.module.as_deref().unwrap_or(Path::new(""));
     let plugin = Plugin::file(module).root_id(&arguments.root_id).config(config);
     let reply_body = arguments.reply_body.as_deref().map_or(Ok(b"ok".to_vec()), read)?;
-    let web = arguments.reply_header.iter().map(|header| pair(header)).fold(
-        Upstream::respond(arguments.reply_status),
-        |web, (name, value)| web.header(name, value),
-    );
+    let web = arguments
+        .reply_header
+        .iter()
+        .map(|header| pair(header))
+        .fold(Upstream::respond(arguments.reply_status), |web, (name, value)| web.header(name, value));
     let builder = Proxy::builder().plugin(plugin).profiled().only_worker_vms();
     builder.upstream("web", web.body(reply_body)).build().map_err(|error| error.to_string())
 }

@@ -98,7 +98,9 @@ impl Deserr<ConfigErrors> for Refused {
         match value {
             deserr::Value::Boolean(true) => Ok(Self::default()),
             value @ deserr::Value::Sequence(_) => Vec::deserialize_from_value(value, location).map(Self),
-            other => Err(mistake(location, &Value::from(other), "`true`, or a list of lines that are logged")),
+            other => {
+                Err(mistake(location, &Value::from(other), "`true`, or a list of lines that are logged"))
+            }
         }
     }
 }

@@ -41,7 +41,9 @@ impl Deserr<ConfigErrors> for Logs {
     ) -> Result<Self, ConfigErrors> {
         let expected = "a list of lines, `{in_order: [...]}` or `{exactly: [...]}`";
         match value {
-            value @ deserr::Value::Sequence(_) => Vec::deserialize_from_value(value, location).map(Self::Some),
+            value @ deserr::Value::Sequence(_) => {
+                Vec::deserialize_from_value(value, location).map(Self::Some)
+            }
             value @ deserr::Value::Map(_) => match Ordered::deserialize_from_value(value, location)? {
                 Ordered { in_order: Some(lines), exactly: None } => Ok(Self::InOrder(lines)),
                 Ordered { in_order: None, exactly: Some(lines) } => Ok(Self::Exactly(lines)),
@@ -112,7 +114,8 @@ impl Deserr<ConfigErrors> for LogPattern {
         if !in_full {
             return Pattern::deserialize_from_value(value.into_value(), location).map(Self::from);
         }
-        let LogFields { text, level, times } = LogFields::deserialize_from_value(value.into_value(), location)?;
+        let LogFields { text, level, times } =
+            LogFields::deserialize_from_value(value.into_value(), location)?;
         Ok(Self { text, level, times })
     }
 }

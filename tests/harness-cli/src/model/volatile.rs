@@ -41,7 +41,11 @@ impl Deserr<ConfigErrors> for Volatile {
         {
             let why = error.to_string();
             let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            return Err(mistake(location, &expression.as_str().into(), &format!("a regular expression ({why})")));
+            return Err(mistake(
+                location,
+                &expression.as_str().into(),
+                &format!("a regular expression ({why})"),
+            ));
         }
         Ok(read)
     }

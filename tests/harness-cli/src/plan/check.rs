@@ -201,7 +201,11 @@ impl<'a> Check<'a> {
         let Some(start) = self.document["start"].as_object() else { return };
         self.expected(&self.document["start"], &at, false);
         for name in given(start, &[&OF_ANSWERS[..], &["refused"]].concat()) {
-            self.error(&at.key(name), format!("`{name}` of a start"), "`logs`, `metrics`, `upstreams`, `trap` or `end`");
+            self.error(
+                &at.key(name),
+                format!("`{name}` of a start"),
+                "`logs`, `metrics`, `upstreams`, `trap` or `end`",
+            );
         }
     }
 

@@ -18,8 +18,8 @@ use portcullis_source::diagnostics;
 use portcullis_source::source::{NotYaml, Source};
 use serde_json::Value;
 
-use crate::problem;
 use crate::model::{Expect, FailurePolicy, Faults, Level, Pattern, Scenario, Side};
+use crate::problem;
 
 pub use compile::config_file;
 pub use mint::Minted;
@@ -73,7 +73,9 @@ impl Plan {
     /// Whether a client is somewhere else than on the loopback.
     #[must_use]
     pub fn has_distant_clients(&self) -> bool {
-        self.steps.iter().any(|step| matches!(&step.action, Action::Request(request) if request.proxy_head().is_some()))
+        self.steps
+            .iter()
+            .any(|step| matches!(&step.action, Action::Request(request) if request.proxy_head().is_some()))
     }
 
     /// Whether a step says what it may cost.
@@ -243,7 +245,8 @@ fn plans(file: &Path, source: &Source, modules: &Modules) -> Result<Vec<Plan>, V
         match plan(file, &one.document, modules) {
             Ok(plan) => plans.push(plan),
             Err(mistakes) => {
-                let placed = mistakes.into_iter().map(|error| ConfigError { at: one.place(&error.at), ..error });
+                let placed =
+                    mistakes.into_iter().map(|error| ConfigError { at: one.place(&error.at), ..error });
                 errors.extend(placed.filter(|error| !errors.contains(error)).collect::<Vec<_>>());
             }
         }

@@ -19,7 +19,10 @@ pub fn look(expect: &Value, at: &Node, errors: &mut Vec<ConfigError>) {
         let fields = ["method", "path", "authority"];
         match calls {
             Value::Array(calls) => {
-                calls.iter().enumerate().for_each(|(place, call)| headers(call, &at.index(place), &fields, errors));
+                calls
+                    .iter()
+                    .enumerate()
+                    .for_each(|(place, call)| headers(call, &at.index(place), &fields, errors));
             }
             call => headers(call, &at, &fields, errors),
         }
@@ -28,7 +31,9 @@ pub fn look(expect: &Value, at: &Node, errors: &mut Vec<ConfigError>) {
 
 fn headers(message: &Value, at: &Node, fields: &[&str], errors: &mut Vec<ConfigError>) {
     for section in ["headers", "trailers"] {
-        for (name, _) in message[section].as_object().into_iter().flatten().filter(|(name, _)| name.starts_with(':')) {
+        for (name, _) in
+            message[section].as_object().into_iter().flatten().filter(|(name, _)| name.starts_with(':'))
+        {
             let known = PSEUDO.iter().find(|(pseudo, field)| pseudo == name && fields.contains(field));
             let expected = known.map_or_else(
                 || "the name of a header".to_owned(),
@@ -43,7 +48,9 @@ fn headers(message: &Value, at: &Node, fields: &[&str], errors: &mut Vec<ConfigE
 fn status(status: &Value, at: &Node, errors: &mut Vec<ConfigError>) {
     let text = match status {
         Value::Number(number) => number.to_string(),
-        Value::String(text) if matches!(Pattern::parse(text), Ok(Pattern::Is(_))) && !text.contains("${") => text.clone(),
+        Value::String(text) if matches!(Pattern::parse(text), Ok(Pattern::Is(_))) && !text.contains("${") => {
+            text.clone()
+        }
         _ => return,
     };
     if !text.parse::<u16>().is_ok_and(|status| (100..1000).contains(&status)) {

@@ -52,9 +52,13 @@ fn scenarios(document: &Value, errors: &mut Vec<ConfigError>) -> Vec<One> {
         return Vec::new();
     };
     let one = |(index, item): (usize, &Value)| match item.as_object() {
-        Some(own) => Some(One { document: joined(document, own), own: Some((index, own.keys().cloned().collect())) }),
+        Some(own) => {
+            Some(One { document: joined(document, own), own: Some((index, own.keys().cloned().collect())) })
+        }
         None => {
-            errors.push(at.index(index).error(shown(item), "a scenario: what differs from the rest of the file"));
+            errors.push(
+                at.index(index).error(shown(item), "a scenario: what differs from the rest of the file"),
+            );
             None
         }
     };
@@ -99,7 +103,8 @@ fn of_case(one: &One, row: &Map<String, Value>, at: &Node, errors: &mut Vec<Conf
     let mut unused: Vec<&String> = row.keys().filter(|name| *name != "name").collect();
     fill(&mut document, row, &mut unused);
     for name in unused {
-        errors.push(at.key(name).error(quoted(name), format!("`${{case.{name}}}` somewhere in the scenario")));
+        errors
+            .push(at.key(name).error(quoted(name), format!("`${{case.{name}}}` somewhere in the scenario")));
     }
     let name = document.get("name").and_then(Value::as_str).unwrap_or_default();
     let name = if row.contains_key("name") && name.contains(&title(row)) {
@@ -139,7 +144,8 @@ fn fill(value: &mut Value, row: &Map<String, Value>, unused: &mut Vec<&String>) 
             let names: Vec<String> = fields.keys().filter(|name| name.contains("${case.")).cloned().collect();
             for name in names {
                 unused.retain(|column| !name.contains(&format!("${{case.{column}}}")));
-                let named = filled(&name, row).map(|filled| filled.as_str().map_or_else(|| filled.to_string(), str::to_owned));
+                let named = filled(&name, row)
+                    .map(|filled| filled.as_str().map_or_else(|| filled.to_string(), str::to_owned));
                 if let (Some(new), Some(value)) = (named, fields.get(&name).cloned()) {
                     fields.shift_remove(&name);
                     fields.insert(new, value);
@@ -157,7 +163,9 @@ fn filled(text: &str, row: &Map<String, Value>) -> Option<Value> {
         return Some(value.clone());
     }
     let of = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let replace = |text: String, (name, value): (&String, &Value)| text.replace(&format!("${{case.{name}}}"), &of(value));
+    let replace = |text: String, (name, value): (&String, &Value)| {
+        text.replace(&format!("${{case.{name}}}"), &of(value))
+    };
     text.contains("${case.").then(|| Value::String(row.iter().fold(text.to_owned(), replace)))
 }
 

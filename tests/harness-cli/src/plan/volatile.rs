@@ -58,5 +58,7 @@ impl Volatile {
 }
 
 fn without(expressions: &[Regex], text: &str) -> String {
-    expressions.iter().fold(text.to_owned(), |text, expression| expression.replace_all(&text, PLACE).into_owned())
+    expressions
+        .iter()
+        .fold(text.to_owned(), |text, expression| expression.replace_all(&text, PLACE).into_owned())
 }

@@ -45,7 +45,10 @@ fn lines(harness: &str, envoy: &str) -> Vec<String> {
             let (equal, only_harness, only_envoy) =
                 (texts(ChangeTag::Equal), texts(ChangeTag::Delete), texts(ChangeTag::Insert));
             let around = |own: &[String], other: &[String]| -> Vec<String> {
-                own.iter().enumerate().map(|(place, line)| cut(line, other.get(place).map(String::as_str))).collect()
+                own.iter()
+                    .enumerate()
+                    .map(|(place, line)| cut(line, other.get(place).map(String::as_str)))
+                    .collect()
             };
             shown.extend(equal.iter().map(|line| format!("  {}", cut(line, None))));
             shown.extend(around(&only_harness, &only_envoy).iter().map(|line| format!("- {line}")));
@@ -61,7 +64,8 @@ fn cut(line: &str, other: Option<&str>) -> String {
     if length <= LONG {
         return line.to_owned();
     }
-    let same = other.map_or(0, |other| line.chars().zip(other.chars()).take_while(|(own, other)| own == other).count());
+    let same = other
+        .map_or(0, |other| line.chars().zip(other.chars()).take_while(|(own, other)| own == other).count());
     let from = same.saturating_sub(AROUND);
     let part: String = line.chars().skip(from).take(3 * AROUND).collect();
     let before = if from > 0 { format!("({from} characters) ... ") } else { String::new() };
@@ -88,7 +92,10 @@ mod tests {
     fn of_two_lines_of_100_kb_the_place_is_shown_at_which_they_differ() {
         let long = |middle: &str| format!("body {}{middle}{}\n", "x".repeat(60_000), "y".repeat(40_000));
         let text = told(&long("one"), &long("two"));
-        assert!(text.contains("xxxone") && text.contains("xxxtwo") && text.contains("(59955 characters)"), "{text}");
+        assert!(
+            text.contains("xxxone") && text.contains("xxxtwo") && text.contains("(59955 characters)"),
+            "{text}"
+        );
         assert!(text.len() < 1000, "{} bytes", text.len());
     }
 

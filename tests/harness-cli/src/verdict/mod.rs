@@ -9,7 +9,9 @@ mod logs;
 
 pub use cost::Spent;
 
-use crate::model::{AnswerEnd, Calls, Expect, JsonPattern, Line, Message, Pattern, Reference, Upstreams, Values};
+use crate::model::{
+    AnswerEnd, Calls, Expect, JsonPattern, Line, Message, Pattern, Reference, Upstreams, Values,
+};
 use crate::plan::Fields;
 use crate::seen::{Call, Seen, values};
 

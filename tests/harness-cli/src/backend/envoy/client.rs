@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis_e2e::{Answer as Received, ClientError, Connection, H2Connection, Interrupter, Request as Sent};
+use portcullis_e2e::{
+    Answer as Received, ClientError, Connection, H2Connection, Interrupter, Request as Sent,
+};
 
 use super::arrivals::Arrivals;
 use crate::plan::{Body, Fields, Request};
@@ -63,7 +65,12 @@ impl GiveUp {
 ///
 /// # Errors
 /// Why the request could not be sent. Whatever the proxy does is an answer.
-pub fn send(request: &Request, to: SocketAddr, arrivals: &Arrivals, give_up: &GiveUp) -> Result<Answer, String> {
+pub fn send(
+    request: &Request,
+    to: SocketAddr,
+    arrivals: &Arrivals,
+    give_up: &GiveUp,
+) -> Result<Answer, String> {
     let sent = if request.http2 {
         over_http2(request, to, arrivals, give_up)
     } else {

@@ -53,7 +53,9 @@ pub fn complaints<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 /// Warnings that every Envoy begins with.
 fn is_noise(text: &str) -> bool {
-    ["Deprecated field", "there is no configured limit to the number", "deprecated"].iter().any(|noise| text.contains(noise))
+    ["Deprecated field", "there is no configured limit to the number", "deprecated"]
+        .iter()
+        .any(|noise| text.contains(noise))
 }
 
 /// What Envoy writes before a plugin's line: its name, root id and VM id, as far as it has them and they are known at the time.
@@ -104,7 +106,10 @@ mod tests {
 
     #[test]
     fn what_is_not_ascii_is_read_as_it_was_written() {
-        assert_eq!(unescaped(r#"h\303\251llo \360\237\230\200 \"q\" \\ back\n"#), "h\u{e9}llo \u{1f600} \"q\" \\ back\n");
+        assert_eq!(
+            unescaped(r#"h\303\251llo \360\237\230\200 \"q\" \\ back\n"#),
+            "h\u{e9}llo \u{1f600} \"q\" \\ back\n"
+        );
         assert_eq!(unescaped(r"\377 7\12"), "\u{fffd} 712");
     }
 

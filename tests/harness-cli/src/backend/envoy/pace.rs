@@ -67,7 +67,9 @@ impl<'a> Pace<'a> {
         let next = [timer, reply].into_iter().flatten().min().unwrap_or(until);
         self.fired += 1;
         if self.fired > MOST_TIMERS {
-            return Err(Broken::Failed(format!("more than {MOST_TIMERS} timers in one step: let less time pass in it")));
+            return Err(Broken::Failed(format!(
+                "more than {MOST_TIMERS} timers in one step: let less time pass in it"
+            )));
         }
         self.travel(next.clamp(self.now, until))
     }

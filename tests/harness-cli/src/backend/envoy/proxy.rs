@@ -129,7 +129,8 @@ impl Proxy {
     /// Counters and gauges of plugins, by their name as people write it.
     pub fn metrics(&self) -> Result<BTreeMap<String, i64>, Broken> {
         let stats = self.stats("^wasmcustom\\.")?.into_iter();
-        let own = stats.filter_map(|(name, value)| Some((metric_name(name.strip_prefix("wasmcustom.")?), value)));
+        let own =
+            stats.filter_map(|(name, value)| Some((metric_name(name.strip_prefix("wasmcustom.")?), value)));
         Ok(own.collect())
     }
 
@@ -169,10 +170,15 @@ impl Watch {
         }
         let used = cpu(&proxy.envoy).saturating_sub(self.cpu);
         if used > self.lost {
-            return Err(Broken::Hangs(format!("Envoy has computed for {used:?} on end: a callback does not come back")));
+            return Err(Broken::Hangs(format!(
+                "Envoy has computed for {used:?} on end: a callback does not come back"
+            )));
         }
         if self.since.elapsed() > STALLED {
-            return Err(Broken::Failed(format!("Envoy does nothing any more; the end of its log:\n{}", proxy.tail())));
+            return Err(Broken::Failed(format!(
+                "Envoy does nothing any more; the end of its log:\n{}",
+                proxy.tail()
+            )));
         }
         Ok(())
     }

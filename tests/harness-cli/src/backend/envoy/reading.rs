@@ -26,7 +26,8 @@ pub struct Waiting {
 impl Reading {
     /// Reads this one.
     pub fn of(stream: &TcpStream) -> io::Result<Self> {
-        let state = Waiting { stream: stream.try_clone()?, inside: AtomicBool::default(), waits: Mutex::default() };
+        let state =
+            Waiting { stream: stream.try_clone()?, inside: AtomicBool::default(), waits: Mutex::default() };
         Ok(Self { stream: stream.try_clone()?, state: Arc::new(state) })
     }
 

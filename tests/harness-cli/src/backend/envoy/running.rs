@@ -172,7 +172,9 @@ impl Running<'_> {
                 match outcome.recv_timeout(QUIET) {
                     Ok(Ok(answer)) => return Ok(Some(answer)),
                     Ok(Err(error)) => return Err(self.proxy.broken(error)),
-                    Err(RecvTimeoutError::Disconnected) => return Err(self.proxy.broken("the client failed")),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(self.proxy.broken("the client failed"));
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                 }
                 self.peers.client_has_sent(give_up.has_sent());
