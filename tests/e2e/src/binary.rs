@@ -53,10 +53,8 @@ mod tests {
 
     #[test]
     fn a_wrong_variable_is_an_error_and_never_replaced_by_the_default() {
-        let error = find(
-            Some("/nowhere/mine".into()),
-            vec![std::env::current_exe().expect("a test is a program")],
-        );
+        let error =
+            find(Some("/nowhere/mine".into()), vec![std::env::current_exe().expect("a test is a program")]);
         assert!(error.expect_err("nothing is there").contains("PORTCULLIS_ENVOY names /nowhere/mine"));
     }
 }

@@ -1,9 +1,9 @@
 //! A running Envoy.
 
 use crate::clock::Clock;
+use crate::event_loops::Look;
 use crate::process::{OwnedChild, spawn};
 use crate::starting::{EnvoyError, Starting, command_for};
-use crate::event_loops::Look;
 use crate::{
     Admin, Answer, EnvoyConfig, Lines, PATIENCE, Request, Samples, Usage, try_binary, usage_of, wait_for,
 };
@@ -225,7 +225,11 @@ impl Envoy {
     /// If it does not end in time.
     #[track_caller]
     pub fn shut_down(self) -> Ended {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner).signal(Signal::SIGTERM).unwrap_or_else(|error| panic!("Envoy has ended: {error}"));
+        self.child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .signal(Signal::SIGTERM)
+            .unwrap_or_else(|error| panic!("Envoy has ended: {error}"));
         let status = wait_for(PATIENCE, || self.ended());
         let status = status.unwrap_or_else(|| panic!("Envoy did not end within {PATIENCE:?}"));
         assert!(self.stdout.wait_for_end(PATIENCE) && self.stderr.wait_for_end(PATIENCE), "output goes on");

@@ -56,7 +56,8 @@ pub(crate) fn look(file: &File, shown: i64, until: Instant) -> io::Result<Look> 
             file.write_all_at(&question.to_ne_bytes(), QUESTION)?;
             if let Some(loops) = answers(file, question, turns, until)? {
                 let next = loops.iter().map(|own| own.due).filter(|due| *due != i64::MAX).min();
-                let next_timer = next.map(|due| Duration::from_nanos(due.saturating_sub(shown).max(0).unsigned_abs()));
+                let next_timer =
+                    next.map(|due| Duration::from_nanos(due.saturating_sub(shown).max(0).unsigned_abs()));
                 return Ok(Look::Rest { next_timer });
             }
         }
@@ -90,7 +91,8 @@ fn read(file: &File) -> io::Result<Vec<Loop>> {
     let mut bytes = vec![0; count * LOOP_SIZE];
     file.read_exact_at(&mut bytes, FIRST_LOOP)?;
     let loops = bytes.chunks_exact(LOOP_SIZE).map(|own| {
-        let field = |place: usize| own[place * 8..].first_chunk().map_or(0, |bytes| i64::from_ne_bytes(*bytes));
+        let field =
+            |place: usize| own[place * 8..].first_chunk().map_or(0, |bytes| i64::from_ne_bytes(*bytes));
         Loop { due: field(0), seen: field(1), turns: field(2), answered: field(3) }
     });
     Ok(loops.collect())

@@ -195,9 +195,10 @@ impl Lines {
         static MARKERS: AtomicU64 = AtomicU64::new(0);
         let number = MARKERS.fetch_add(1, Ordering::Relaxed) + 1;
         OpenOptions::new().write(true).open(pipe)?.write_all(format!("{MARKER}{number}\n").as_bytes())?;
-        let arrived = self.kept.1.wait_timeout_while(self.lock(), crate::PATIENCE * 4, |kept| {
-            kept.marker < number && !kept.ended
-        });
+        let arrived = self
+            .kept
+            .1
+            .wait_timeout_while(self.lock(), crate::PATIENCE * 4, |kept| kept.marker < number && !kept.ended);
         let arrived = arrived.unwrap_or_else(PoisonError::into_inner).0.marker >= number;
         if arrived { Ok(()) } else { Err(io::Error::other(format!("{} has ended", self.name))) }
     }
@@ -260,7 +261,8 @@ mod tests {
     fn what_was_written_before_a_marker_has_been_read_after_it() {
         let (output, mut input) = pipe().expect("the system has pipes");
         let lines = Lines::read("stdout", output);
-        let pipe = std::path::PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&input)));
+        let pipe =
+            std::path::PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&input)));
         for number in 0..50 {
             let mark = lines.mark();
             input.write_all(format!("{number}\nrest").as_bytes()).expect("somebody reads");
