@@ -113,7 +113,9 @@ pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)
     let mut jobs = Vec::new();
     for (file, (plans, took)) in files.iter().zip(loaded) {
         match plans {
-            Ok(plans) => jobs.extend(plans.into_iter().filter(|plan| options.wants(plan)).map(Job::Run)),
+            Ok(plans) => jobs.extend(
+                plans.into_iter().filter(|plan| options.wants(plan)).map(|plan| Job::Run(Box::new(plan))),
+            ),
             Err(unusable) => jobs.push(Job::Told(file.clone(), took, unusable)),
         }
     }
@@ -127,7 +129,7 @@ pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)
 
 /// What to do.
 enum Job {
-    Run(Plan),
+    Run(Box<Plan>),
     Told(PathBuf, Duration, Unusable),
 }
 

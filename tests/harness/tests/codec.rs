@@ -167,11 +167,14 @@ fn over_http2(change: impl FnOnce(Request) -> Request) -> std::result::Result<Ou
     proxy()?.send(change(Request::get("/").http2()))
 }
 
+/// What a row does to a request.
+type Change = Box<dyn FnOnce(Request) -> Request>;
+
 #[test]
 fn what_the_http2_codec_refuses_breaks_the_connection_and_nobody_hears_of_it() -> Result {
     let field = "http2.invalid.header.field";
     let rule = "http2.violation.of.messaging.rule";
-    let rows: Vec<(&str, Box<dyn FnOnce(Request) -> Request>, &str, &str)> = vec![
+    let rows: Vec<(&str, Change, &str, &str)> = vec![
         ("capitals", Box::new(|request| request.field("X-Up", "1")), field, "DPE"),
         ("connection", Box::new(|request| request.field("connection", "close")), field, "DPE"),
         ("te", Box::new(|request| request.field("te", "gzip")), field, "DPE"),

@@ -290,7 +290,7 @@ impl Builder {
         }
     }
 
-    fn load_all(&mut self) -> Result<Vec<driver::Plugin>, Error> {
+    fn load_all(&mut self) -> Result<Vec<crate::driver::Plugin>, Error> {
         if self.workers == 0 {
             return Err(Error::Setup("a proxy needs at least one worker".into()));
         }

@@ -100,9 +100,9 @@ fn is_control(byte: u8) -> bool {
 fn request_line(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
     let is_space = |byte: &u8| b" \t".contains(byte);
     let line = trimmed(line);
-    let (method, rest) = line.split_at(line.iter().position(|byte| is_space(byte)).unwrap_or(line.len()));
+    let (method, rest) = line.split_at(line.iter().position(is_space).unwrap_or(line.len()));
     let rest = trimmed(rest);
-    let (target, version) = rest.split_at(rest.iter().position(|byte| is_space(byte)).unwrap_or(rest.len()));
+    let (target, version) = rest.split_at(rest.iter().position(is_space).unwrap_or(rest.len()));
     let version = trimmed(version);
     let known = METHODS.iter().any(|known| known.as_bytes() == method);
     if !known || !is_target(target, method == b"CONNECT") || !(version.is_empty() || is_version(version)) {

@@ -61,7 +61,7 @@ impl<'a> Pace<'a> {
     }
 
     /// Time passes until the next timer or the next reply is due, but not beyond `until`.
-    pub fn to_the_next(&mut self, until: Duration) -> Result<(), Broken> {
+    pub fn advance_to_next(&mut self, until: Duration) -> Result<(), Broken> {
         let timer = self.settle()?.map(|next| self.now.saturating_add(next.max(Duration::from_micros(1))));
         let reply = self.peers.next_due();
         let next = [timer, reply].into_iter().flatten().min().unwrap_or(until);
@@ -77,7 +77,7 @@ impl<'a> Pace<'a> {
     /// Time passes up to this instant.
     pub fn advance_to(&mut self, until: Duration) -> Result<(), Broken> {
         while self.now < until {
-            self.to_the_next(until)?;
+            self.advance_to_next(until)?;
         }
         Ok(())
     }

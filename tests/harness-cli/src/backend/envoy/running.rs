@@ -190,7 +190,7 @@ impl Running<'_> {
                     give_up.now();
                     return Ok(None);
                 }
-                self.pace.to_the_next(until).map(|()| None)
+                self.pace.advance_to_next(until).map(|()| None)
             };
             let answer = loop {
                 match next() {
