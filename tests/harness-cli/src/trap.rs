@@ -56,10 +56,15 @@ pub fn cause(message: &str) -> String {
     known.unwrap_or_else(|| message.trim().to_owned())
 }
 
-/// A function's name without what the compiler added to it.
+/// A function's name without what the compiler added to it. V8 has demangled some names itself, and left their hash.
 #[must_use]
 pub fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if is_hash(hash) => path.to_owned(),
+        _ => name,
+    }
 }
 
 #[cfg(test)]

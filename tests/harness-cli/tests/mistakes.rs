@@ -22,9 +22,9 @@ steps:
 /// Where each mistake stands, a part of what is told of it.
 const TOLD: [(&str, &str); 21] = [
     ("14:26", "found the name `:status`, which no header has, expected it as `status`, beside `headers`"),
-    ("14:51", "found `20`, expected a status"),
-    ("14:89", "expected it as `path`, beside `headers`"),
-    ("15:32", "found `5` without a unit, expected a unit behind the number, such as `5s` or `5ms`"),
+    ("14:52", "found `20`, expected a status"),
+    ("14:87", "expected it as `path`, beside `headers`"),
+    ("15:33", "found `5` without a unit, expected a unit behind the number, such as `5s` or `5ms`"),
     ("1:1", "2 upstreams and no routes"),
     ("2:21", "plugins[0].module: found `nowhere.wasm`"),
     ("2:35", "did you mean `name`?"),

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use portcullis_harness::{Profile, Proxy};
 
 use super::Ran;
-use super::harness::{Modules, Running, builder, sendable};
+use super::harness::{Modules, Running, builder};
+use super::sendable::sendable;
 use crate::plan::{Action, Plan};
 
 /// Runs a scenario and counts what its callbacks cost; the start, too, if that is asked for.

@@ -3,6 +3,7 @@
 mod envoy;
 mod harness;
 mod measure;
+mod sendable;
 
 pub use envoy::envoy;
 pub use harness::{Modules, harness};

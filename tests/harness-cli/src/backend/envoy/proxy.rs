@@ -11,7 +11,7 @@ use super::{bootstrap, logs};
 use crate::seen::metric_name;
 
 /// One callback that uses so much CPU time never comes back.
-const LOST: Duration = Duration::from_secs(10);
+const LOST: Duration = Duration::from_secs(5);
 /// Nothing happens for so long although nothing computes, either: what is wrong is not known.
 const STALLED: Duration = Duration::from_secs(300);
 /// How long the loops are looked at before we look whether Envoy still lives.
@@ -56,6 +56,9 @@ impl Proxy {
     fn tail(&self) -> String {
         let lines: Vec<_> = self.envoy.stderr().all().iter().map(portcullis_e2e::Line::text).collect();
         let complaints = logs::complaints(lines.iter().map(String::as_str));
+        // Frames without a name tell nothing.
+        let named = |line: &&String| !(line.starts_with('#') && line.contains(": [0x"));
+        let complaints: Vec<_> = complaints.iter().filter(named).cloned().collect();
         let last = |lines: &[String]| lines[lines.len().saturating_sub(40)..].join("\n");
         if complaints.is_empty() { last(&lines[lines.len().saturating_sub(5)..]) } else { last(&complaints) }
     }

@@ -1,0 +1,36 @@
+//! A scenario's request, as the harness takes it.
+
+use crate::plan::{self, Body};
+
+/// The pseudo-headers in the order in which Envoy makes them of an HTTP/1.1 request.
+const HTTP1_ORDER: [&str; 4] = [":authority", ":path", ":method", ":scheme"];
+/// The order in which most HTTP/2 clients send them.
+const HTTP2_ORDER: [&str; 4] = [":method", ":scheme", ":authority", ":path"];
+
+/// The request, with its pseudo-headers in the order of its version of HTTP.
+pub(super) fn sendable(request: &plan::Request) -> portcullis_harness::Request {
+    if let Some(wire) = &request.wire {
+        return portcullis_harness::Request::wire(wire).from(&format!("{}:50000", request.from));
+    }
+    let pseudo = |sent: portcullis_harness::Request, name: &str| match name {
+        ":authority" => sent.header(name, &request.authority),
+        ":path" => sent.header(name, &request.path),
+        ":method" => sent.header(name, &request.method),
+        _ => sent.header(name, "http"),
+    };
+    let order = if request.http2 { HTTP2_ORDER } else { HTTP1_ORDER };
+    let sent = order
+        .into_iter()
+        .fold(portcullis_harness::Request::raw(), pseudo)
+        .from(&format!("{}:50000", request.from));
+    let sent = request.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    let sent = match &request.body {
+        Body::None => sent,
+        Body::Whole(body) => sent.body(body),
+        Body::Chunked(chunks, trailers) => {
+            let sent = chunks.iter().fold(sent, |sent, chunk| sent.chunk(chunk));
+            trailers.iter().fold(sent, |sent, (name, value)| sent.trailer(name, value))
+        }
+    };
+    if request.http2 { sent.http2() } else { sent }
+}
