@@ -230,8 +230,8 @@ fn request_header(headers: &HeaderMap, name: &[u8]) -> Option<Value> {
     let (before, after) = path.map(split_query).unwrap_or_default();
     match name {
         b"path" => value(":path"),
-        b"url_path" => path.map(|_| Value::Bytes(before.to_vec())),
-        b"query" => path.map(|_| Value::Bytes(after.to_vec())),
+        b"url_path" => Some(Value::Bytes(before.to_vec())),
+        b"query" => Some(Value::Bytes(after.to_vec())),
         b"host" => value(":authority"),
         b"scheme" => value(":scheme"),
         b"method" => value(":method"),

@@ -173,6 +173,7 @@ fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
     let answer = match reply.body {
         Body::None if [204, 304].contains(&reply.status) => answer,
         Body::None => answer.header("content-length", length),
+        Body::Whole(body) if body.is_empty() => answer.header("content-length", length),
         Body::Whole(body) => answer.header("content-length", length).chunk(body),
         Body::Chunked(chunks, trailers) => {
             let answer = answer.header("transfer-encoding", "chunked");

@@ -24,12 +24,21 @@ pub(super) fn receive(request: Request) -> Result<(HeaderMap, Vec<Part>), Refusa
         }
     };
     let headers = headers(&head)?;
-    Ok((headers, body.parts()))
+    let in_chunks = headers.contains("transfer-encoding");
+    let parts = body.parts(in_chunks);
+    // What a CONNECT opens has no end of its own.
+    let parts = if head.method == b"CONNECT" { open_ended(parts) } else { parts };
+    Ok((headers, parts))
 }
 
 impl Framing {
-    fn parts(self) -> Vec<Part> {
-        let parts = parts(HeaderMap::new(), self.chunks, self.trailers, false);
+    /// Headers do not end a request in chunks, even if there is none.
+    fn parts(self, in_chunks: bool) -> Vec<Part> {
+        let mut parts = parts(HeaderMap::new(), self.chunks, self.trailers, false);
+        if let ([Part::Headers { end: end @ true, .. }], true) = (parts.as_mut_slice(), in_chunks) {
+            *end = false;
+            parts.push(Part::Data { bytes: Vec::new(), end: true });
+        }
         if self.complete && !self.broken {
             return parts;
         }
@@ -103,14 +112,13 @@ fn check_upgrade_to_http2(headers: &mut HeaderMap) {
     if !connection.iter().any(|token| token == "upgrade") {
         return headers.remove(b"upgrade");
     }
-    let mut wishes = tokens(headers, "upgrade");
-    if !wishes.iter().any(|wish| wish == "h2c") {
+    // Beside other wishes it may stay.
+    if tokens(headers, "upgrade") != ["h2c"] {
         return;
     }
-    wishes.retain(|wish| wish != "h2c");
     headers.remove(b"http2-settings");
-    connection.retain(|token| token != "http2-settings" && (token != "upgrade" || !wishes.is_empty()));
-    set_list(headers, "upgrade", &wishes);
+    headers.remove(b"upgrade");
+    connection.retain(|token| token != "http2-settings" && token != "upgrade");
     set_list(headers, "connection", &connection);
 }
 
@@ -123,14 +131,22 @@ fn set_list(headers: &mut HeaderMap, name: &str, tokens: &[String]) {
 
 /// Headers that `connection` names are of one hop. `te` may stay if it says `trailers`.
 fn remove_of_one_hop(headers: &mut HeaderMap) -> Result<(), Refusal> {
-    for token in tokens(headers, "connection") {
+    let mut kept = tokens(headers, "connection");
+    let all = kept.len();
+    for token in kept.clone() {
         if token.starts_with(':') || NEVER_OF_ONE_HOP.contains(&token.as_str()) {
             return Err(Refusal::bad_request("http1.connection_header_rejected"));
         }
         match token.as_str() {
             "upgrade" | "http2-settings" | "te" | "close" | "keep-alive" | "connection" => {}
-            other => headers.remove(other.as_bytes()),
+            other => {
+                headers.remove(other.as_bytes());
+                kept.retain(|token| token != other);
+            }
         }
+    }
+    if kept.len() < all {
+        set_list(headers, "connection", &kept);
     }
     Ok(())
 }

@@ -102,7 +102,8 @@ fn tell_address(headers: &mut HeaderMap, listener: &Listener<'_>) {
     let address = address(listener.peer);
     if let Some(own_address) = listener.own_address {
         INTERNAL_AT_THE_EDGE.iter().for_each(|name| headers.remove(name.as_bytes()));
-        let loopback = address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        // Other addresses of 127.0.0.0/8 are not taken for the machine's own.
+        let loopback = ["127.0.0.1", "::1"].contains(&address);
         headers.add(b"x-forwarded-for", if loopback { own_address } else { address }.as_bytes());
         put(headers, b"x-forwarded-proto", b"http");
     } else if !headers.contains("x-forwarded-proto") {

@@ -123,6 +123,11 @@ impl Proxy {
         self.sum(&format!("^http\\.{}\\.downstream_rq_total$", bootstrap::MAIN))
     }
 
+    /// How many bytes were sent to clients up to now.
+    pub fn sent_to_clients(&self) -> Result<u64, Broken> {
+        self.sum(&format!("^http\\.{}\\.downstream_cx_tx_bytes_total$", bootstrap::MAIN))
+    }
+
     /// How often a new listener was taken, and refused.
     pub fn updates(&self) -> Result<(u64, u64), Broken> {
         let of = |name: &str| self.sum(&format!("^listener_manager\\.lds\\.{name}$"));

@@ -168,6 +168,8 @@ impl Running<'_> {
             self.peers.client_has_sent(false);
             scope.spawn(move || report.send(client::send(request, to, &arrivals, &client)));
             let until = Pace::limit(self.pace.now());
+            // The bytes for clients of which the answer has been waited for already.
+            let mut told = None;
             let mut next = || -> Result<Option<Answer>, Broken> {
                 match outcome.recv_timeout(QUIET) {
                     Ok(Ok(answer)) => return Ok(Some(answer)),
@@ -180,7 +182,9 @@ impl Running<'_> {
                 self.peers.client_has_sent(give_up.has_sent());
                 if !self.pace.everybody_waits()? {
                     // Envoy has done with it, as far as it knows: either the answer is on its way, or it never ends.
-                    match outcome.recv_timeout(ON_ITS_WAY) {
+                    let sent = self.proxy.sent_to_clients()?;
+                    let patience = if told.replace(sent) == Some(sent) { QUIET } else { ON_ITS_WAY };
+                    match outcome.recv_timeout(patience) {
                         Ok(answer) => return answer.map(Some).map_err(|error| self.proxy.broken(error)),
                         Err(_) if self.pace.is_still_at_it()? => return Ok(None),
                         Err(_) => {}
