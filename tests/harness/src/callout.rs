@@ -140,6 +140,12 @@ impl Clusters {
         self.clusters.contains_key(name)
     }
 
+    /// Whether anybody takes connections there.
+    pub fn listens(&self, name: &str) -> bool {
+        let refuses = |script: &Script| matches!(script, Script::Always(reply) if reply.fate == Fate::Refuse);
+        self.clusters.get(name).is_some_and(|cluster| !refuses(&cluster.upstream.0))
+    }
+
     pub fn received(&self, name: &str) -> &[Received] {
         self.clusters.get(name).map(|cluster| cluster.received.as_slice()).unwrap_or_default()
     }

@@ -8,13 +8,8 @@ use crate::snapshot::module::{Opened, is_added};
 use crate::vm::exports::show;
 use crate::{AbiVersion, LoadError, LoadedModule, engine, loader};
 
-/// Callbacks that Envoy may call and the harness never does: those of TCP filters, of HTTP/2 metadata, and Envoy's own.
-const NEVER_CALLED: [&str; 11] = [
-    "proxy_on_new_connection",
-    "proxy_on_downstream_data",
-    "proxy_on_upstream_data",
-    "proxy_on_downstream_connection_close",
-    "proxy_on_upstream_connection_close",
+/// Callbacks that Envoy may call and the harness never does: those of HTTP/2 metadata, and Envoy's own.
+const NEVER_CALLED: [&str; 6] = [
     "proxy_on_request_metadata",
     "proxy_on_response_metadata",
     "proxy_on_foreign_function",

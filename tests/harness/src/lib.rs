@@ -23,6 +23,7 @@ mod builder;
 mod callout;
 mod client;
 mod codec;
+mod connection;
 mod driver;
 mod engine;
 mod error;
@@ -50,6 +51,7 @@ pub use abi::{AbiVersion, BufferType, LogLevel, MapType, MetricType, Status, Str
 pub use builder::{Builder, FailurePolicy, Plugin};
 pub use callout::{Received, Upstream};
 pub use client::{ClientResponse, Flaw};
+pub use connection::{ConnectionHandle, ConnectionOutcome, Side};
 pub use error::{Error, Failure, FailureKind, LoadError};
 pub use headers::HeaderMap;
 pub use inspect::{Inspection, inspect};

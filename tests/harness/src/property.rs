@@ -103,6 +103,52 @@ const OBJECTS: &[&[u8]] = &[
     b"filter_state",
 ];
 
+/// A value with the type that CEL expressions know it by.
+pub(crate) enum Typed {
+    Text(Vec<u8>),
+    /// Nanoseconds.
+    Duration(i64),
+    /// Nanoseconds since 1970.
+    Timestamp(i64),
+    Plain(Value),
+}
+
+/// Everything that an object of expressions (`request`, `response`, ...) has just now; `None` if there is no such object.
+pub(crate) fn fields(stream: &Stream, view: View, now: u64, object: &str) -> Option<Vec<(&'static str, Typed)>> {
+    let names: &[&str] = match object {
+        "request" => &[
+            "path", "url_path", "host", "scheme", "method", "referer", "useragent", "id", "protocol", "query",
+            "headers", "time", "duration", "size", "total_size",
+        ],
+        "response" => &[
+            "code", "code_details", "flags", "grpc_status", "headers", "trailers", "size", "total_size",
+            "backend_latency",
+        ],
+        "source" | "destination" => &["address", "port"],
+        "connection" => &["id", "mtls", "requested_server_name"],
+        "upstream" => &[
+            "address", "port", "local_address", "transport_failure_reason", "request_attempt_count",
+            "cx_pool_ready_duration",
+        ],
+        "xds" => &["cluster_name", "route_name", "virtual_host_name", "listener_direction", "filter_chain_name"],
+        _ => return None,
+    };
+    let find = |name: &&'static str| {
+        let found = of_stream(stream, view, now, &[object.as_bytes(), name.as_bytes()]).ok()?;
+        Some((*name, typed(name, found)))
+    };
+    Some(names.iter().filter_map(find).collect())
+}
+
+fn typed(name: &str, value: Value) -> Typed {
+    match (name, value) {
+        ("time", Value::Integer(nanos)) => Typed::Timestamp(nanos),
+        ("duration" | "backend_latency" | "cx_pool_ready_duration", Value::Integer(nanos)) => Typed::Duration(nanos),
+        (_, Value::Bytes(bytes)) => Typed::Text(bytes),
+        (_, value) => Typed::Plain(value),
+    }
+}
+
 /// Finds a property of a stream.
 pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -> Result<Value, Status> {
     let (first, rest) = path.split_first().ok_or(Status::NotFound)?;

@@ -10,7 +10,7 @@ use crate::process::clock::nanos;
 use crate::process::events::Event;
 use crate::process::metrics::Numbers;
 use crate::stream::StreamRef;
-use crate::{
+use crate::{ConnectionHandle, ConnectionOutcome, 
     Builder, Error, Failure, FailureKind, Faults, LogLine, Metrics, Outcome, Profile, Received, Request,
     Upstream,
 };
@@ -141,6 +141,56 @@ impl Proxy {
         if !handle.stream.borrow().finished {
             self.world.request_part(&handle.stream, Part::Reset);
         }
+    }
+
+    /// Lets a client open a TCP connection; the plugins are then network filters, and Envoy's TCP proxy stands behind them. It
+    /// goes to the cluster of the first route.
+    pub fn connect(&mut self) -> ConnectionHandle {
+        self.run();
+        let worker = self.next_worker % self.world.options.workers;
+        self.next_worker += 1;
+        ConnectionHandle(self.world.connect("127.0.0.1:50000", worker))
+    }
+
+    /// The client of a TCP connection sends.
+    pub fn client_sends(&mut self, connection: &ConnectionHandle, bytes: impl AsRef<[u8]>) {
+        self.world.client_bytes(&connection.0, bytes.as_ref(), false);
+        self.run();
+    }
+
+    /// The client of a TCP connection ends its half.
+    pub fn client_ends(&mut self, connection: &ConnectionHandle) {
+        self.world.client_bytes(&connection.0, &[], true);
+        self.run();
+    }
+
+    /// The client of a TCP connection breaks it off.
+    pub fn client_resets(&mut self, connection: &ConnectionHandle) {
+        self.world.client_resets(&connection.0);
+        self.run();
+    }
+
+    /// The upstream of a TCP connection sends.
+    pub fn upstream_sends(&mut self, connection: &ConnectionHandle, bytes: impl AsRef<[u8]>) {
+        self.world.upstream_bytes(&connection.0, bytes.as_ref(), false);
+        self.run();
+    }
+
+    /// The upstream of a TCP connection ends its half.
+    pub fn upstream_ends(&mut self, connection: &ConnectionHandle) {
+        self.world.upstream_bytes(&connection.0, &[], true);
+        self.run();
+    }
+
+    /// The upstream of a TCP connection breaks it off.
+    pub fn upstream_resets(&mut self, connection: &ConnectionHandle) {
+        self.world.upstream_resets(&connection.0);
+        self.run();
+    }
+
+    /// What has become of a TCP connection so far.
+    pub fn connection(&self, connection: &ConnectionHandle) -> ConnectionOutcome {
+        connection.0.borrow().tcp.as_ref().map(ConnectionOutcome::of).unwrap_or_default()
     }
 
     fn client_part(&mut self, handle: &StreamHandle, part: Part) {

@@ -9,10 +9,11 @@ use portcullis_harness::{
     LogLine, MetricType, Metrics, Numbers, Profile, Proxy, Received, Status, Upstream,
 };
 
-use super::sendable::sendable;
+use super::connection;
+use super::sendable::{self, sendable};
 use super::{LONGEST, Ran};
 use crate::model::{FailurePolicy, Faults, Level};
-use crate::plan::{self, Action, Body, Fate, Fields, Plan, Script, Step, Target};
+use crate::plan::{self, Action, Body, Fate, Fields, Plan, Script, Step};
 use crate::seen::{Answer, Call, End, Log, Seen, metric_name};
 use crate::trap::{self, Trap};
 use crate::verdict::Spent;
@@ -96,13 +97,21 @@ pub(super) fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadErr
         builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
     }
     for (name, script) in &plan.upstreams {
-        builder = builder.peer(name, upstream(script));
+        // Nobody can ask a TCP service what it will answer: it listens, or it does not.
+        let refuses = plan.is_tcp() && script.is_refusing();
+        builder = if refuses { builder.peer(name, Upstream::refuse()) } else { builder.peer(name, upstream(script)) };
     }
     for route in &plan.routes {
-        builder = match &route.target {
-            Target::Upstream(name) => builder.route(&route.prefix, name),
-            Target::Direct { status, body } => builder.direct_response(&route.prefix, *status, body),
-        };
+        builder = builder.routed(sendable::route(route));
+    }
+    builder = builder.node(sendable::node(&plan.node));
+    for (cluster, values) in &plan.cluster_metadata {
+        for (namespace, value) in values {
+            builder = builder.cluster_metadata(cluster, namespace, value.clone());
+        }
+    }
+    for (path, value) in &plan.properties {
+        builder = builder.property(path.split('.'), value);
     }
     if let Some(seed) = plan.seed {
         builder = builder.seed(seed);
@@ -247,6 +256,7 @@ impl<'a> Running<'a> {
         let mut seen = Seen::default();
         match &step.action {
             Action::Request(request) => self.request(request, &mut seen)?,
+            Action::Connection(moves) => seen.conversation = Some(connection::converse(&mut self.proxy, moves)),
             Action::Advance(by) => self.proxy.advance(*by),
             Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {
                 Ok(()) => seen.refused = Some(false),

@@ -1,5 +1,6 @@
 //! The sides that scenarios run on.
 
+mod connection;
 mod envoy;
 mod harness;
 mod measure;

@@ -1,6 +1,9 @@
-//! A scenario's request, as the harness takes it.
+//! A scenario's request, routes and node, as the harness takes them.
 
-use crate::plan::{self, Body};
+use portcullis_harness::{Node, Route};
+
+use crate::model;
+use crate::plan::{self, Body, Target};
 
 /// The pseudo-headers in the order in which Envoy makes them of an HTTP/1.1 request.
 const HTTP1_ORDER: [&str; 4] = [":authority", ":path", ":method", ":scheme"];
@@ -33,4 +36,28 @@ pub(super) fn sendable(request: &plan::Request) -> portcullis_harness::Request {
         }
     };
     if request.http2 { sent.http2() } else { sent }
+}
+
+/// The route.
+pub(super) fn route(route: &plan::Route) -> Route {
+    let made = match &route.target {
+        Target::Upstream(name) => Route::to(name),
+        Target::Direct { status, body } => Route::respond(*status, body),
+    };
+    let made = made.prefix(&route.prefix).name(&route.name);
+    let made = route.host.iter().fold(made, |made, host| made.host(host));
+    let made = route.headers.iter().fold(made, |made, (name, value)| made.header(name, value));
+    let made = route.timeout.iter().fold(made, |made, timeout| made.timeout(*timeout));
+    route.metadata.iter().fold(made, |made, (namespace, value)| made.metadata(namespace, value.clone()))
+}
+
+/// The node.
+pub(super) fn node(node: &model::Node) -> Node {
+    let place = &node.locality;
+    Node {
+        id: node.id().to_owned(),
+        cluster: node.cluster().to_owned(),
+        locality: [place.region.clone(), place.zone.clone(), place.sub_zone.clone()],
+        metadata: node.metadata.clone().unwrap_or_default(),
+    }
 }

@@ -5,7 +5,7 @@ use portcullis_edge_core::{ConfigErrors, Named};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{Cost, JsonPattern, Logs, Pattern, Values};
+use super::{Cost, Heard, JsonPattern, Logs, Pattern, Values};
 use crate::problem::mistake;
 
 /// What must have come of a step.
@@ -50,6 +50,9 @@ pub struct Expect {
     /// How the answer ended; `never`: nothing came for ten minutes, or a callback never came back.
     #[deserr(default)]
     pub end: Option<AnswerEnd>,
+    /// What came of a TCP connection.
+    #[deserr(default)]
+    pub connection: Option<Heard>,
     /// A VM fails: where and why, or a function of its backtrace. A trap that is not expected fails the step.
     #[deserr(default)]
     pub trap: Option<Pattern>,

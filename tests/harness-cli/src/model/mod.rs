@@ -1,10 +1,12 @@
 //! A scenario file as written. What stands here is the format: the schema is made from these types.
 
+mod connection;
 mod cost;
 mod exchange;
 mod expect;
 mod logs;
 mod pattern;
+mod route;
 mod text;
 mod token;
 mod volatile;
@@ -14,11 +16,13 @@ use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
+pub use connection::{Heard, Move, Party};
 pub use cost::Cost;
 pub use exchange::{Fails, Reply, Request};
 pub use expect::{AnswerEnd, Calls, Expect, Line, Message, Refused, Upstreams};
 pub use logs::{LogPattern, Logs};
 pub use pattern::{JsonPattern, Pattern, Values};
+pub use route::{Direct, Locality, Node, Route};
 pub use text::{Headers, Instant, Reference, Text, references};
 pub use token::{Algorithm, Claims, Key, Token};
 pub use volatile::Volatile;
@@ -67,6 +71,18 @@ pub struct Scenario {
     #[deserr(default)]
     #[schemars(default)]
     pub routes: Vec<Route>,
+    /// The process, as Envoy's bootstrap describes it (`xds.node`).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub node: Node,
+    /// Metadata of clusters (`xds.cluster_metadata`): by cluster, then by namespace.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub cluster_metadata: Named<Named<Value>>,
+    /// Properties that plugins find where Envoy has none: dotted paths and texts. They need `only: harness`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub properties: Named<Text>,
     /// A format string of Envoy's access log: one line for every request.
     #[deserr(default)]
     pub access_log: Option<String>,
@@ -183,57 +199,25 @@ pub enum FailurePolicy {
     Reload,
 }
 
-/// A route. Exactly one of `to` and `respond` is given.
-#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["to"] }, { "required": ["respond"] }]))]
-pub struct Route {
-    /// What paths begin with (default `/`).
-    #[deserr(default = "/".to_owned())]
-    #[schemars(default = "slash")]
-    pub prefix: String,
-    /// The upstream they go to.
-    #[deserr(default)]
-    pub to: Option<String>,
-    /// The proxy answers them itself.
-    #[deserr(default)]
-    pub respond: Option<Direct>,
-}
-
-fn slash() -> String {
-    "/".to_owned()
-}
-
-/// An answer of the proxy's own.
-#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
-#[deserr(error = ConfigErrors, deny_unknown_fields)]
-#[schemars(deny_unknown_fields)]
-pub struct Direct {
-    /// The status (default 200).
-    #[deserr(default = 200)]
-    #[schemars(default = "ok", range(min = 200, max = 599))]
-    pub status: u16,
-    /// The body.
-    #[deserr(default)]
-    #[schemars(default)]
-    pub body: String,
-}
-
 pub(crate) fn ok() -> u16 {
     200
 }
 
-/// A step. Exactly one of `request`, `advance`, `reload`, `upstreams` and `faults` is given.
+/// A step. Exactly one of `request`, `connection`, `advance`, `reload`, `upstreams` and `faults` is given.
 #[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields, extend("oneOf" = [
-    { "required": ["request"] }, { "required": ["advance"] }, { "required": ["reload"] },
-    { "required": ["upstreams"] }, { "required": ["faults"] },
+    { "required": ["request"] }, { "required": ["connection"] }, { "required": ["advance"] },
+    { "required": ["reload"] }, { "required": ["upstreams"] }, { "required": ["faults"] },
 ]))]
 pub struct Step {
     /// A client sends a request and waits for its answer: `GET /path`, or an object.
     #[deserr(default)]
     pub request: Option<Request>,
+    /// A client opens a TCP connection, and both ends do these things in turn. The plugins are network filters then, the scenario
+    /// has no requests, and the first route says where connections go.
+    #[deserr(default)]
+    pub connection: Option<Vec<Move>>,
     /// Time passes.
     #[deserr(default)]
     pub advance: Option<PolicyDuration>,

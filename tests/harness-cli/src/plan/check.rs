@@ -15,6 +15,7 @@ pub fn errors(document: &Value, folder: &Path, modules: &Modules) -> Vec<ConfigE
     check.sides();
     check.plugins();
     check.routes();
+    check.told();
     check.tokens();
     check.upstreams("upstreams", &document["upstreams"], &Node::top().key("upstreams"));
     check.start();
@@ -127,6 +128,19 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// What plugins are told of the configuration.
+    fn told(&mut self) {
+        let at = Node::top();
+        for (name, _) in entries(&self.document["cluster_metadata"]) {
+            self.known("upstreams", &name.as_str().into(), &at.key("cluster_metadata").key(name));
+        }
+        if self.document.get("properties").is_some() && self.document["only"] != "harness" {
+            let expected = "`only: harness`: Envoy knows its own properties only";
+            self.error(&at.key("properties"), "properties on both sides", expected);
+        }
+        self.references(&self.document["properties"], &at.key("properties"), false);
+    }
+
     fn tokens(&mut self) {
         for (name, token) in entries(&self.document["tokens"]) {
             self.known("keys", &token["key"], &Node::top().key("tokens").key(name).key("key"));
@@ -173,7 +187,8 @@ impl<'a> Check<'a> {
         let plugins = items(&self.document["plugins"]).count();
         for (index, step) in items(&self.document["steps"]) {
             let at = Node::top().key("steps").index(index);
-            self.one_of(step, &["request", "advance", "reload", "upstreams", "faults"], 1, &at);
+            self.one_of(step, &["request", "connection", "advance", "reload", "upstreams", "faults"], 1, &at);
+            self.connection(step, &at);
             self.references(&step["request"], &at.key("request"), false);
             self.one_of(&step["request"], &["path", "wire"], 1, &at.key("request"));
             self.body(&step["request"], &["body", "body_file", "json", "chunks"], &at.key("request"));
@@ -193,6 +208,22 @@ impl<'a> Check<'a> {
                 }
             }
             self.expect(step, &at);
+        }
+    }
+
+    /// What the two ends of a TCP connection do.
+    fn connection(&mut self, step: &'a Value, at: &Node) {
+        for (index, one) in items(&step["connection"]) {
+            let at = at.key("connection").index(index);
+            self.one_of(one, &["client", "upstream", "ends", "resets"], 1, &at);
+            self.references(one, &at, false);
+        }
+        let of_steps = |name: &str| items(&self.document["steps"]).any(|(_, step)| step.get(name).is_some());
+        if step.get("connection").is_some() && of_steps("request") {
+            self.error(&at.key("connection"), "a connection beside requests", "scenarios of their own for both");
+        }
+        if step.get("connection").is_some() && self.names("upstreams").is_empty() {
+            self.error(&at.key("connection"), "no upstream", "one in `upstreams` that connections go to");
         }
     }
 
@@ -230,6 +261,10 @@ impl<'a> Check<'a> {
                     "it in a step with a `request`",
                 );
             }
+        }
+        if step.get("connection").is_none() && expect.contains_key("connection") {
+            let found = "`connection` without a connection";
+            self.error(&at.key("connection"), found, "it in a step with a `connection`");
         }
         if step.get("reload").is_none() && expect.contains_key("refused") {
             self.error(&at.key("refused"), "`refused` without a reload", "it in a step with a `reload`");

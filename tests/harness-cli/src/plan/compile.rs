@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::mint::{Minted, mint};
 use super::{
-    Action, Body, Fate, Fields, Modules, Plan, Plugin, Reply, Request, Route, Script, Step, Target, Volatile,
+    Action, Body, Fate, Fields, Modules, Move, Plan, Plugin, Reply, Request, Route, Script, Step, Target, Volatile,
 };
 use crate::model::{self, Fails, Reference, Scenario, Text};
 
@@ -38,6 +38,9 @@ pub fn compile(
         plugins: scenario.plugins.iter().map(|plugin| make.plugin(plugin, modules)).collect(),
         routes: routes(&scenario),
         upstreams: make.scripts(&scenario.upstreams),
+        properties: make.properties(&scenario),
+        node: scenario.node,
+        cluster_metadata: scenario.cluster_metadata.0.into_iter().map(|(name, values)| (name, values.0)).collect(),
         access_log: scenario.access_log,
         volatile: Volatile::of(&scenario.volatile),
         refused: scenario.refused.map(|refused| refused.0),
@@ -50,7 +53,7 @@ pub fn compile(
 
 fn routes(scenario: &Scenario) -> Vec<Route> {
     if scenario.routes.is_empty() {
-        let all = |name: &String| Route { prefix: "/".into(), target: Target::Upstream(name.clone()) };
+        let all = |name: &String| Route::all(Target::Upstream(name.clone()));
         return scenario.upstreams.keys().map(all).collect();
     }
     scenario.routes.iter().filter_map(route).collect()
@@ -62,7 +65,15 @@ fn route(route: &model::Route) -> Option<Route> {
         (None, Some(direct)) => Target::Direct { status: direct.status, body: direct.body.clone() },
         (None, None) => return None,
     };
-    Some(Route { prefix: route.prefix.clone(), target })
+    Some(Route {
+        host: route.host.clone(),
+        prefix: route.prefix.clone(),
+        headers: route.headers.0.clone(),
+        timeout: route.timeout.map(|timeout| timeout.0),
+        name: route.name.clone(),
+        metadata: route.metadata.0.clone(),
+        target,
+    })
 }
 
 /// What a configuration file says: YAML as JSON text, anything else as it is.
@@ -108,6 +119,10 @@ impl Make<'_> {
             Reference::Token(name) => self.minted.tokens.get(name).cloned().unwrap_or_default().into_bytes(),
             Reference::Answer(_) => Vec::new(),
         })
+    }
+
+    fn properties(&self, scenario: &Scenario) -> BTreeMap<String, Vec<u8>> {
+        scenario.properties.iter().map(|(path, value)| (path.clone(), self.text(value))).collect()
     }
 
     fn fields(&self, headers: &model::Headers) -> Fields {
@@ -205,6 +220,9 @@ impl Make<'_> {
             let request = self.request(&request);
             let title = title(&request);
             (Action::Request(request), title)
+        } else if let Some(moves) = step.connection {
+            let moves = moves.iter().filter_map(|one| Move::of(one, &|text| self.text(text)));
+            (Action::Connection(moves.collect()), "connection".to_owned())
         } else if let Some(by) = step.advance {
             (Action::Advance(by.0), format!("advance {by}"))
         } else if let Some(reload) = step.reload {

@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod connection;
 mod mint;
 mod never;
 mod script;
@@ -18,10 +19,11 @@ use portcullis_source::diagnostics;
 use portcullis_source::source::{NotYaml, Source};
 use serde_json::Value;
 
-use crate::model::{Expect, FailurePolicy, Faults, Level, Pattern, Scenario, Side};
+use crate::model::{Expect, FailurePolicy, Faults, Level, Node, Pattern, Scenario, Side};
 use crate::problem;
 
 pub use compile::config_file;
+pub use connection::Move;
 pub use mint::Minted;
 pub use script::{Fate, Reply, Script};
 pub use volatile::Volatile;
@@ -55,6 +57,12 @@ pub struct Plan {
     pub upstreams: BTreeMap<String, Script>,
     /// Where requests go.
     pub routes: Vec<Route>,
+    /// What plugins are told of the process.
+    pub node: Node,
+    /// Metadata of clusters, by namespace.
+    pub cluster_metadata: BTreeMap<String, BTreeMap<String, Value>>,
+    /// What plugins find where Envoy has nothing, by dotted path.
+    pub properties: BTreeMap<String, Vec<u8>>,
     /// The format of the access log.
     pub access_log: Option<String>,
     /// What is not compared.
@@ -76,6 +84,21 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(&step.action, Action::Request(request) if request.proxy_head().is_some()))
+    }
+
+    /// Whether the plugins are network filters: clients open TCP connections.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::Connection(_)))
+    }
+
+    /// The upstream that TCP connections go to.
+    #[must_use]
+    pub fn tcp_upstream(&self) -> Option<&str> {
+        self.routes.iter().find_map(|route| match &route.target {
+            Target::Upstream(name) => Some(name.as_str()),
+            Target::Direct { .. } => None,
+        })
     }
 
     /// Whether a step says what it may cost.
@@ -102,10 +125,36 @@ pub struct Plugin {
 /// A route.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// The host of its requests; `None` for those whose host no other route names.
+    pub host: Option<String>,
     /// What paths begin with.
     pub prefix: String,
+    /// Headers of its requests.
+    pub headers: BTreeMap<String, String>,
+    /// How long the upstream may take, in place of 15 s.
+    pub timeout: Option<Duration>,
+    /// Its name.
+    pub name: String,
+    /// Its metadata, by namespace.
+    pub metadata: BTreeMap<String, Value>,
     /// Where they go.
     pub target: Target,
+}
+
+impl Route {
+    /// One that every request takes.
+    #[must_use]
+    pub fn all(target: Target) -> Self {
+        Self {
+            host: None,
+            prefix: "/".to_owned(),
+            headers: BTreeMap::new(),
+            timeout: None,
+            name: String::new(),
+            metadata: BTreeMap::new(),
+            target,
+        }
+    }
 }
 
 /// Where requests go.
@@ -132,6 +181,7 @@ pub struct Step {
 #[allow(missing_docs)]
 pub enum Action {
     Request(Request),
+    Connection(Vec<Move>),
     Advance(Duration),
     Reload { plugin: usize, config: Vec<u8> },
     Upstreams(BTreeMap<String, Script>),

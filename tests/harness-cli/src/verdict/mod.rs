@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod connection;
 mod cost;
 mod logs;
 
@@ -48,6 +49,7 @@ pub fn mismatches(expect: &Expect, seen: &Seen, tokens: &BTreeMap<String, String
     };
     let mut verdict = Verdict { look_up: &look_up, mismatches: Vec::new() };
     verdict.answer(expect, seen);
+    verdict.connection(expect.connection.as_ref(), seen.conversation.as_ref());
     verdict.upstreams(expect, seen);
     verdict.metrics(expect, seen);
     verdict.logs(&expect.logs, &seen.logs);

@@ -11,6 +11,7 @@ use crate::message::Part;
 use crate::process::events::{Event, WorkerId};
 use crate::request::Request;
 use crate::stream::info::StreamInfo;
+use crate::stream::tcp::Tcp;
 use crate::stream::{Direction, Half, LocalReply, Slot, Stream, StreamId, StreamRef};
 use crate::vm::context::{BodyView, Context};
 use crate::vm::{Vm, VmId};
@@ -18,8 +19,7 @@ use crate::vm::{Vm, VmId};
 impl World {
     /// Lets a client open a stream. Nothing of it has arrived yet; events bring it part by part.
     pub fn open(&self, request: Request, worker: WorkerId) -> StreamRef {
-        let id = StreamId(self.next_stream.get());
-        self.next_stream.set(id.0 + 1);
+        let id = self.next_id();
         let stream = Rc::new(std::cell::RefCell::new(self.new_stream(id, worker, request)));
         self.streams.borrow_mut().insert(id, stream.clone());
         let now = self.process.clock.get().mono;
@@ -41,22 +41,31 @@ impl World {
             connection_id: id.0,
             ..StreamInfo::default()
         };
-        Stream {
-            id,
-            worker,
-            filters: Vec::new(),
-            request: Half { to_come: parts.into(), ..Half::default() },
-            response: Half::default(),
-            info,
-            router: Default::default(),
-            client: Default::default(),
-            prepared: None,
-            reset_asked: false,
-            depth: 0,
-            finished: false,
-            access_log: Vec::new(),
-            last_activity: 0,
-        }
+        Stream { request: Half { to_come: parts.into(), ..Half::default() }, ..Stream::new(id, worker, info) }
+    }
+
+    /// A TCP connection of a client's, before any filter knows of it.
+    pub(super) fn new_connection(&self, peer: &str, worker: WorkerId) -> StreamRef {
+        let id = self.next_id();
+        let clock = self.process.clock.get();
+        let info = StreamInfo {
+            start_wall: clock.wall,
+            start_mono: clock.mono,
+            peer: peer.to_owned(),
+            local: self.options.local_address.clone(),
+            connection_id: id.0,
+            ..StreamInfo::default()
+        };
+        let stream = Stream { tcp: Some(Tcp::default()), ..Stream::new(id, worker, info) };
+        let stream = Rc::new(std::cell::RefCell::new(stream));
+        self.streams.borrow_mut().insert(id, stream.clone());
+        stream
+    }
+
+    fn next_id(&self) -> StreamId {
+        let id = StreamId(self.next_stream.get());
+        self.next_stream.set(id.0 + 1);
+        id
     }
 
     /// Handles events up to an instant of monotonic time, and moves the clock there.

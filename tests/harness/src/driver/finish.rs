@@ -41,24 +41,27 @@ impl World {
 
     fn destroy(&self, slot: &Slot) {
         let Some(vm) = slot.vm else { return };
-        let last_of = self.on_vm(vm, |vm| {
+        self.on_vm(vm, |vm| {
             let exports = vm.exports.clone();
             let context = slot.context;
             // What a stream's `on_done` returns makes no difference: only roots can take their time.
             vm.call(context, "proxy_on_done", exports.done.as_ref(), context);
             vm.call(context, "proxy_on_delete", exports.delete.as_ref(), context);
+        });
+        self.leave_root(vm, slot.context);
+    }
+
+    /// The context of a stream is gone; a root that waits for its last stream ends with it.
+    pub(super) fn leave_root(&self, vm: VmId, context: u32) {
+        let last_of = self.on_vm(vm, |vm| {
             let parent = vm.data().contexts.remove(&context)?.parent;
             let root = vm.context(parent)?;
             root.root.streams -= 1;
             (root.root.closing && root.root.streams == 0).then_some(parent)
         });
         if let Some(Some(root)) = last_of {
-            self.end_closing(vm, root);
+            self.end_root(vm, root);
         }
-    }
-
-    fn end_closing(&self, vm: VmId, root: u32) {
-        self.end_root(vm, root);
     }
 }
 

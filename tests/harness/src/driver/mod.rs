@@ -13,6 +13,7 @@ mod lifecycle;
 mod refusal;
 pub(crate) mod reply;
 mod router;
+mod tcp;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,9 +22,10 @@ use std::time::Duration;
 
 use crate::process::Process;
 use crate::process::events::WorkerId;
+use crate::stream::tcp::Peer;
 use crate::stream::{StreamId, StreamRef};
 use crate::vm::{Action, Vm, VmId, VmRef, VmSettings};
-use crate::{FailurePolicy, LoadedModule, Metadata, Node, Route};
+use crate::{FailurePolicy, LoadedModule, Metadata, Node, Route, StreamType};
 
 /// What the builder decided about the proxy as a whole.
 #[derive(Debug)]
@@ -142,6 +144,16 @@ impl World {
 
     fn act_one(&self, vm: VmId, action: Action) {
         match action {
+            // A TCP connection has no answer, and only what its client sends can go on.
+            Action::Reply { stream, .. } if stream.borrow().tcp.is_some() => {}
+            Action::Continue { stream, context, which } if stream.borrow().tcp.is_some() => {
+                if which == StreamType::Downstream {
+                    self.continue_connection(&stream, vm, context);
+                }
+            }
+            Action::Close { stream } if stream.borrow().tcp.is_some() => {
+                self.close_connection(&stream, Peer::Local);
+            }
             // A reply that is on its way ends the request.
             Action::Continue { stream, .. } if stream.borrow().prepared.is_some() => {}
             Action::Continue { stream, context, which } => self.continue_stream(&stream, vm, context, which),

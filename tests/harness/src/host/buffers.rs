@@ -79,7 +79,10 @@ fn with_found<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8])
         BufferType::GrpcMessage => {
             Ok(read(data.root().and_then(|root| root.root.grpc_message.as_deref()).unwrap_or_default()))
         }
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::CallData => Ok(read(&[])),
+        BufferType::DownstreamData | BufferType::UpstreamData => Ok(with_pipe(data.context(), buffer, |pipe| {
+            read(pipe.map_or(&[], |bytes| bytes.as_slice()))
+        })),
+        BufferType::CallData => Ok(read(&[])),
     }
 }
 
@@ -91,6 +94,23 @@ fn with_body<T>(context: Option<&mut Context>, buffer: BufferType, read: impl Fn
         BufferType::RequestBody => read(body(&stream.request, context.view.request_body)),
         _ => read(body(&stream.response, context.view.response_body)),
     }
+}
+
+/// What passes on a TCP connection in one direction, if the context may see it just now.
+fn with_pipe<T>(
+    context: Option<&mut Context>,
+    buffer: BufferType,
+    run: impl FnOnce(Option<&mut Vec<u8>>) -> T,
+) -> T {
+    let Some(context) = context else { return run(None) };
+    let Some(stream) = context.stream.clone() else { return run(None) };
+    let mut stream = stream.borrow_mut();
+    let pipe = stream.tcp.as_mut().and_then(|tcp| match buffer {
+        BufferType::DownstreamData if context.view.downstream_data => Some(&mut tcp.from_client.buffer),
+        BufferType::UpstreamData if context.view.upstream_data => Some(&mut tcp.from_upstream.buffer),
+        _ => None,
+    });
+    run(pipe)
 }
 
 fn body(half: &Half, view: BodyView) -> &[u8] {
@@ -106,6 +126,12 @@ fn set(guest: &mut Guest, buffer: u32, start: u32, size: u32, ptr: u32, len: u32
     let buffer = buffer_type(buffer)?;
     with_bytes(guest.data_mut(), buffer, |_| ())?;
     let bytes = guest.copy(ptr, len)?;
+    if matches!(buffer, BufferType::DownstreamData | BufferType::UpstreamData) {
+        let write = |pipe: Option<&mut Vec<u8>>| {
+            pipe.ok_or(Status::BadArgument).and_then(|pipe| splice(pipe, start, size, &bytes))
+        };
+        return Ok(with_pipe(guest.data_mut().context(), buffer, write)?);
+    }
     let context = guest.data_mut().context().ok_or(Status::BadArgument)?;
     let stream = context.stream.clone().ok_or(Status::BadArgument)?;
     let mut stream = stream.borrow_mut();

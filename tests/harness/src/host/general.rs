@@ -127,9 +127,20 @@ fn get_status(guest: &mut Guest, code_ptr: u32, ptr: u32, len: u32) -> HostResul
 fn continue_stream(guest: &mut Guest, stream: u32) -> HostResult {
     match StreamType::from_u32(stream).ok_or(Status::BadArgument)? {
         StreamType::Upstream => Err(Status::Unimplemented.into()),
-        StreamType::Downstream => Ok(()),
+        StreamType::Downstream => continue_downstream(guest),
         which => resume(guest, which),
     }
+}
+
+/// What a TCP connection's client has sent goes on; an HTTP stream has nothing of the kind.
+fn continue_downstream(guest: &mut Guest) -> HostResult {
+    let data = guest.data_mut();
+    let id = data.context_id();
+    let stream = data.context().and_then(|context| context.stream.clone());
+    if let Some(stream) = stream.filter(|stream| stream.borrow().tcp.is_some()) {
+        data.actions.push_back(Action::Continue { stream, context: id, which: StreamType::Downstream });
+    }
+    Ok(())
 }
 
 /// Whichever direction goes on, the request's maps and body are out of sight from here.
@@ -164,9 +175,12 @@ pub(super) fn clear_route_cache(guest: &mut Guest) -> HostResult {
 fn close_stream(guest: &mut Guest, stream: u32) -> HostResult {
     let which = StreamType::from_u32(stream).ok_or(Status::BadArgument)?;
     let data = guest.data_mut();
-    let stream = data.context().and_then(|context| context.stream.clone());
-    if let Some(stream) = stream.filter(|_| matches!(which, StreamType::Request | StreamType::Response)) {
-        stream.borrow_mut().info.details.get_or_insert_with(|| "wasm_close_stream".into());
+    let Some(stream) = data.context().and_then(|context| context.stream.clone()) else { return Ok(()) };
+    let of_http = matches!(which, StreamType::Request | StreamType::Response);
+    // Nothing is closed by the name of another kind of stream.
+    if of_http == stream.borrow().tcp.is_none() {
+        let details = if of_http { "wasm_close_stream" } else { "wasm_downstream_close" };
+        stream.borrow_mut().info.details.get_or_insert_with(|| details.into());
         data.actions.push_back(Action::Close { stream });
     }
     Ok(())

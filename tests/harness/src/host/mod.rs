@@ -2,7 +2,7 @@
 
 mod buffers;
 mod callouts;
-mod foreign;
+pub(crate) mod foreign;
 mod general;
 mod guest;
 mod maps;

@@ -1,6 +1,7 @@
-//! One HTTP stream: what Envoy's connection manager and filter manager know about it.
+//! One stream, HTTP or TCP: what Envoy's connection manager and filter manager know about it.
 
 pub(crate) mod info;
+pub(crate) mod tcp;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use crate::process::events::WorkerId;
 use crate::vm::VmId;
 use crate::{HeaderMap, Received};
 use info::StreamInfo;
+use tcp::Tcp;
 
 /// Number of a stream, in the order of their arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,9 +138,32 @@ pub(crate) struct Stream {
     /// Lines that the access log made of it.
     pub access_log: Vec<Vec<u8>>,
     pub last_activity: u64,
+    /// It is a TCP connection, and nothing else of it is used but the filters and the info.
+    pub tcp: Option<Tcp>,
 }
 
 impl Stream {
+    /// One of which nothing has arrived yet.
+    pub fn new(id: StreamId, worker: WorkerId, info: StreamInfo) -> Self {
+        Self {
+            id,
+            worker,
+            filters: Vec::new(),
+            request: Half::default(),
+            response: Half::default(),
+            info,
+            router: RouterSide::default(),
+            client: ClientSide::default(),
+            prepared: None,
+            reset_asked: false,
+            depth: 0,
+            finished: false,
+            access_log: Vec::new(),
+            last_activity: 0,
+            tcp: None,
+        }
+    }
+
     pub fn half(&mut self, direction: Direction) -> &mut Half {
         match direction {
             Direction::Request => &mut self.request,

@@ -39,6 +39,8 @@ pub(crate) struct View {
     pub buffering_response: bool,
     pub end_of_stream: bool,
     pub access_log: bool,
+    pub downstream_data: bool,
+    pub upstream_data: bool,
 }
 
 /// What only root contexts have.

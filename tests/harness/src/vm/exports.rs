@@ -39,6 +39,11 @@ exports! {
     response_headers: F3<u32> = "proxy_on_response_headers" 3 1;
     response_body: F3<u32> = "proxy_on_response_body" 3 1;
     response_trailers: F2<u32> = "proxy_on_response_trailers" 2 1;
+    new_connection: F1<u32> = "proxy_on_new_connection" 1 1;
+    downstream_data: F3<u32> = "proxy_on_downstream_data" 3 1;
+    upstream_data: F3<u32> = "proxy_on_upstream_data" 3 1;
+    downstream_close: F2<()> = "proxy_on_downstream_connection_close" 2 0;
+    upstream_close: F2<()> = "proxy_on_upstream_connection_close" 2 0;
     http_call_response: F5<()> = "proxy_on_http_call_response" 5 0;
     grpc_initial: F3<()> = "proxy_on_grpc_receive_initial_metadata" 3 0;
     grpc_receive: F3<()> = "proxy_on_grpc_receive" 3 0;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use wasmtime::{Instance, Memory, ResourceLimiter, Store, TypedFunc};
 
 use crate::driver::World;
+use crate::host::foreign::cel::Expressions;
 use crate::process::Process;
 use crate::process::events::{Event, WorkerId};
 use crate::process::metrics::MetricIds;
@@ -123,6 +124,8 @@ pub(crate) struct VmData {
     pub stop_next_iteration: bool,
     /// What `declare_property` has declared, by root context.
     pub declared: BTreeSet<(u32, String)>,
+    /// CEL expressions, by root context.
+    pub expressions: HashMap<u32, Expressions>,
     pub accounting: Accounting,
     pub limiter: Limiter,
     /// What the start has done so far, if a snapshot is to be made of it.
@@ -155,6 +158,7 @@ impl VmData {
             timers: BTreeMap::new(),
             stop_next_iteration: false,
             declared: BTreeSet::new(),
+            expressions: HashMap::new(),
             accounting: Accounting::new(settings.profile),
             limiter: Limiter { limit: settings.memory_limit, fault },
             recording: None,

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::peer::Peers;
-use crate::model::FailurePolicy;
-use crate::plan::{Plan, Plugin, Target};
+use crate::model::{FailurePolicy, Node};
+use crate::plan::{Plan, Plugin, Route, Target};
 
 /// The file that the listener is read from, where a step changes it.
 pub const DISCOVERY: &str = "listener.json";
@@ -13,17 +13,19 @@ pub const MAIN: &str = "main";
 /// Ends what a request leaves in the access log, which may be several lines.
 pub const END: &str = "-- end of request --";
 
+const HTTP_FILTER: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const NETWORK_FILTER: &str = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
 const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// The bootstrap, and what is in the listener's file if that is to be changed later.
 pub fn bootstrap(plan: &Plan, peers: &Peers, listener: &Value, reloads: bool) -> (Value, Option<String>) {
-    let clusters: Vec<_> = plan.upstreams.keys().map(|name| cluster(name, peers)).collect();
+    let clusters: Vec<_> = plan.upstreams.keys().map(|name| cluster(name, plan, peers)).collect();
     let listeners = if reloads { Vec::new() } else { vec![listener.clone()] };
     // Envoy's own timers fire seldom: each of them costs a look at all loops while time passes.
     let seldom = json!({ "miss_timeout": "86400s", "megamiss_timeout": "86400s" });
     let mut bootstrap = json!({
-        "node": { "id": "scenario", "cluster": "scenario" },
+        "node": node(&plan.node),
         "admin": {},
         "stats_flush_interval": "299s",
         "watchdogs": { "main_thread_watchdog": seldom, "worker_watchdog": seldom },
@@ -46,10 +48,22 @@ pub fn discovery(listener: &Value) -> String {
     json!({ "resources": [resource] }).to_string()
 }
 
-fn cluster(name: &str, peers: &Peers) -> Value {
+fn node(node: &Node) -> Value {
+    let place = &node.locality;
+    let mut out = json!({ "id": node.id(), "cluster": node.cluster() });
+    if [&place.region, &place.zone, &place.sub_zone].iter().any(|part| !part.is_empty()) {
+        out["locality"] = json!({ "region": place.region, "zone": place.zone, "sub_zone": place.sub_zone });
+    }
+    if let Some(metadata) = &node.metadata {
+        out["metadata"] = metadata.clone();
+    }
+    out
+}
+
+fn cluster(name: &str, plan: &Plan, peers: &Peers) -> Value {
     let address = peers.address(name);
     let endpoint = json!({ "endpoint": { "address": socket(&address.ip().to_string(), address.port()) } });
-    json!({
+    let mut cluster = json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
@@ -60,7 +74,11 @@ fn cluster(name: &str, peers: &Peers) -> Value {
                 "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
             },
         },
-    })
+    });
+    if let Some(values) = plan.cluster_metadata.get(name) {
+        cluster["metadata"] = json!({ "filter_metadata": values });
+    }
+    cluster
 }
 
 fn socket(address: &str, port: u16) -> Value {
@@ -70,10 +88,15 @@ fn socket(address: &str, port: u16) -> Value {
 /// The listener with the plugins, each configured so.
 pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
     let plugins = plan.plugins.iter().zip(configurations);
-    let mut filters: Vec<_> = plugins.map(|(plugin, config)| filter(plugin, config)).collect();
+    let kind = if plan.is_tcp() { NETWORK_FILTER } else { HTTP_FILTER };
+    let mut filters: Vec<_> = plugins.map(|(plugin, config)| filter(kind, plugin, config)).collect();
+    if plan.is_tcp() {
+        filters.push(tcp_proxy(plan.tcp_upstream().unwrap_or_default()));
+        return listening(MAIN, filters);
+    }
     filters.push(router());
     let format = plan.access_log.as_ref().map(|format| format!("{format}\n")).unwrap_or_default();
-    let mut manager = manager(MAIN, routes(plan), filters);
+    let mut manager = manager(MAIN, hosts(plan), filters);
     manager["access_log"] = json!([{
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
@@ -81,7 +104,10 @@ pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
             "log_format": { "text_format_source": { "inline_string": format!("{format}{END}\n") } },
         },
     }]);
-    let mut listener = listening(MAIN, manager);
+    let mut listener = listening(
+        MAIN,
+        vec![json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager })],
+    );
     if plan.has_distant_clients() {
         listener["listener_filters"] = json!([{
             "name": "envoy.filters.listener.proxy_protocol",
@@ -94,17 +120,25 @@ pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
     listener
 }
 
-fn listening(name: &str, manager: Value) -> Value {
+/// The TCP proxy, behind network filters.
+fn tcp_proxy(cluster: &str) -> Value {
+    let config = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": MAIN,
+        "cluster": cluster,
+    });
+    json!({ "name": "envoy.filters.network.tcp_proxy", "typed_config": config })
+}
+
+fn listening(name: &str, filters: Vec<Value>) -> Value {
     json!({
         "name": name,
         "address": socket("127.0.0.1", 0),
-        "filter_chains": [{
-            "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }],
-        }],
+        "filter_chains": [{ "filters": filters }],
     })
 }
 
-fn manager(name: &str, routes: Vec<Value>, filters: Vec<Value>) -> Value {
+fn manager(name: &str, hosts: Vec<Value>, filters: Vec<Value>) -> Value {
     json!({
         "@type": HCM,
         "stat_prefix": name,
@@ -114,7 +148,7 @@ fn manager(name: &str, routes: Vec<Value>, filters: Vec<Value>) -> Value {
         "http_protocol_options": { "enable_trailers": true },
         // A stream that breaks is closed at once: no time passes by itself.
         "delayed_close_timeout": "0s",
-        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] },
+        "route_config": { "virtual_hosts": hosts },
         "http_filters": filters,
     })
 }
@@ -124,25 +158,48 @@ fn router() -> Value {
     json!({ "name": "envoy.filters.http.router", "typed_config": config })
 }
 
-fn routes(plan: &Plan) -> Vec<Value> {
-    let each = plan.routes.iter().map(|route| {
-        let mut entry = json!({ "match": { "prefix": route.prefix } });
-        match &route.target {
-            Target::Upstream(name) => entry["route"] = json!({ "cluster": name }),
-            Target::Direct { status, body } => {
-                let mut direct = json!({ "status": status });
-                if !body.is_empty() {
-                    direct["body"] = json!({ "inline_string": body });
-                }
-                entry["direct_response"] = direct;
-            }
+/// One virtual host for each host that routes name, and one for all others.
+fn hosts(plan: &Plan) -> Vec<Value> {
+    let mut hosts: Vec<Option<&String>> = vec![None];
+    for route in &plan.routes {
+        if !hosts.contains(&route.host.as_ref()) {
+            hosts.push(route.host.as_ref());
         }
-        entry
-    });
-    each.collect()
+    }
+    let host = |host: Option<&String>| {
+        let own = plan.routes.iter().filter(|route| route.host.as_ref() == host).map(route).collect::<Vec<_>>();
+        let (name, domain) = host.map_or(("all", "*"), |host| (host.as_str(), host.as_str()));
+        json!({ "name": name, "domains": [domain], "routes": own })
+    };
+    hosts.into_iter().map(host).collect()
 }
 
-fn filter(plugin: &Plugin, config: &[u8]) -> Value {
+fn route(route: &Route) -> Value {
+    let header = |(name, value): (&String, &String)| json!({ "name": name, "string_match": { "exact": value } });
+    let headers: Vec<_> = route.headers.iter().map(header).collect();
+    let mut entry = json!({ "name": route.name, "match": { "prefix": route.prefix, "headers": headers } });
+    if !route.metadata.is_empty() {
+        entry["metadata"] = json!({ "filter_metadata": route.metadata });
+    }
+    match &route.target {
+        Target::Upstream(name) => {
+            entry["route"] = json!({ "cluster": name });
+            if let Some(timeout) = route.timeout {
+                entry["route"]["timeout"] = format!("{}s", timeout.as_secs_f64()).into();
+            }
+        }
+        Target::Direct { status, body } => {
+            let mut direct = json!({ "status": status });
+            if !body.is_empty() {
+                direct["body"] = json!({ "inline_string": body });
+            }
+            entry["direct_response"] = direct;
+        }
+    }
+    entry
+}
+
+fn filter(kind: &str, plugin: &Plugin, config: &[u8]) -> Value {
     let names: Vec<_> = plugin.env.keys().collect();
     let text = |bytes: &[u8]| {
         json!({
@@ -175,7 +232,7 @@ fn filter(plugin: &Plugin, config: &[u8]) -> Value {
     json!({
         "name": format!("wasm.{}", plugin.name),
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "@type": kind,
             "config": wasm,
         },
     })

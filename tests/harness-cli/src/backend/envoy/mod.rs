@@ -13,6 +13,7 @@ mod peer;
 mod proxy;
 mod reading;
 mod running;
+mod tcp;
 
 use portcullis_e2e::{Envoy, EnvoyConfig, EnvoyError};
 use std::time::{Duration, SystemTime};

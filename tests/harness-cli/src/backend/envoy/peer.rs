@@ -20,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// All upstreams of a scenario.
 pub struct Peers {
     peers: BTreeMap<String, Peer>,
+    /// Of a scenario of TCP connections: where its steps take them.
+    raw: BTreeMap<String, TcpListener>,
     shared: Arc<Shared>,
 }
 
@@ -61,11 +63,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Peers {
     /// Starts them.
     pub fn start(plan: &Plan) -> io::Result<Self> {
-        let mut peers = Self { peers: BTreeMap::new(), shared: Arc::default() };
+        let mut peers = Self { peers: BTreeMap::new(), raw: BTreeMap::new(), shared: Arc::default() };
         for (name, script) in &plan.upstreams {
             let peer = Peer { port: ReservedPort::new(), state: Arc::default(), listening: Mutex::default() };
+            if plan.is_tcp() && !script.is_refusing() {
+                let listener = TcpListener::bind(peer.port.address())?;
+                listener.set_nonblocking(true)?;
+                peers.raw.insert(name.clone(), listener);
+            }
             peers.peers.insert(name.clone(), peer);
-            peers.answer(name, script)?;
+            if !plan.is_tcp() {
+                peers.answer(name, script)?;
+            }
         }
         Ok(peers)
     }
@@ -80,6 +89,11 @@ impl Peers {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
+    }
+
+    /// Where connections to a TCP service arrive; `None` if it refuses them.
+    pub fn raw(&self, name: &str) -> Option<&TcpListener> {
+        self.raw.get(name)
     }
 
     /// Where an upstream listens.

@@ -11,10 +11,11 @@ use super::client::{self, GiveUp};
 use super::pace::Pace;
 use super::peer::Peers;
 use super::proxy::{Broken, Proxy, Watch};
+use super::tcp::Talk;
 use super::{bootstrap, logs};
 use crate::backend::Ran;
-use crate::plan::{AFTERWARDS, Action, Plan, Request, Step};
-use crate::seen::{Answer, End, Seen};
+use crate::plan::{AFTERWARDS, Action, Move, Plan, Request, Step};
+use crate::seen::{Answer, Conversation, End, Seen};
 
 /// How long a client may be silent before we look whether anybody waits for time to pass.
 const QUIET: Duration = Duration::from_millis(2);
@@ -110,6 +111,10 @@ impl Running<'_> {
                 seen.answer = Some(self.request(request)?);
                 self.pace.advance(AFTERWARDS)?;
                 seen.access_log = self.access_log(&before)?;
+            }
+            Action::Connection(moves) => {
+                seen.conversation = Some(self.converse(moves)?);
+                self.pace.advance(AFTERWARDS)?;
             }
             Action::Advance(by) => self.pace.advance(*by)?,
             Action::Reload { plugin, config } => {
@@ -207,6 +212,23 @@ impl Running<'_> {
             self.peers.client_has_sent(true);
             answer
         })
+    }
+
+    /// A client connects, both ends do what they are to do, and the client breaks off what is still open.
+    fn converse(&mut self, moves: &[Move]) -> Result<Conversation, Broken> {
+        let listener = self.plan.tcp_upstream().and_then(|name| self.peers.raw(name));
+        let failed = |error: std::io::Error| self.proxy.broken(error);
+        let mut talk = Talk::begin(self.proxy.envoy.listener(bootstrap::MAIN), listener).map_err(failed)?;
+        self.pace.settle()?;
+        let mut turns = vec![("client connects".to_owned(), talk.hear().map_err(failed)?)];
+        for one in moves {
+            talk.make(one);
+            self.pace.settle()?;
+            turns.push((one.show(), talk.hear().map_err(failed)?));
+        }
+        talk.end();
+        self.pace.settle()?;
+        Ok(Conversation { turns })
     }
 
     /// The lines of the access log of all streams since.

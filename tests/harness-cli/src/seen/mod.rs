@@ -1,5 +1,7 @@
 //! What came of a step, in the same words on both sides.
 
+mod connection;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -7,11 +9,15 @@ use crate::plan::{Fields, Volatile};
 use crate::trap::Trap;
 use crate::verdict::Spent;
 
+pub use connection::{Conversation, Ending, Got, Heard};
+
 /// What came of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// What the client got; `None` in a step without a request.
     pub answer: Option<Answer>,
+    /// What came of a TCP connection; `None` in a step without one.
+    pub conversation: Option<Conversation>,
     /// VMs that failed.
     pub traps: Vec<Trap>,
     /// A callback never came back: what is known of it, which is not the same on both sides.
@@ -132,6 +138,9 @@ impl Seen {
         let mut out = String::new();
         if let Some(answer) = &self.answer {
             answer_text(&mut out, answer, volatile);
+        }
+        if let Some(conversation) = &self.conversation {
+            conversation.write(&mut out);
         }
         if let Some(refused) = self.refused {
             let _ = writeln!(out, "configuration: {}", if refused { "refused" } else { "taken" });
