@@ -169,6 +169,8 @@ impl ClientResponse {
                 self.keep_whole_frames(usize::try_from(*announced).unwrap_or(usize::MAX));
                 (self.complete, self.reset) = (false, true);
             }
+            // Headers that end the stream and announce a body are not read themselves.
+            Flaw::Short { .. } if self.chunks.is_empty() && self.trailers.is_none() => self.unread(),
             Flaw::Short { .. } => (self.complete, self.reset) = (false, true),
             Flaw::LengthUnreadable(_) | Flaw::StatusUnreadable(_) | Flaw::Interim(_) => {
                 self.unread();

@@ -114,23 +114,54 @@ pub(crate) enum Typed {
 }
 
 /// Everything that an object of expressions (`request`, `response`, ...) has just now; `None` if there is no such object.
-pub(crate) fn fields(stream: &Stream, view: View, now: u64, object: &str) -> Option<Vec<(&'static str, Typed)>> {
+pub(crate) fn fields(
+    stream: &Stream,
+    view: View,
+    now: u64,
+    object: &str,
+) -> Option<Vec<(&'static str, Typed)>> {
     let names: &[&str] = match object {
         "request" => &[
-            "path", "url_path", "host", "scheme", "method", "referer", "useragent", "id", "protocol", "query",
-            "headers", "time", "duration", "size", "total_size",
+            "path",
+            "url_path",
+            "host",
+            "scheme",
+            "method",
+            "referer",
+            "useragent",
+            "id",
+            "protocol",
+            "query",
+            "headers",
+            "time",
+            "duration",
+            "size",
+            "total_size",
         ],
         "response" => &[
-            "code", "code_details", "flags", "grpc_status", "headers", "trailers", "size", "total_size",
+            "code",
+            "code_details",
+            "flags",
+            "grpc_status",
+            "headers",
+            "trailers",
+            "size",
+            "total_size",
             "backend_latency",
         ],
         "source" | "destination" => &["address", "port"],
         "connection" => &["id", "mtls", "requested_server_name"],
         "upstream" => &[
-            "address", "port", "local_address", "transport_failure_reason", "request_attempt_count",
+            "address",
+            "port",
+            "local_address",
+            "transport_failure_reason",
+            "request_attempt_count",
             "cx_pool_ready_duration",
         ],
-        "xds" => &["cluster_name", "route_name", "virtual_host_name", "listener_direction", "filter_chain_name"],
+        "xds" => {
+            &["cluster_name", "route_name", "virtual_host_name", "listener_direction", "filter_chain_name"]
+        }
         _ => return None,
     };
     let find = |name: &&'static str| {
@@ -143,7 +174,9 @@ pub(crate) fn fields(stream: &Stream, view: View, now: u64, object: &str) -> Opt
 fn typed(name: &str, value: Value) -> Typed {
     match (name, value) {
         ("time", Value::Integer(nanos)) => Typed::Timestamp(nanos),
-        ("duration" | "backend_latency" | "cx_pool_ready_duration", Value::Integer(nanos)) => Typed::Duration(nanos),
+        ("duration" | "backend_latency" | "cx_pool_ready_duration", Value::Integer(nanos)) => {
+            Typed::Duration(nanos)
+        }
         (_, Value::Bytes(bytes)) => Typed::Text(bytes),
         (_, value) => Typed::Plain(value),
     }
@@ -250,7 +283,7 @@ fn request(stream: &Stream, view: View, now: u64, name: &[u8]) -> Option<Value> 
     let info = &stream.info;
     match name {
         b"time" => return Some(Value::Integer(info.start_wall as i64)),
-        b"protocol" => return Some(Value::text(&info.protocol)),
+        b"protocol" => return Some(Value::text(&info.protocol)).filter(|_| !info.protocol.is_empty()),
         b"duration" => return info.end_mono.map(|_| Value::Integer(info.duration(now) as i64)),
         _ => {}
     }

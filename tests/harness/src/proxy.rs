@@ -10,9 +10,9 @@ use crate::process::clock::nanos;
 use crate::process::events::Event;
 use crate::process::metrics::Numbers;
 use crate::stream::StreamRef;
-use crate::{ConnectionHandle, ConnectionOutcome, 
-    Builder, Error, Failure, FailureKind, Faults, LogLine, Metrics, Outcome, Profile, Received, Request,
-    Upstream,
+use crate::{
+    Builder, ConnectionHandle, ConnectionOutcome, Error, Failure, FailureKind, Faults, LogLine, Metrics,
+    Outcome, Profile, Received, Request, Upstream,
 };
 
 /// A running proxy.

@@ -99,7 +99,11 @@ pub(super) fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadErr
     for (name, script) in &plan.upstreams {
         // Nobody can ask a TCP service what it will answer: it listens, or it does not.
         let refuses = plan.is_tcp() && script.is_refusing();
-        builder = if refuses { builder.peer(name, Upstream::refuse()) } else { builder.peer(name, upstream(script)) };
+        builder = if refuses {
+            builder.peer(name, Upstream::refuse())
+        } else {
+            builder.peer(name, upstream(script))
+        };
     }
     for route in &plan.routes {
         builder = builder.routed(sendable::route(route));
@@ -256,7 +260,9 @@ impl<'a> Running<'a> {
         let mut seen = Seen::default();
         match &step.action {
             Action::Request(request) => self.request(request, &mut seen)?,
-            Action::Connection(moves) => seen.conversation = Some(connection::converse(&mut self.proxy, moves)),
+            Action::Connection(moves) => {
+                seen.conversation = Some(connection::converse(&mut self.proxy, moves))
+            }
             Action::Advance(by) => self.proxy.advance(*by),
             Action::Reload { plugin, config } => match self.proxy.reload_plugin(*plugin, config) {
                 Ok(()) => seen.refused = Some(false),

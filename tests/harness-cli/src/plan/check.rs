@@ -220,7 +220,11 @@ impl<'a> Check<'a> {
         }
         let of_steps = |name: &str| items(&self.document["steps"]).any(|(_, step)| step.get(name).is_some());
         if step.get("connection").is_some() && of_steps("request") {
-            self.error(&at.key("connection"), "a connection beside requests", "scenarios of their own for both");
+            self.error(
+                &at.key("connection"),
+                "a connection beside requests",
+                "scenarios of their own for both",
+            );
         }
         if step.get("connection").is_some() && self.names("upstreams").is_empty() {
             self.error(&at.key("connection"), "no upstream", "one in `upstreams` that connections go to");

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::mint::{Minted, mint};
 use super::{
-    Action, Body, Fate, Fields, Modules, Move, Plan, Plugin, Reply, Request, Route, Script, Step, Target, Volatile,
+    Action, Body, Fate, Fields, Modules, Move, Plan, Plugin, Reply, Request, Route, Script, Step, Target,
+    Volatile,
 };
 use crate::model::{self, Fails, Reference, Scenario, Text};
 
@@ -40,7 +41,12 @@ pub fn compile(
         upstreams: make.scripts(&scenario.upstreams),
         properties: make.properties(&scenario),
         node: scenario.node,
-        cluster_metadata: scenario.cluster_metadata.0.into_iter().map(|(name, values)| (name, values.0)).collect(),
+        cluster_metadata: scenario
+            .cluster_metadata
+            .0
+            .into_iter()
+            .map(|(name, values)| (name, values.0))
+            .collect(),
         access_log: scenario.access_log,
         volatile: Volatile::of(&scenario.volatile),
         refused: scenario.refused.map(|refused| refused.0),

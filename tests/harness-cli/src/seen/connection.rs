@@ -65,7 +65,11 @@ impl Conversation {
         for (what, heard) in &self.turns {
             let _ = writeln!(out, "{what}:");
             let _ = writeln!(out, "  client: {}", heard.client.show());
-            let _ = writeln!(out, "  upstream: {}", heard.upstream.as_ref().map_or_else(|| "no connection".into(), Got::show));
+            let _ = writeln!(
+                out,
+                "  upstream: {}",
+                heard.upstream.as_ref().map_or_else(|| "no connection".into(), Got::show)
+            );
         }
     }
 }

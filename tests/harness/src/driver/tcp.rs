@@ -11,6 +11,9 @@ use crate::stream::tcp::{Got, Peer, Tcp};
 use crate::stream::{Direction, Slot, StreamRef};
 use crate::vm::{Vm, VmId};
 
+/// Where upstreams of TCP connections are.
+const UPSTREAM: &str = "127.0.0.1:50002";
+
 impl World {
     /// A client connects.
     pub fn connect(&self, peer: &str, worker: WorkerId) -> StreamRef {
@@ -22,17 +25,30 @@ impl World {
 
     /// A client sends, or ends its half.
     pub fn client_bytes(&self, stream: &StreamRef, bytes: &[u8], end: bool) {
-        let is_new = self.with_tcp(stream, |tcp| {
-            let is_new = !tcp.over && !tcp.from_client.end;
-            if is_new {
-                tcp.from_client.buffer.extend(bytes);
-                tcp.from_client.end = end;
-            }
-            is_new
+        self.with_tcp(stream, |tcp| {
+            tcp.unread.buffer.extend(bytes);
+            tcp.unread.end |= end;
         });
-        if is_new {
-            stream.borrow_mut().info.bytes_received += bytes.len() as u64;
-            self.pass_from_client(stream, 0);
+        self.read_client(stream);
+    }
+
+    /// Reads what the client has sent, once there is somebody to send it to.
+    fn read_client(&self, stream: &StreamRef) {
+        let read = self.with_tcp(stream, |tcp| {
+            let is_new = !tcp.unread.buffer.is_empty() || tcp.unread.end;
+            if tcp.over || !tcp.connected || tcp.from_client.end || !is_new {
+                return None;
+            }
+            let unread = std::mem::take(&mut tcp.unread);
+            tcp.from_client.buffer.extend(&unread.buffer);
+            tcp.from_client.end = unread.end;
+            Some(unread.buffer.len() as u64)
+        });
+        let Some(read) = read else { return };
+        stream.borrow_mut().info.bytes_received += read;
+        self.pass_from_client(stream, 0);
+        if self.with_tcp(stream, |tcp| tcp.is_through()) {
+            self.close_connection(stream, Peer::Remote);
         }
     }
 
@@ -53,7 +69,8 @@ impl World {
 
     /// A client breaks off.
     pub fn client_resets(&self, stream: &StreamRef) {
-        if self.with_tcp(stream, |tcp| !tcp.over) {
+        self.with_tcp(stream, |tcp| tcp.gone = true);
+        if self.with_tcp(stream, |tcp| tcp.connected) {
             self.close_connection(stream, Peer::Remote);
         }
     }
@@ -85,7 +102,8 @@ impl World {
             if is_new && !self.tell_of_connection(stream, index) {
                 return;
             }
-            let has_some = self.with_tcp(stream, |tcp| !tcp.from_client.buffer.is_empty() || tcp.from_client.end);
+            let has_some =
+                self.with_tcp(stream, |tcp| !tcp.from_client.buffer.is_empty() || tcp.from_client.end);
             if has_some && !self.show_bytes(stream, index, Direction::Request) {
                 return;
             }
@@ -98,21 +116,20 @@ impl World {
 
     /// The TCP proxy: connects the first time, and forwards.
     fn proxy_bytes(&self, stream: &StreamRef) {
-        if !self.with_tcp(stream, |tcp| tcp.connected) && !self.connect_upstream(stream) {
-            return self.close_connection(stream, Peer::Local);
+        if !self.with_tcp(stream, |tcp| tcp.connected) {
+            return match self.connect_upstream(stream) {
+                false => self.close_connection(stream, Peer::Local),
+                true if self.with_tcp(stream, |tcp| tcp.gone) => self.close_connection(stream, Peer::Remote),
+                true => self.read_client(stream),
+            };
         }
-        let both_ended = self.with_tcp(stream, |tcp| {
+        self.with_tcp(stream, |tcp| {
             let bytes = std::mem::take(&mut tcp.from_client.buffer);
-            tcp.request_ended = tcp.from_client.end;
             if let Some(upstream) = &mut tcp.upstream {
                 upstream.bytes.extend(bytes);
                 upstream.end |= tcp.from_client.end;
             }
-            tcp.from_client.end && tcp.client.end
         });
-        if both_ended {
-            self.close_connection(stream, Peer::Remote);
-        }
     }
 
     /// Finds the cluster, and whether anybody listens there.
@@ -123,7 +140,11 @@ impl World {
         });
         let cluster = cluster.filter(|name| self.process.clusters.borrow().listens(name));
         let is_there = cluster.is_some();
-        stream.borrow_mut().info.cluster = cluster;
+        {
+            let mut stream = stream.borrow_mut();
+            stream.info.upstream_address = is_there.then(|| UPSTREAM.to_owned());
+            stream.info.cluster = cluster;
+        }
         self.with_tcp(stream, |tcp| {
             tcp.connected = is_there;
             tcp.upstream = is_there.then(Got::default);
@@ -133,6 +154,13 @@ impl World {
 
     /// Passes what an upstream has sent to the filters, the last one first, and then to the client.
     fn pass_from_upstream(&self, stream: &StreamRef) {
+        self.pass_to_client(stream);
+        if self.with_tcp(stream, |tcp| tcp.is_through()) {
+            self.close_connection(stream, Peer::Local);
+        }
+    }
+
+    fn pass_to_client(&self, stream: &StreamRef) {
         let count = stream.borrow().filters.len();
         for index in (0..count).rev() {
             let passes = self.show_bytes(stream, index, Direction::Response);
@@ -143,17 +171,14 @@ impl World {
                 return;
             }
         }
-        let (sent, both_ended) = self.with_tcp(stream, |tcp| {
+        let sent = self.with_tcp(stream, |tcp| {
             let bytes = std::mem::take(&mut tcp.from_upstream.buffer);
             let sent = bytes.len() as u64;
             tcp.client.bytes.extend(bytes);
             tcp.client.end |= tcp.from_upstream.end;
-            (sent, tcp.client.end && tcp.request_ended)
+            sent
         });
         stream.borrow_mut().info.bytes_sent += sent;
-        if both_ended {
-            self.close_connection(stream, Peer::Local);
-        }
     }
 
     /// `proxy_on_new_connection`; true if the connection passes.
@@ -248,7 +273,8 @@ impl World {
 
     /// `proxy_continue_stream` of a connection.
     pub(super) fn continue_connection(&self, stream: &StreamRef, vm: VmId, context: u32) {
-        let index = stream.borrow().filters.iter().position(|slot| slot.vm == Some(vm) && slot.context == context);
+        let index =
+            stream.borrow().filters.iter().position(|slot| slot.vm == Some(vm) && slot.context == context);
         if let Some(index) = index
             && !self.is_closed(stream)
         {
@@ -264,7 +290,6 @@ impl World {
         let (id, filters) = {
             let mut stream = stream.borrow_mut();
             stream.finished = true;
-            stream.info.end_mono = Some(self.process.clock.get().mono);
             (stream.id, stream.filters.clone())
         };
         self.with_tcp(stream, |tcp| {

@@ -79,9 +79,9 @@ fn with_found<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8])
         BufferType::GrpcMessage => {
             Ok(read(data.root().and_then(|root| root.root.grpc_message.as_deref()).unwrap_or_default()))
         }
-        BufferType::DownstreamData | BufferType::UpstreamData => Ok(with_pipe(data.context(), buffer, |pipe| {
-            read(pipe.map_or(&[], |bytes| bytes.as_slice()))
-        })),
+        BufferType::DownstreamData | BufferType::UpstreamData => {
+            Ok(with_pipe(data.context(), buffer, |pipe| read(pipe.map_or(&[], |bytes| bytes.as_slice()))))
+        }
         BufferType::CallData => Ok(read(&[])),
     }
 }

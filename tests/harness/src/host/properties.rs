@@ -5,6 +5,7 @@ use wasmtime::Linker;
 use super::{Guest, HostResult, define};
 use crate::Status;
 use crate::property::{Value, of_node, of_stream, segments};
+use crate::stream::StreamRef;
 use crate::stream::info::FilterState;
 use crate::vm::VmData;
 
@@ -59,14 +60,19 @@ fn injected(data: &VmData, segments: &[&[u8]]) -> Option<Vec<u8>> {
 /// A changed header makes Envoy forget the route: whoever asks for it next makes it look again.
 fn look_up_route(data: &mut VmData, path: &[&[u8]]) {
     let stream = data.context().and_then(|context| context.stream.clone());
-    let Some(stream) =
-        stream.filter(|stream| path.first() == Some(&&b"xds"[..]) && stream.borrow().info.route_stale)
+    let Some(stream) = stream.filter(|stream| path.first() == Some(&&b"xds"[..]) && has_stale_route(stream))
     else {
         return;
     };
     if let Some(world) = data.world.upgrade() {
         world.look_up_route(&stream);
     }
+}
+
+/// A TCP connection has no route.
+fn has_stale_route(stream: &StreamRef) -> bool {
+    let stream = stream.borrow();
+    stream.info.route_stale && stream.tcp.is_none()
 }
 
 fn of_plugin(data: &mut VmData, path: &[&[u8]]) -> Option<Value> {

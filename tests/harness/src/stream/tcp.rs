@@ -32,14 +32,26 @@ pub(crate) enum Peer {
 pub(crate) struct Tcp {
     pub from_client: Pipe,
     pub from_upstream: Pipe,
+    /// What the client has sent before there was a connection to the upstream: until then nobody reads.
+    pub unread: Pipe,
+    /// The client has broken off meanwhile.
+    pub gone: bool,
     /// So many filters have been told of the connection.
     pub started: usize,
     /// The TCP proxy has its connection to the upstream.
     pub connected: bool,
-    /// The end of the client's half has reached the upstream.
-    pub request_ended: bool,
     pub client: Got,
     /// `None` if there is no connection to it.
     pub upstream: Option<Got>,
     pub over: bool,
+}
+
+impl Tcp {
+    /// Both halves have been ended, of the client's connection or of the upstream's: what is left is to close.
+    pub fn is_through(&self) -> bool {
+        let of_client = self.from_client.end && self.client.end;
+        let of_upstream =
+            self.from_upstream.end && self.upstream.as_ref().is_some_and(|upstream| upstream.end);
+        of_client || of_upstream
+    }
 }

@@ -215,10 +215,27 @@ fn operation(state: &mut State, name: &str, words: &mut Words) -> String {
                     proxy_call_foreign_function(name.as_ptr(), name.len(), args.as_ptr(), args.len(), ptr, n)
                 }))
             }
+            "cel" => cel(&words.rest()),
             "bad" => bad(words.text()).to_string(),
             other => format!("no such operation: {other}"),
         }
     }
+}
+
+/// Creates an expression, evaluates it, and deletes it.
+unsafe fn cel(expression: &str) -> String {
+    let call = |name: &str, args: &[u8]| {
+        fetch(|ptr, n| unsafe {
+            proxy_call_foreign_function(name.as_ptr(), name.len(), args.as_ptr(), args.len(), ptr, n)
+        })
+    };
+    let (created, token) = call("expr_create", expression.as_bytes());
+    if created != 0 {
+        return format!("created {created}");
+    }
+    let (status, value) = call("expr_evaluate", &token);
+    call("expr_delete", &token);
+    format!("{status} {}", String::from_utf8_lossy(&value).escape_debug())
 }
 
 #[allow(unconditional_recursion)]

@@ -1,6 +1,6 @@
 //! A filter of TCP connections: logs all that it is told, and does what its configuration says, a word a line.
 //!
-//! - `wait`: stops a new connection, which the first bytes then pass by;
+//! - `wait`: stops a new connection;
 //! - `lines`: keeps what the client sends until a line is complete;
 //! - `upper`: makes what the client sends upper case;
 //! - `mark`: puts `> ` before what the upstream sends;

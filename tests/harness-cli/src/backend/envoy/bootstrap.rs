@@ -167,7 +167,8 @@ fn hosts(plan: &Plan) -> Vec<Value> {
         }
     }
     let host = |host: Option<&String>| {
-        let own = plan.routes.iter().filter(|route| route.host.as_ref() == host).map(route).collect::<Vec<_>>();
+        let own =
+            plan.routes.iter().filter(|route| route.host.as_ref() == host).map(route).collect::<Vec<_>>();
         let (name, domain) = host.map_or(("all", "*"), |host| (host.as_str(), host.as_str()));
         json!({ "name": name, "domains": [domain], "routes": own })
     };
@@ -175,7 +176,8 @@ fn hosts(plan: &Plan) -> Vec<Value> {
 }
 
 fn route(route: &Route) -> Value {
-    let header = |(name, value): (&String, &String)| json!({ "name": name, "string_match": { "exact": value } });
+    let header =
+        |(name, value): (&String, &String)| json!({ "name": name, "string_match": { "exact": value } });
     let headers: Vec<_> = route.headers.iter().map(header).collect();
     let mut entry = json!({ "name": route.name, "match": { "prefix": route.prefix, "headers": headers } });
     if !route.metadata.is_empty() {

@@ -38,7 +38,8 @@ impl<'a> Pace<'a> {
     pub fn settle(&self) -> Result<Option<Duration>, Broken> {
         loop {
             let next = self.proxy.rest()?;
-            if self.peers.is_empty() {
+            // Envoy counts TCP connections as requests that are open.
+            if !self.peers.answer_requests() {
                 return Ok(next);
             }
             if self.proxy.open_requests()? <= self.peers.held() {

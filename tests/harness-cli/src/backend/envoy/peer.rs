@@ -22,6 +22,7 @@ pub struct Peers {
     peers: BTreeMap<String, Peer>,
     /// Of a scenario of TCP connections: where its steps take them.
     raw: BTreeMap<String, TcpListener>,
+    are_tcp: bool,
     shared: Arc<Shared>,
 }
 
@@ -54,7 +55,7 @@ struct State {
 }
 
 /// To a request whose length is no number (RFC 9112, section 6.3).
-const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,7 +64,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Peers {
     /// Starts them.
     pub fn start(plan: &Plan) -> io::Result<Self> {
-        let mut peers = Self { peers: BTreeMap::new(), raw: BTreeMap::new(), shared: Arc::default() };
+        let mut peers = Self {
+            peers: BTreeMap::new(),
+            raw: BTreeMap::new(),
+            are_tcp: plan.is_tcp(),
+            shared: Arc::default(),
+        };
         for (name, script) in &plan.upstreams {
             let peer = Peer { port: ReservedPort::new(), state: Arc::default(), listening: Mutex::default() };
             if plan.is_tcp() && !script.is_refusing() {
@@ -86,9 +92,9 @@ impl Peers {
         }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.peers.is_empty()
+    /// Whether they answer requests, so that Envoy can wait for them.
+    pub fn answer_requests(&self) -> bool {
+        !self.peers.is_empty() && !self.are_tcp
     }
 
     /// Where connections to a TCP service arrive; `None` if it refuses them.

@@ -53,11 +53,8 @@ impl End {
     /// An empty read buffer and no patience make a close a reset.
     fn reset(&mut self) -> io::Result<()> {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
-        let nowhere = TcpStream::from(socket2::Socket::new(
-            socket2::Domain::IPV4,
-            socket2::Type::STREAM,
-            None,
-        )?);
+        let nowhere =
+            TcpStream::from(socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?);
         drop(std::mem::replace(&mut self.stream, nowhere));
         self.ending = Ending::Gone;
         Ok(())
