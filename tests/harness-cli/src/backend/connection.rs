@@ -6,7 +6,7 @@ use crate::model::Party;
 use crate::plan::{AFTERWARDS, Move};
 use crate::seen::{Conversation, Ending, Got, Heard};
 
-/// A client connects, both ends do what they are to do, and the client breaks off what is still open.
+/// A client connects, both ends do what they are to do, and both leave what is still open: the client breaks off, then the upstream ends.
 pub(super) fn converse(proxy: &mut Proxy, moves: &[Move]) -> Conversation {
     let connection = proxy.connect();
     let mut talk = Talk { gone: Vec::new(), before: ConnectionOutcome::default(), turns: Vec::new() };
@@ -19,6 +19,7 @@ pub(super) fn converse(proxy: &mut Proxy, moves: &[Move]) -> Conversation {
         talk.hear(one.show(), proxy.connection(&connection));
     }
     proxy.client_resets(&connection);
+    proxy.upstream_ends(&connection);
     proxy.advance(AFTERWARDS);
     Conversation { turns: talk.turns }
 }

@@ -69,15 +69,26 @@ impl World {
 
     /// A client breaks off.
     pub fn client_resets(&self, stream: &StreamRef) {
-        self.with_tcp(stream, |tcp| tcp.gone = true);
-        if self.with_tcp(stream, |tcp| tcp.connected) {
+        let is_noticed = self.with_tcp(stream, |tcp| {
+            tcp.gone = true;
+            // Where nobody reads, nobody notices: before there is an upstream, and behind the end of the client's half.
+            let is_noticed = tcp.connected && !tcp.from_client.end && !tcp.over;
+            tcp.upstream.iter_mut().filter(|_| is_noticed).for_each(|upstream| upstream.reset = true);
+            is_noticed
+        });
+        if is_noticed {
             self.close_connection(stream, Peer::Remote);
         }
     }
 
     /// An upstream breaks off: the proxy closes the client's connection.
     pub fn upstream_resets(&self, stream: &StreamRef) {
-        if self.with_tcp(stream, |tcp| !tcp.over && tcp.connected) {
+        let is_noticed = self.with_tcp(stream, |tcp| {
+            let is_noticed = tcp.connected && !tcp.over;
+            tcp.client.reset |= is_noticed;
+            is_noticed
+        });
+        if is_noticed {
             self.close_connection(stream, Peer::Local);
         }
     }
@@ -229,8 +240,8 @@ impl World {
         });
     }
 
-    /// Runs a callback of a connection, and then what it asked for; true if the connection goes on. A VM that is down, or goes
-    /// down, closes the connection, unless the policy is to pass by.
+    /// Runs a callback of a connection, and then what it asked for; true if the connection goes on. A VM that goes down closes
+    /// the connection, whatever the policy; one that is down already does, unless the policy is to pass by.
     fn network_callback(
         &self,
         stream: &StreamRef,
@@ -239,12 +250,20 @@ impl World {
         call: impl FnOnce(&mut Vm) -> Option<u32>,
     ) -> bool {
         let outcome = self.on_vm_raw(vm, |vm| {
-            let number = if vm.failed { None } else { call(vm) };
-            (number, vm.failed)
+            let was_down = vm.failed;
+            let number = if was_down { None } else { call(vm) };
+            (number, was_down, vm.failed)
         });
-        let Some(((number, failed), actions)) = outcome else { return true };
+        let Some(((number, was_down, failed), actions)) = outcome else { return true };
         self.act(vm, actions);
-        if failed { self.passes_by(stream, slot) } else { number.unwrap_or(0) == 0 }
+        match (was_down, failed) {
+            (true, _) => self.passes_by(stream, slot),
+            (false, true) => {
+                self.close_connection(stream, Peer::Local);
+                false
+            }
+            (false, false) => number.unwrap_or(0) == 0,
+        }
     }
 
     fn passes_by(&self, stream: &StreamRef, slot: &Slot) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use portcullis_e2e::{Admin, ReservedPort};
 
 use super::arrivals::Arrivals;
+use super::client::GiveUp;
 use super::reading::{Reading, Waiting};
 use crate::plan::{Body, Fate, Fields, Plan, Reply, Script};
 use crate::seen::Call;
@@ -35,8 +36,8 @@ struct Shared {
     held: Mutex<Vec<u64>>,
     /// Connections, and whether their upstreams wait for the rest of a request.
     waiting: Mutex<Vec<Weak<Waiting>>>,
-    /// The client sends more: who waits for a request's rest waits for the client.
-    client_sends: AtomicBool,
+    /// The client of the request that is under way: as long as it sends, who waits for a request's rest waits for the client.
+    client: Mutex<Option<GiveUp>>,
     over: AtomicBool,
 }
 
@@ -138,15 +139,16 @@ impl Peers {
         let now = self.shared.now.load(Ordering::SeqCst);
         let held = lock(&self.shared.held).iter().filter(|due| **due > now).count();
         let starving = |waiting: &&Weak<Waiting>| waiting.upgrade().is_some_and(|waiting| waiting.starves());
-        match self.shared.client_sends.load(Ordering::SeqCst) {
+        let client_sends = lock(&self.shared.client).as_ref().is_some_and(|client| !client.has_sent());
+        match client_sends {
             true => held,
             false => held + lock(&self.shared.waiting).iter().filter(starving).count(),
         }
     }
 
-    /// Tells whether the client has sent all that it will send.
-    pub fn client_has_sent(&self, all: bool) {
-        self.shared.client_sends.store(!all, Ordering::SeqCst);
+    /// Tells who sends the request that is under way.
+    pub fn listen_to(&self, client: Option<GiveUp>) {
+        *lock(&self.shared.client) = client;
     }
 
     /// When the next reply is due; `None` if none is held back, or none will ever come.

@@ -170,7 +170,7 @@ impl Running<'_> {
         let give_up = GiveUp::default();
         std::thread::scope(|scope| {
             let client = give_up.clone();
-            self.peers.client_has_sent(false);
+            self.peers.listen_to(Some(give_up.clone()));
             scope.spawn(move || report.send(client::send(request, to, &arrivals, &client)));
             let until = Pace::limit(self.pace.now());
             // The bytes for clients of which the answer has been waited for already.
@@ -184,7 +184,6 @@ impl Running<'_> {
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                 }
-                self.peers.client_has_sent(give_up.has_sent());
                 if !self.pace.everybody_waits()? {
                     // Envoy has done with it, as far as it knows: either the answer is on its way, or it never ends.
                     let sent = self.proxy.sent_to_clients()?;
@@ -209,12 +208,13 @@ impl Running<'_> {
                 }
             };
             give_up.now();
-            self.peers.client_has_sent(true);
+            self.peers.listen_to(None);
             answer
         })
     }
 
-    /// A client connects, both ends do what they are to do, and the client breaks off what is still open.
+    /// A client connects, both ends do what they are to do, and both leave what is still open: the client breaks off, then the
+    /// upstream ends.
     fn converse(&mut self, moves: &[Move]) -> Result<Conversation, Broken> {
         let listener = self.plan.tcp_upstream().and_then(|name| self.peers.raw(name));
         let failed = |error: std::io::Error| self.proxy.broken(error);
@@ -227,6 +227,8 @@ impl Running<'_> {
             turns.push((one.show(), talk.hear().map_err(failed)?));
         }
         talk.end();
+        self.pace.settle()?;
+        drop(talk);
         self.pace.settle()?;
         Ok(Conversation { turns })
     }

@@ -95,7 +95,7 @@ impl<'a> Talk<'a> {
     }
 
     /// The client breaks off, if it has not yet.
-    pub fn end(mut self) {
+    pub fn end(&mut self) {
         let _ = self.client.reset();
     }
 }
