@@ -252,9 +252,9 @@ fn an_inspection_names_what_is_wrong_and_what_is_there() {
 
 #[test]
 fn callbacks_that_the_harness_never_calls_are_named() {
-    let tcp = r#"(func (export "proxy_on_new_connection") (param i32) (result i32) i32.const 0)"#;
-    let text = inspect(&module(tcp)).unwrap().to_string();
-    assert!(text.contains("never called by the harness: proxy_on_new_connection"), "{text}");
+    let metadata = r#"(func (export "proxy_on_request_metadata") (param i32 i32) (result i32) i32.const 0)"#;
+    let text = inspect(&module(metadata)).unwrap().to_string();
+    assert!(text.contains("never called by the harness: proxy_on_request_metadata"), "{text}");
 }
 
 #[test]
