@@ -45,7 +45,10 @@ impl Clock {
     }
 
     fn with(folder: &Path, offsets: Offsets) -> io::Result<Self> {
-        let (path, shim) = (folder.join("clock"), folder.join("libtimeshim.so"));
+        // In a folder of its own: an Envoy that watches its files would wake up each time that its loops are asked something.
+        let time = folder.join("time");
+        fs::create_dir_all(&time)?;
+        let (path, shim) = (time.join("clock"), time.join("libtimeshim.so"));
         fs::write(&shim, SHIM)?;
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         file.set_len(event_loops::FILE_SIZE)?;

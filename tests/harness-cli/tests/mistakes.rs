@@ -58,3 +58,32 @@ fn every_mistake_is_told_at_once_with_its_place_and_the_nearest_name() {
         assert!(is_told, "no {at} with {part:?} in\n{told}");
     }
 }
+
+const MISTAKEN_CONNECTION: &str = r#"name: x
+plugins: [{ module: mistakes.rs }]
+upstreams: { db: [{}] }
+cluster_metadata: { bd: {} }
+properties: { a.b: c }
+steps:
+  - request: GET /
+    expect: { connection: { client: x } }
+  - connection: [{ client: x, ends: client }, { resets: both }]
+"#;
+
+#[test]
+fn mistakes_of_connections_are_told_in_their_own_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mistaken.yaml");
+    std::fs::write(&file, MISTAKEN_CONNECTION).expect("a file");
+    std::fs::write(folder.path().join("mistakes.rs"), "").expect("a file");
+    let told = load(&file, &Modules::default(), false).expect_err("it is full of mistakes").short;
+    for part in [
+        "cluster_metadata.bd: found `bd`, expected a name from `upstreams`: db",
+        "properties: found properties on both sides, expected `only: harness`",
+        "`connection` without a connection",
+        "found client and ends, expected exactly one of `client`, `upstream`, `ends`, `resets`",
+        "steps[1].connection: found a connection beside requests",
+    ] {
+        assert!(told.contains(part), "no {part:?} in\n{told}");
+    }
+}
