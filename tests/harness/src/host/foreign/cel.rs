@@ -19,6 +19,9 @@ pub(crate) struct Expressions {
     programs: BTreeMap<u32, Rc<Program>>,
 }
 
+/// Brackets within brackets, at most. Envoy takes 250; the parser here needs the longer for each, the more there are.
+const MOST_NESTED: usize = 32;
+
 /// What an expression may call beside operators and macros, as Envoy's parser and its built-in functions have it.
 const FUNCTIONS: [&str; 30] = [
     "size",
@@ -55,6 +58,9 @@ const FUNCTIONS: [&str; 30] = [
 
 pub(super) fn create(guest: &mut Guest, source: &[u8]) -> HostResult<Vec<u8>> {
     let source = std::str::from_utf8(source).map_err(|_| Status::BadArgument)?;
+    if nesting(source) > MOST_NESTED {
+        return Err(Status::BadArgument.into());
+    }
     let program = Program::compile(source).map_err(|_| Status::BadArgument)?;
     if !program.references().functions().iter().all(|name| is_function(name)) {
         return Err(Status::BadArgument.into());
@@ -64,6 +70,20 @@ pub(super) fn create(guest: &mut Guest, source: &[u8]) -> HostResult<Vec<u8>> {
     own.next += 1;
     own.programs.insert(token, Rc::new(program));
     Ok(token.to_le_bytes().to_vec())
+}
+
+/// How deep brackets stand in each other.
+fn nesting(source: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
 
 /// Operators have names that no expression can call.
