@@ -64,6 +64,7 @@ plugins: [{ module: mistakes.rs }]
 upstreams: { db: [{}] }
 cluster_metadata: { bd: {} }
 properties: { a.b: c }
+foreign_functions: { f: x }
 steps:
   - request: GET /
     expect: { connection: { client: x } }
@@ -80,6 +81,7 @@ fn mistakes_of_connections_are_told_in_their_own_words() {
     for part in [
         "cluster_metadata.bd: found `bd`, expected a name from `upstreams`: db",
         "properties: found properties on both sides, expected `only: harness`",
+        "foreign_functions: found foreign functions on both sides",
         "`connection` without a connection",
         "found client and ends, expected exactly one of `client`, `upstream`, `ends`, `resets`",
         "steps[1].connection: found a connection beside requests",

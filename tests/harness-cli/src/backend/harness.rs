@@ -117,6 +117,10 @@ pub(super) fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadErr
     for (path, value) in &plan.properties {
         builder = builder.property(path.split('.'), value);
     }
+    for (name, answer) in &plan.foreign_functions {
+        let answer = answer.clone();
+        builder = builder.foreign_function(name, move |_| Ok(answer.clone()));
+    }
     if let Some(seed) = plan.seed {
         builder = builder.seed(seed);
     }

@@ -83,6 +83,10 @@ pub struct Scenario {
     #[deserr(default)]
     #[schemars(default)]
     pub properties: Named<Text>,
+    /// Foreign functions that a host of one's own has, and what each answers. They need `only: harness`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub foreign_functions: Named<Text>,
     /// A format string of Envoy's access log: one line for every request.
     #[deserr(default)]
     pub access_log: Option<String>,

@@ -134,11 +134,13 @@ impl<'a> Check<'a> {
         for (name, _) in entries(&self.document["cluster_metadata"]) {
             self.known("upstreams", &name.as_str().into(), &at.key("cluster_metadata").key(name));
         }
-        if self.document.get("properties").is_some() && self.document["only"] != "harness" {
-            let expected = "`only: harness`: Envoy knows its own properties only";
-            self.error(&at.key("properties"), "properties on both sides", expected);
+        for (name, what) in [("properties", "properties"), ("foreign_functions", "foreign functions")] {
+            if self.document.get(name).is_some() && self.document["only"] != "harness" {
+                let expected = format!("`only: harness`: Envoy knows its own {what} only");
+                self.error(&at.key(name), format!("{what} on both sides"), expected);
+            }
+            self.references(&self.document[name], &at.key(name), false);
         }
-        self.references(&self.document["properties"], &at.key("properties"), false);
     }
 
     fn tokens(&mut self) {

@@ -39,7 +39,8 @@ pub fn compile(
         plugins: scenario.plugins.iter().map(|plugin| make.plugin(plugin, modules)).collect(),
         routes: routes(&scenario),
         upstreams: make.scripts(&scenario.upstreams),
-        properties: make.properties(&scenario),
+        properties: make.texts(&scenario.properties),
+        foreign_functions: make.texts(&scenario.foreign_functions),
         node: scenario.node,
         cluster_metadata: scenario
             .cluster_metadata
@@ -127,8 +128,8 @@ impl Make<'_> {
         })
     }
 
-    fn properties(&self, scenario: &Scenario) -> BTreeMap<String, Vec<u8>> {
-        scenario.properties.iter().map(|(path, value)| (path.clone(), self.text(value))).collect()
+    fn texts(&self, texts: &Named<Text>) -> BTreeMap<String, Vec<u8>> {
+        texts.iter().map(|(name, text)| (name.clone(), self.text(text))).collect()
     }
 
     fn fields(&self, headers: &model::Headers) -> Fields {

@@ -63,6 +63,8 @@ pub struct Plan {
     pub cluster_metadata: BTreeMap<String, BTreeMap<String, Value>>,
     /// What plugins find where Envoy has nothing, by dotted path.
     pub properties: BTreeMap<String, Vec<u8>>,
+    /// Foreign functions, and what each answers.
+    pub foreign_functions: BTreeMap<String, Vec<u8>>,
     /// The format of the access log.
     pub access_log: Option<String>,
     /// What is not compared.

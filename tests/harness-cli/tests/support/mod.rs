@@ -1,5 +1,7 @@
 //! Small modules, and the command run on scenarios around them.
 
+#![allow(dead_code)]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +33,14 @@ pub fn module_with_imports(body: &str) -> Vec<u8> {
     let at = body.find("(func (export").expect("it exports something");
     let (imports, rest) = body.split_at(at);
     wat::parse_str(format!("(module {imports} {FRAME} {MALLOC} {rest})")).expect("it is a module")
+}
+
+/// As `module_with_imports`, for a body with an allocator of its own.
+#[must_use]
+pub fn module_with_imports_and_malloc(body: &str) -> Vec<u8> {
+    let at = body.find("(func (export").expect("it exports something");
+    let (imports, rest) = body.split_at(at);
+    wat::parse_str(format!("(module {imports} {FRAME} {rest})")).expect("it is a module")
 }
 
 /// What the command said.

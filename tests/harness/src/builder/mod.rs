@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::callout::Clusters;
 use crate::driver::{Options, World};
-use crate::process::Process;
 use crate::process::clock::Clock;
-use crate::{Error, LogLevel, LogLine, Metadata, Node, Proxy, Route, Upstream};
+use crate::process::{ForeignFunction, Process};
+use crate::{Error, LogLevel, LogLine, Metadata, Node, Proxy, Route, Status, Upstream};
 pub use plugin::{FailurePolicy, Plugin};
 
 /// Envoy's limit for the memory of a VM.
@@ -47,6 +47,7 @@ pub struct Builder {
     access_log: Option<String>,
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
+    foreign: Vec<(String, ForeignFunction)>,
     cluster_metadata: BTreeMap<String, Metadata>,
     facing_clients: Option<String>,
     snapshots: bool,
@@ -75,6 +76,7 @@ impl Default for Builder {
             access_log: None,
             profile: false,
             properties: Vec::new(),
+            foreign: Vec::new(),
             cluster_metadata: BTreeMap::new(),
             facing_clients: None,
             snapshots: true,
@@ -266,6 +268,16 @@ impl Builder {
         self
     }
 
+    /// A foreign function that a host of one's own would have, or one in the place of Envoy's.
+    pub fn foreign_function(
+        mut self,
+        name: &str,
+        function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + 'static,
+    ) -> Self {
+        self.foreign.push((name.to_owned(), Rc::new(function)));
+        self
+    }
+
     /// Loads, starts and configures everything.
     ///
     /// # Errors
@@ -283,6 +295,7 @@ impl Builder {
         let process = Rc::new(Process::new(self.clock, self.seed, std::mem::take(&mut self.clusters)));
         process.log_level.set(self.log_level);
         process.properties.borrow_mut().extend(self.properties.drain(..));
+        process.foreign.borrow_mut().extend(self.foreign.drain(..));
         let world = World::new(process, self.options(), chain);
         match world.start() {
             Ok(()) => Ok(Proxy::around(world)),

@@ -254,6 +254,26 @@ impl World {
         });
     }
 
+    /// `proxy_on_foreign_function` of a plugin, on every worker.
+    pub fn call_foreign(&self, plugin: &Plugin, function: u32, arguments: &[u8]) {
+        let instances: Vec<_> = plugin.instances.borrow().clone().into_iter().collect();
+        for (_, Instance { vm, root, .. }) in
+            instances.into_iter().filter(|(worker, _)| *worker < self.options.workers)
+        {
+            self.on_vm(vm, |vm| {
+                let exports = vm.exports.clone();
+                let Some(context) = vm.context(root) else { return };
+                context.root.call_data = Some(arguments.to_vec());
+                let name = "proxy_on_foreign_function";
+                let parameters = (root, function, arguments.len() as u32);
+                vm.call(root, name, exports.foreign_function.as_ref(), parameters);
+                if let Some(context) = vm.context(root) {
+                    context.root.call_data = None;
+                }
+            });
+        }
+    }
+
     /// Ends every root, as at the shutdown of the process.
     pub fn shut_down(&self) {
         for plugin in &self.chain {

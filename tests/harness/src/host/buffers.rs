@@ -53,6 +53,11 @@ pub(super) fn get_configuration(guest: &mut Guest, ptr: u32, len: u32) -> HostRe
 
 /// Outside of `proxy_on_foreign_function` Envoy shows, as its arguments, whatever buffer the context found before.
 fn with_bytes<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8]) -> T) -> Result<T, Status> {
+    if let (BufferType::CallData, Some(bytes)) =
+        (buffer, data.context().and_then(|context| context.root.call_data.as_deref()))
+    {
+        return Ok(read(bytes));
+    }
     let last = data.context().and_then(|context| context.last_buffer);
     let buffer = if buffer == BufferType::CallData { last.unwrap_or(buffer) } else { buffer };
     let found = with_found(data, buffer, read)?;

@@ -11,9 +11,10 @@ pub(crate) mod shared_data;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::callout::Clusters;
-use crate::{Failure, LogLevel};
+use crate::{Failure, LogLevel, Status};
 use clock::Clock;
 use events::EventQueue;
 use faults::Faults;
@@ -22,6 +23,9 @@ use metrics::Metrics;
 use queues::Queues;
 use rng::Rng;
 use shared_data::SharedData;
+
+/// A foreign function of a test's own: what comes of its arguments.
+pub(crate) type ForeignFunction = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status>>;
 
 /// The process, as VMs and driver see it. One thread, so cells are enough.
 pub(crate) struct Process {
@@ -38,6 +42,8 @@ pub(crate) struct Process {
     pub log_level: Cell<LogLevel>,
     /// What a test gives where Envoy would know: paths (segments joined by NUL) and values.
     pub properties: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Foreign functions of the test's own.
+    pub foreign: RefCell<BTreeMap<String, ForeignFunction>>,
     /// Names that `declare_property` made read-only.
     pub read_only_properties: RefCell<BTreeSet<String>>,
 }
@@ -57,6 +63,7 @@ impl Process {
             rng: RefCell::new(Rng::new(seed.unwrap_or(0))),
             log_level: Cell::new(LogLevel::Trace),
             properties: RefCell::default(),
+            foreign: RefCell::default(),
             read_only_properties: RefCell::default(),
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct RootState {
     pub grpc_initial: Option<HeaderMap>,
     pub grpc_trailing: Option<HeaderMap>,
     pub grpc_message: Option<Vec<u8>>,
+    /// The arguments of `proxy_on_foreign_function`, while it runs.
+    pub call_data: Option<Vec<u8>>,
     /// The plugin is gone; `proxy_done` is awaited.
     pub done_pending: bool,
     pub closing: bool,

@@ -53,8 +53,14 @@ fn call(
     if guest.data().process.faults.borrow().lacks_function(&name) {
         return Err(Status::NotFound.into());
     }
-    let result = dispatch(guest, &name, &args);
+    let own = guest.data().process.foreign.borrow().get(&name).cloned();
+    let is_own = own.is_some();
+    let result = match own {
+        Some(function) => function(&args).map_err(Stop::from),
+        None => dispatch(guest, &name, &args),
+    };
     if let Err(Stop::Status(Status::NotFound)) = result
+        && !is_own
         && !is_known(&name)
     {
         return Err(Status::NotFound.into());
