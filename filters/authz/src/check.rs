@@ -243,6 +243,13 @@ impl Rules {
         self.deny.iter().chain(&self.allow).any(Rule::needs_subject)
     }
 
+    /// Whether any rule asks for a role.
+    #[must_use]
+    pub fn speak_of_roles(&self) -> bool {
+        let asks = |rule: &Rule| !rule.roles.any.is_empty() || !rule.roles.all.is_empty();
+        self.deny.iter().chain(&self.allow).any(asks)
+    }
+
     /// Whether only a bearer of a token can ever pass, so that a missing token is worth a 401 rather than a 403.
     #[must_use]
     pub fn needs_subject(&self) -> bool {

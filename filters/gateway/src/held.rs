@@ -172,7 +172,7 @@ impl Shared {
     /// Makes the calls that the machines want, and lets whoever waited look again, if something was settled.
     fn act(&self, polled: Polled) {
         let Polled { mut calls, mut settled, mut ended, skipped } = polled;
-        skipped.iter().for_each(|(index, skipped)| self.log_skipped(*index, skipped));
+        skipped.iter().for_each(|(index, skipped)| self.report_skipped(*index, skipped));
         while let Some((id, call)) = calls.pop() {
             match host::call(&Call::Http(call)) {
                 Ok(token) => {
@@ -205,10 +205,11 @@ impl Shared {
         }
     }
 
-    /// Why a key of a fetched set is not used: nobody else tells the operator.
-    fn log_skipped(&self, index: usize, skipped: &Skipped) {
+    /// A key of a fetched set is not used: nobody else tells the operator why.
+    fn report_skipped(&self, index: usize, skipped: &Skipped) {
         let what = self.with_tokens(|tokens| tokens.fetched_at(index)).flatten();
         let Some(Fetched { provider, .. }) = what else { return };
+        self.with_metrics(|metrics| metrics.key_skipped(index, skipped.why));
         let Skipped { index, kid, why } = skipped;
         let kid = kid.as_deref().unwrap_or_default().escape_debug();
         let (why, expected) = (why.as_str(), why.expected());

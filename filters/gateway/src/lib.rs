@@ -7,6 +7,7 @@
 mod held;
 mod host;
 mod http;
+mod pages;
 mod perform;
 mod proxy;
 mod root;

@@ -1,9 +1,11 @@
 //! Does to a stream what the pipeline decided.
 
 use crate::host::{self, Map};
+use crate::pages::Reader;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use portcullis_edge_core::HostError;
+use portcullis_metrics::METRICS_ROUTE;
 use portcullis_pipeline::{HeaderOps, LocalReply, Side, Step};
 use proxy_wasm::types::{Action, LogLevel};
 
@@ -21,8 +23,16 @@ pub fn perform(shared: &Shared, stream: &Stream, step: Step) -> Action {
 }
 
 fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
-    shared.measure();
-    let text = shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default();
+    let is_own = host::property("xds\0route_name").is_ok_and(|name| name == METRICS_ROUTE.as_bytes());
+    let reader = if is_own { Reader::Monitoring } else { Reader::Gateway };
+    if !shared.pages.take(reader) {
+        return give_up(shared, stream);
+    }
+    stream.page.set(Some(reader));
+    let text = shared.pages.text(host::mono(), shared.flush_period(), || {
+        shared.measure();
+        shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default()
+    });
     let answer = stream.with_facts(|facts| shared.pipeline.metrics_reply(facts, text));
     reply(&answer.unwrap_or_else(LocalReply::unavailable))
 }

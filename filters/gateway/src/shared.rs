@@ -1,6 +1,7 @@
 //! What the streams of a worker share, and its tick.
 
 use crate::host;
+use crate::pages::Pages;
 use crate::proxy::ThisProxy;
 use crate::root_calls::RootCalls;
 use crate::stats::Stats;
@@ -9,7 +10,7 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{CallToken, ConfigError, Mono};
-use portcullis_jwt::{CallId, Tokens};
+use portcullis_jwt::{CacheCounts, CallId, Tokens};
 use portcullis_pipeline::{GatewayMetrics, Guards, Pipeline, Waiting, Worker};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -31,8 +32,10 @@ pub struct Shared {
     pub root_calls: RootCalls,
     /// The worker's metrics.
     pub stats: RefCell<Stats>,
+    /// The page of metrics.
+    pub pages: Pages,
     /// What of the cache's counts is in the metrics already.
-    pub cache_counted: Cell<[u64; 3]>,
+    pub cache_counted: Cell<CacheCounts>,
     /// When the metrics were last handed over.
     flushed: Cell<Option<Mono>>,
     /// The time between ticks.
@@ -53,6 +56,7 @@ impl Shared {
             fetching: RefCell::default(),
             root_calls: RootCalls::of(root),
             stats: RefCell::new(Stats::define(metrics, &pipeline.namespace())),
+            pages: Pages::default(),
             cache_counted: Cell::default(),
             flushed: Cell::default(),
             tick: Cell::default(),
@@ -127,14 +131,13 @@ impl Shared {
         let held = self.waiting.try_borrow().map_or(0, |waiting| waiting.held());
         let facts = self.with_tokens(|tokens| {
             let ages: Vec<_> = tokens.facts(host::mono()).map(|(_, facts)| facts.age).collect();
-            (ages, [tokens.cache_hits(), tokens.cache_misses(), tokens.cache_evictions()])
+            (ages, tokens.cache_counts())
         });
         let Some((ages, cache)) = facts else { return };
         let before = self.cache_counted.replace(cache);
-        let [hits, misses, evictions] = [0, 1, 2].map(|n| difference(&cache, &before, n));
         self.with_metrics(|metrics| {
             metrics.waiting(u64::try_from(held).unwrap_or(u64::MAX));
-            metrics.cache(hits, misses, evictions);
+            metrics.cache(cache.since(before));
             let ages = ages.iter().map(|age| age.map(|age| age.as_secs())).enumerate();
             ages.for_each(|(index, age)| metrics.document_age(index, age));
         });
@@ -152,9 +155,4 @@ thread_local! {
 /// Tells this VM from the proxy's others, under this policy and the next.
 fn worker_number() -> u32 {
     NUMBER.with(|number| *number)
-}
-
-fn difference(now: &[u64; 3], before: &[u64; 3], n: usize) -> u64 {
-    let of = |counts: &[u64; 3]| counts.get(n).copied().unwrap_or(0);
-    of(now).saturating_sub(of(before))
 }

@@ -1,6 +1,7 @@
 //! A request on its way through this filter, and what its host says of it.
 
 use crate::host::{self, Map};
+use crate::pages::Reader;
 use core::cell::{Cell, RefCell};
 use portcullis_edge_core::Headers;
 use portcullis_pipeline::Facts;
@@ -13,12 +14,14 @@ pub struct Stream {
     pub facts: RefCell<Option<Facts>>,
     /// Whether it waits.
     pub held: Cell<bool>,
+    /// Whose place it has among the copies of the page of metrics that are out.
+    pub page: Cell<Option<Reader>>,
 }
 
 impl Stream {
     /// A request of which nothing is known yet.
     pub fn new(context: u32) -> Self {
-        Self { context, facts: RefCell::new(None), held: Cell::new(false) }
+        Self { context, facts: RefCell::new(None), held: Cell::new(false), page: Cell::new(None) }
     }
 
     /// Does something with the facts; nothing where there are none, or a callback inside another has them.
@@ -37,6 +40,10 @@ impl portcullis_pipeline::Stream for HostStream {
 
     fn code_details(&mut self) -> Vec<u8> {
         host::property("response\0code_details").unwrap_or_default()
+    }
+
+    fn response_flags(&mut self) -> u64 {
+        integer("response\0flags").unwrap_or(0)
     }
 
     fn response_code(&mut self) -> Option<u16> {

@@ -101,6 +101,35 @@ impl TokenCache {
     }
 }
 
+/// What a worker's caches of tokens have done. Each only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Tokens that were known to be good.
+    pub hits: u64,
+    /// Tokens that had to be checked.
+    pub misses: u64,
+    /// Good tokens that left for want of memory.
+    pub evictions: u64,
+    /// Tokens that were known to be inactive.
+    pub inactive_hits: u64,
+    /// Inactive tokens that left for others.
+    pub inactive_evictions: u64,
+}
+
+impl CacheCounts {
+    /// What was added since `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            hits: self.hits.saturating_sub(before.hits),
+            misses: self.misses.saturating_sub(before.misses),
+            evictions: self.evictions.saturating_sub(before.evictions),
+            inactive_hits: self.inactive_hits.saturating_sub(before.inactive_hits),
+            inactive_evictions: self.inactive_evictions.saturating_sub(before.inactive_evictions),
+        }
+    }
+}
+
 fn cost(token: &[u8], identity: &Identity) -> usize {
     [token.len(), identity.bytes(), OVERHEAD].iter().sum()
 }

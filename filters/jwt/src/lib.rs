@@ -25,7 +25,7 @@ mod token;
 mod tokens;
 mod verify;
 
-pub use cache::TokenCache;
+pub use cache::{CacheCounts, TokenCache};
 pub use error::{Refusal, TokenError};
 pub use explain::{Explanation, KeyFacts};
 pub use keys::{AlgSet, Key, KeyError, KeySet, Keys, SetError, SetRules, Skipped};

@@ -1,6 +1,6 @@
 //! What is counted of tokens, and of the documents and services that say whether to believe them.
 
-use crate::{FetchFailure, Jwt, RouteAuth, TokenError};
+use crate::{FetchFailure, Jwt, KeyError, RouteAuth, TokenError};
 use portcullis_metrics::{
     About, Axis, Condition, Domain, Outcome, Row, Values, Vocabulary, labels, metrics, policy_labels,
 };
@@ -9,6 +9,8 @@ use portcullis_metrics::{
 pub static TOKENS: Condition = Condition("the policy has a section `jwt`");
 /// Where an auth service is asked.
 pub static AUTH_SERVICE: Condition = Condition("a provider has `introspection`");
+/// Where keys are fetched.
+pub static KEY_SETS: Condition = Condition("a provider has `fetch`");
 /// Where tokens are made.
 pub static LOGIN: Condition = Condition("a route's `auth` is `issues`");
 
@@ -25,6 +27,54 @@ labels! {
 policy_labels! {
     /// a provider under `jwt.providers`, and what is fetched for it: `keys` or `deny_list`
     pub struct FetchedDocument;
+    /// a provider under `jwt.providers`
+    pub struct ProviderName;
+}
+
+/// A key of a fetched set that is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// The set: the place of a [`FetchedDocument`].
+    pub document: usize,
+    /// Why it is not used.
+    pub why: KeyError,
+}
+
+impl SkippedKey {
+    /// Finds a row by both parts. More documents than this has room for would need 4,096 providers.
+    fn code(document: usize, why: KeyError) -> Option<u16> {
+        u16::try_from(document.checked_mul(32)?.checked_add(why.index())?).ok()
+    }
+}
+
+const _: () = assert!(KeyError::ALL.len() <= 32, "a reason's place fits beside a document's");
+
+impl Domain for SkippedKey {
+    type Value<'v> = Self;
+    const ABOUT: &'static About = &About {
+        what: "a provider that fetches keys, and why a key of its set is not used; `not_for_verification` and `unknown` are \
+            no mistakes",
+        values: Values::Policy,
+    };
+
+    fn axis(vocabulary: &Vocabulary) -> Axis {
+        let documents = vocabulary.axis::<FetchedDocument>();
+        let sets = documents.rows().iter().enumerate().filter_map(|(index, row)| match row.as_slice() {
+            [provider, what] if what == "keys" => Some((index, provider)),
+            _ => None,
+        });
+        let reasons = || KeyError::ALL.iter().copied().filter(|why| why.is_of_fetched());
+        let values = sets.flat_map(|(index, provider)| {
+            let row = move |why: KeyError| vec![provider.clone(), why.as_str().into()];
+            reasons().filter_map(move |why| Some((row(why), Self::code(index, why)?)))
+        });
+        let (rows, codes) = values.unzip();
+        Axis::of_rows(rows).with_codes(codes)
+    }
+
+    fn place(value: &Self, axis: &Axis) -> Option<usize> {
+        axis.place_of(Self::code(value.document, value.why)?)
+    }
 }
 
 /// Where a token was: an index into [`Jwt::source_kinds`]; `None` where there was none.
@@ -152,12 +202,24 @@ metrics! {
         /// Calls to the auth service; `failure` is no usable answer, whatever it would have said of the token.
         gateway_auth_service_calls_total: Counter { status: Outcome },
             when AUTH_SERVICE, promql "sum by (status) (rate(gateway_auth_service_calls_total[5m]))";
+        /// Tokens refused without asking, because the auth service had called them inactive a moment ago.
+        gateway_jwt_negative_cache_hits_total: Counter {},
+            when AUTH_SERVICE, promql "rate(gateway_jwt_negative_cache_hits_total[5m])";
+        /// Inactive tokens forgotten early to make room for others; each may be asked about again.
+        gateway_jwt_negative_cache_evictions_total: Counter {},
+            when AUTH_SERVICE, promql "rate(gateway_jwt_negative_cache_evictions_total[5m])";
         /// Time that calls to the auth service took.
         gateway_auth_service_response_time_seconds: Histogram {},
             when AUTH_SERVICE, promql "histogram_quantile(0.95, sum by (le) (rate(gateway_auth_service_response_time_seconds_bucket[5m])))";
         /// Fetches of keys and deny lists; one worker fetches for all, so each is counted once.
         gateway_jwt_fetches_total: Counter { provider/document: FetchedDocument, result: FetchResult },
             when TOKENS, promql "sum by (provider, document, result) (increase(gateway_jwt_fetches_total{result!=\"success\"}[1h]))";
+        /// Keys of fetched sets that are not used, counted once for each set that is another than before.
+        gateway_jwt_keys_skipped_total: Counter { provider/reason: SkippedKey },
+            when KEY_SETS, promql "sum by (provider, reason) (increase(gateway_jwt_keys_skipped_total{reason!~\"unknown|not_for_verification\"}[1d]))";
+        /// Tokens refused because the time for trying keys was used up: more keys than it allows could have signed them.
+        gateway_jwt_check_budget_exhausted_total: Counter { provider: ProviderName },
+            when TOKENS, promql "sum by (provider) (increase(gateway_jwt_check_budget_exhausted_total[5m]))";
         /// Time since the keys or the deny list in use were fetched; -1 while there are none.
         gateway_jwt_document_age_seconds: Gauge { provider/document: FetchedDocument },
             when TOKENS, promql "gateway_jwt_document_age_seconds";
@@ -178,6 +240,11 @@ impl Jwt {
         vocabulary.define::<TokenSource>(self.source_kinds().map(row));
         let fetched = self.fetched().map(|(provider, what)| vec![provider.to_owned().into(), what.into()]);
         vocabulary.define::<FetchedDocument>(fetched);
+        let names = self.providers().iter().map(|provider| vec![provider.name().to_owned().into()]);
+        vocabulary.define::<ProviderName>(names);
+        if self.fetched().any(|(_, what)| what == "keys") {
+            vocabulary.allow(&KEY_SETS);
+        }
         if self.asks() {
             vocabulary.allow(&AUTH_SERVICE);
         }
@@ -213,5 +280,21 @@ mod tests {
         let place = FetchResult::place(&FetchResult(Some(FetchFailure::TooLarge)), &axis).unwrap();
         assert_eq!(axis.rows()[place], ["too_large"]);
         assert_eq!(axis.rows()[FetchResult::place(&FetchResult(None), &axis).unwrap()], ["success"]);
+    }
+
+    #[test]
+    fn skipped_keys_are_those_of_sets_that_are_fetched() {
+        let mut vocabulary = Vocabulary::default();
+        let documents = [["a", "keys"], ["a", "deny_list"], ["b", "keys"]];
+        vocabulary.define::<FetchedDocument>(documents.map(|row| row.map(Into::into).to_vec()));
+        let axis = SkippedKey::axis(&vocabulary);
+        let row = |document, why| {
+            let place = SkippedKey::place(&SkippedKey { document, why }, &axis)?;
+            axis.rows().get(place).map(|row| row.join(" "))
+        };
+        assert_eq!(row(0, KeyError::Roca).as_deref(), Some("a roca"));
+        assert_eq!(row(1, KeyError::Roca), None);
+        assert_eq!(row(2, KeyError::PublishedSecret).as_deref(), Some("b published_secret"));
+        assert_eq!(row(2, KeyError::NotPem), None, "a set has no PEM");
     }
 }

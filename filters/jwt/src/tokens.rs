@@ -1,6 +1,6 @@
 //! All of a worker's token state in one place: the cache, the fetched keys, the deny lists.
 
-use crate::cache::TokenCache;
+use crate::cache::{CacheCounts, TokenCache};
 use crate::error::{Refusal, TokenError, refuse};
 use crate::keys::{KeySet, Keys, Skipped};
 use crate::pending::{INACTIVE, Pending};
@@ -10,6 +10,7 @@ use crate::section::{Jwt, Provider, RawNeed, RouteAuth};
 use crate::token::{Found, HeaderMemo, Identity};
 use crate::verify::{Checked, Question};
 use portcullis_edge_core::{CallError, Host, Mode, Mono, Namespace, Now, RequestHead};
+use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
 
 /// A worker's tokens.
@@ -30,6 +31,8 @@ pub struct Tokens {
 struct Fetching {
     provider: usize,
     what: What,
+    /// SHA-256 of the last set without a key that can be used: what is wrong with it is said once.
+    unusable: Option<[u8; 32]>,
 }
 
 enum What {
@@ -111,34 +114,16 @@ impl Tokens {
         &self.cache
     }
 
-    /// How many tokens were known already; only ever grows.
+    /// What the caches have done so far.
     #[must_use]
-    pub fn cache_hits(&self) -> u64 {
-        self.hits
-    }
-
-    /// How many had to be checked; only ever grows.
-    #[must_use]
-    pub fn cache_misses(&self) -> u64 {
-        self.misses
-    }
-
-    /// How many tokens were known to be inactive; only ever grows.
-    #[must_use]
-    pub fn inactive_hits(&self) -> u64 {
-        self.questions.inactive_hits()
-    }
-
-    /// How many inactive tokens were forgotten for others; only ever grows.
-    #[must_use]
-    pub fn inactive_evictions(&self) -> u64 {
-        self.questions.inactive_evictions()
-    }
-
-    /// How many left the cache for want of memory; only ever grows.
-    #[must_use]
-    pub fn cache_evictions(&self) -> u64 {
-        self.cache.evictions()
+    pub fn cache_counts(&self) -> CacheCounts {
+        CacheCounts {
+            hits: self.hits,
+            misses: self.misses,
+            evictions: self.cache.evictions(),
+            inactive_hits: self.questions.inactive_hits(),
+            inactive_evictions: self.questions.inactive_evictions(),
+        }
     }
 
     /// How many answers of auth services said whether a token is active; only ever grows.
@@ -357,10 +342,14 @@ impl Tokens {
         }
     }
 
-    /// Why not one key of a set can be used: nothing else says so.
-    fn skipped_in(&self, source: usize, body: &[u8]) -> Vec<(usize, Skipped)> {
-        let provider =
-            self.fetching.get(source).and_then(|fetching| self.jwt.providers().get(fetching.provider));
+    /// Why not one key of a set can be used: nothing else says so. Once for each such set.
+    fn skipped_in(&mut self, source: usize, body: &[u8]) -> Vec<(usize, Skipped)> {
+        let Some(fetching) = self.fetching.get_mut(source) else { return Vec::new() };
+        let hash = Sha256::digest(body).into();
+        if fetching.unusable.replace(hash) == Some(hash) {
+            return Vec::new();
+        }
+        let provider = self.jwt.providers().get(fetching.provider);
         let set = provider.and_then(|provider| provider.read_keys(body)?.ok()).unwrap_or_default();
         set.skipped().iter().map(|skipped| (source, skipped.clone())).collect()
     }
@@ -381,10 +370,11 @@ impl Fetching {
         let keys = provider.fetch.as_ref().map(|(policy, rules)| Self {
             provider: index,
             what: What::Keys(Fetcher::new(&name("keys"), policy, *rules)),
+            unusable: None,
         });
         let list = provider.revocation.as_ref().map(|revocation| {
             let list = Fetcher::new(&name("deny"), &revocation.fetch, revocation.max_entries);
-            Self { provider: index, what: What::DenyList(list) }
+            Self { provider: index, what: What::DenyList(list), unusable: None }
         });
         keys.into_iter().chain(list).collect()
     }

@@ -1,6 +1,8 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
+use crate::ending::{Fault, fault_of};
 use crate::facts::{Answerer, Facts, Target};
+use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
 use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RoutingError};
 use crate::request_id::RequestId;
@@ -17,6 +19,8 @@ use std::borrow::Cow;
 /// Status of a request whose client left before it was answered (a convention of nginx's).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// Envoy's details for a path it refuses, whose escaped slashes it has unescaped by then: that the rest looks like a route's
 /// means nothing.
 const PATH_REFUSED: &[u8] = b"path_normalization_failed";
@@ -24,8 +28,8 @@ const PATH_REFUSED: &[u8] = b"path_normalization_failed";
 /// How a request ended.
 struct Ending {
     status: u16,
-    /// The proxy's details of an answer that did not come to its end.
-    details: Vec<u8>,
+    /// Whose doing it was that there is no whole answer of the service; nothing where there is one, or nobody says.
+    fault: Option<Fault>,
     failed: Option<ProxyError>,
 }
 
@@ -69,8 +73,8 @@ impl Pipeline {
         stream: &mut dyn Stream,
     ) -> Record {
         let took = host.mono().since(facts.started.mono);
-        let ending = self.ending(facts, stream);
-        self.give_back(facts, (ending.status, self.is_services_fault(facts, &ending)), host, worker);
+        let ending = Self::ending(facts, stream);
+        self.give_back(facts, ending.status, Self::call_outcome(facts, &ending), host, worker);
         self.record(facts, took, ending, stream)
     }
 
@@ -81,7 +85,7 @@ impl Pipeline {
         let took = Duration::from_nanos(stream.duration_nanos());
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
-        let mut facts = self.facts(without_told_peer(head), started, host);
+        let mut facts = self.facts(without_appended_peer(head), started, host);
         // Refused so early, a request may still have the id that its client chose; the proxy has given its answer another.
         facts.request_id = RequestId::of_answer(&stream.response_headers(), || host.random_16());
         // Whoever answered, it was neither us nor a service.
@@ -89,27 +93,35 @@ impl Pipeline {
         if stream.code_details() == PATH_REFUSED {
             facts.target = Target::Unmatched;
         }
-        let ending = self.ending(&facts, stream);
+        let ending = Self::ending(&facts, stream);
         self.record(&facts, took, ending, stream)
     }
 
-    fn ending(&self, facts: &Facts, stream: &mut dyn Stream) -> Ending {
-        let details = if facts.complete { Vec::new() } else { stream.code_details() };
+    fn ending(facts: &Facts, stream: &mut dyn Stream) -> Ending {
         let status = facts.status.or_else(|| stream.response_code()).unwrap_or(CLIENT_CLOSED_REQUEST);
-        let failed = self.proxy_error(facts, status, &details);
-        Ending { status, details, failed }
+        let is_refused = facts.answerer == Answerer::Proxy && status >= 500;
+        let fault = if is_whole(facts) && !is_refused { None } else { fault_of(stream.response_flags()) };
+        let failed = proxy_error(facts, status, fault);
+        Ending { status, fault, failed }
     }
 
-    /// Whether the service failed a request, as far as its breaker is concerned. An answer cut by a time-out has a status that says
-    /// nothing of it.
-    fn is_services_fault(&self, facts: &Facts, ending: &Ending) -> bool {
-        let cut: [&[u8]; 2] = [b"response_timeout", b"stream_idle_timeout"];
-        let timed_out = facts.forwarded && cut.iter().any(|cut| ending.details.starts_with(cut));
-        ending.failed.is_some() || timed_out
+    /// What a request's call says of its service. A call that came to no end by the client's doing, or by ours, says nothing; nor does
+    /// one whose end nobody explains.
+    fn call_outcome(facts: &Facts, ending: &Ending) -> CallOutcome {
+        let is_services_fault = ending.fault == Some(Fault::Service) || ending.status >= 500;
+        match facts.answerer {
+            Answerer::Service if is_services_fault => CallOutcome::Failed,
+            Answerer::Service if is_whole(facts) => CallOutcome::Answered,
+            // Below 500 it is the client that is refused: for a request without an end, say.
+            Answerer::Proxy if ending.status >= 500 && ending.fault == Some(Fault::Service) => {
+                CallOutcome::Failed
+            }
+            _ => CallOutcome::Abandoned,
+        }
     }
 
     fn record(&self, facts: &Facts, took: Duration, ending: Ending, stream: &mut dyn Stream) -> Record {
-        let Ending { status, details, failed } = ending;
+        let Ending { status, failed, .. } = ending;
         let observation = Observation {
             endpoint: self.endpoint(facts.target),
             status,
@@ -118,24 +130,12 @@ impl Pipeline {
             proxy_error: self.kept_from(facts).or_else(|| Some((self.service(facts)?.0, failed?))),
             routing_error: routing_error(facts, status, failed),
         };
-        let details = (failed == Some(ProxyError::RequestFailed))
-            .then(|| if details.is_empty() { stream.code_details() } else { details });
+        let details = (failed == Some(ProxyError::RequestFailed)).then(|| stream.code_details());
         let lines = self.lines(facts, status, took, details);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
         let guards = self.guard_observation(facts);
         let events = self.happened(facts, status);
         Record { observation: facts.counted.then_some(observation), auth, guards, events, lines }
-    }
-
-    fn proxy_error(&self, facts: &Facts, status: u16, details: &[u8]) -> Option<ProxyError> {
-        facts.forwarded_route()?;
-        match facts.answerer {
-            Answerer::Service if status >= 500 => Some(ProxyError::Status(status)),
-            Answerer::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
-            // The answer broke off, and not because the client left.
-            Answerer::Service if details.starts_with(b"upstream") => Some(ProxyError::RequestFailed),
-            _ => None,
-        }
     }
 
     /// The service that a breaker kept a request from.
@@ -167,7 +167,7 @@ impl Pipeline {
         let at = Wall(facts.started.wall.0.saturating_add(nanos));
         let (method, ip) = (method(facts), facts.client.masked());
         let path = loggable_path(if facts.shown_path().is_empty() {
-            NOT_TOLD.as_bytes()
+            NOT_SENT.as_bytes()
         } else {
             facts.shown_path()
         });
@@ -236,8 +236,27 @@ fn routing_error(facts: &Facts, status: u16, failed: Option<ProxyError>) -> Opti
     }
 }
 
+/// Whether the answer came to its end. That of an upgrade has none: either side may end what follows.
+fn is_whole(facts: &Facts) -> bool {
+    facts.complete || facts.status == Some(SWITCHING_PROTOCOLS)
+}
+
+/// What went wrong between gateway and service, if something did.
+fn proxy_error(facts: &Facts, status: u16, fault: Option<Fault>) -> Option<ProxyError> {
+    facts.forwarded_route()?;
+    match facts.answerer {
+        Answerer::Service if status >= 500 => Some(ProxyError::Status(status)),
+        Answerer::Proxy if status >= 500 => Some(ProxyError::RequestFailed),
+        // The answer broke off, and not because the client left.
+        Answerer::Service if fault.is_some_and(|fault| fault != Fault::Client) => {
+            Some(ProxyError::RequestFailed)
+        }
+        _ => None,
+    }
+}
+
 /// Forgets the peer if it is the last entry of `X-Forwarded-For` already.
-fn without_told_peer(mut head: RequestHead) -> RequestHead {
+fn without_appended_peer(mut head: RequestHead) -> RequestHead {
     let peer = ClientIp::parse(&head.peer);
     let last = head.headers.all("x-forwarded-for").last().and_then(|line| line.rsplit(|b| *b == b',').next());
     if last.is_some_and(|last| ClientIp::parse(last) == peer) {
@@ -247,7 +266,7 @@ fn without_told_peer(mut head: RequestHead) -> RequestHead {
 }
 
 /// In the place of a method or path that the client did not send.
-const NOT_TOLD: &str = "-";
+const NOT_SENT: &str = "-";
 
 /// Longest method a log line shows, in bytes; known ones are shorter.
 const MAX_METHOD: usize = 32;
@@ -255,7 +274,7 @@ const MAX_METHOD: usize = 32;
 fn method(facts: &Facts) -> Cow<'_, str> {
     let method = facts.head.method();
     if method.is_empty() {
-        return Cow::Borrowed(NOT_TOLD);
+        return Cow::Borrowed(NOT_SENT);
     }
     as_text(method.get(..MAX_METHOD).unwrap_or(method))
 }

@@ -6,17 +6,29 @@ use core::time::Duration;
 use portcullis_breaker::Outcome;
 use portcullis_edge_core::Host;
 
+/// What a request's end says of its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallOutcome {
+    /// It answered, to the end.
+    Answered,
+    /// It failed.
+    Failed,
+    /// Nothing.
+    Abandoned,
+}
+
 impl Pipeline {
-    /// Gives back what a request held. `failed` is whether the service failed it; `status` what the client got.
+    /// Gives back what a request held. `status` is what the client got.
     pub(crate) fn give_back(
         &self,
         facts: &mut Facts,
-        (status, failed): (u16, bool),
+        status: u16,
+        outcome: CallOutcome,
         host: &dyn Host,
         worker: &mut Worker,
     ) {
         self.leave_places(facts, host, worker);
-        self.close_call(facts, failed, host, worker);
+        self.close_call(facts, outcome, host, worker);
         self.note_login(facts, status, host, worker);
     }
 
@@ -27,14 +39,14 @@ impl Pipeline {
         }
     }
 
-    fn close_call(&self, facts: &mut Facts, failed: bool, host: &dyn Host, worker: &mut Worker) {
+    fn close_call(&self, facts: &mut Facts, outcome: CallOutcome, host: &dyn Host, worker: &mut Worker) {
         let Some((call, state)) = facts.guard.call.take().zip(worker.guards.breakers_mut()) else { return };
-        let outcome = match facts.answerer {
-            _ if failed => Outcome::Failed,
-            Answerer::Service => {
+        let outcome = match outcome {
+            CallOutcome::Failed => Outcome::Failed,
+            CallOutcome::Answered => {
                 Outcome::Answered(facts.answered_at.map_or(Duration::ZERO, |at| at.since(call.begun())))
             }
-            Answerer::Proxy | Answerer::Gateway | Answerer::Nobody => Outcome::Abandoned,
+            CallOutcome::Abandoned => Outcome::Abandoned,
         };
         match self.policy.breakers.record(call, outcome, state, host) {
             Ok(transition) => facts.guard.transitions.extend(transition),

@@ -41,6 +41,14 @@ impl Stream for Told {
     fn code_details(&mut self) -> Vec<u8> {
         self.0.as_bytes().to_vec()
     }
+    fn response_flags(&mut self) -> u64 {
+        // UC and DC.
+        match self.0 {
+            "upstream_reset_after_response_started" => 1 << 6,
+            "downstream_remote_disconnect" => 1 << 14,
+            _ => 0,
+        }
+    }
     fn response_code(&mut self) -> Option<u16> {
         None
     }

@@ -5,11 +5,12 @@
 //! [`Pipeline::on_done`] turns the facts into one [`Record`], from which metrics and the log line are made.
 //! No proxy is known here: the `gateway` crate runs this in one, the command line and the tests run it natively.
 
+mod auth_observation;
 mod body;
-mod books;
 mod business;
 mod calls;
 mod done;
+mod ending;
 mod facts;
 mod give_back;
 mod grpc;

@@ -9,9 +9,10 @@ use portcullis_business::Happened;
 use portcullis_business::metrics::BusinessMetrics;
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_jwt::metrics::{
-    FetchResult, FetchedDocument, LookUp, Operation, TokenMetrics, TokenSource, TokenVerdict,
+    FetchResult, FetchedDocument, LookUp, Operation, ProviderName, SkippedKey, TokenMetrics, TokenSource,
+    TokenVerdict,
 };
-use portcullis_jwt::{FetchFailure, TokenError};
+use portcullis_jwt::{CacheCounts, FetchFailure, KeyError, TokenError};
 use portcullis_limits::metrics::LimitMetrics;
 use portcullis_metrics::{
     About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OBJECTIVE_BUCKETS, OTHER,
@@ -182,6 +183,8 @@ pub struct AuthObservation {
     pub source: Option<usize>,
     /// What the check said; `None` where no token was needed and none came.
     pub token: Option<Result<(), TokenError>>,
+    /// The provider (by index) whose limit on trying keys refused the token.
+    pub budget_exhausted: Option<usize>,
     /// Whether the token says who its bearer is; `None` if that was not looked for. The same for the next two.
     pub user: Option<bool>,
     /// Whether it says the bearer's role.
@@ -205,8 +208,8 @@ pub struct GatewayMetrics {
     registry: Registry,
     families: Families,
     documents: usize,
-    /// What the host's gauge has been told of this worker's waiting requests.
-    waiting_told: i64,
+    /// This worker's share of the host's gauge of waiting requests.
+    waiting_reported: i64,
 }
 
 /// Age of a document that is not there.
@@ -224,7 +227,7 @@ impl GatewayMetrics {
         check(&registry, policy.metrics.max_series)?;
         registry.limit(policy.metrics.max_series);
         let documents = vocabulary.axis::<FetchedDocument>().rows().len();
-        let mut metrics = Self { registry, families, documents, waiting_told: 0 };
+        let mut metrics = Self { registry, families, documents, waiting_reported: 0 };
         (0..documents).for_each(|document| metrics.document_age(document, None));
         Ok(metrics)
     }
@@ -292,6 +295,9 @@ impl GatewayMetrics {
         if let Some(token) = seen.token {
             tokens.auth_jwt_validation_total.inc(registry, verdict(token, seen.shadow));
         }
+        if let Some(provider) = seen.budget_exhausted {
+            tokens.gateway_jwt_check_budget_exhausted_total.inc(registry, ProviderName(provider));
+        }
         if let Some(user) = seen.user {
             tokens.auth_user_context_extraction_total.inc(registry, Outcome::of(user));
         }
@@ -325,6 +331,12 @@ impl GatewayMetrics {
         tokens.gateway_jwt_fetches_total.inc(registry, (FetchedDocument(document), FetchResult(failure)));
     }
 
+    /// Counts a key that is not used, of the fetched set with this index.
+    pub fn key_skipped(&mut self, document: usize, why: KeyError) {
+        let Self { registry, families: Families { tokens, .. }, .. } = self;
+        tokens.gateway_jwt_keys_skipped_total.inc(registry, SkippedKey { document, why });
+    }
+
     /// Says how many seconds ago the document in use was fetched, or that there is none. All workers say the same.
     pub fn document_age(&mut self, document: usize, seconds: Option<u64>) {
         let Self { registry, families: Families { tokens, .. }, documents, .. } = self;
@@ -334,18 +346,20 @@ impl GatewayMetrics {
         }
     }
 
-    /// Adds look-ups in this worker's cache of verified tokens, and tokens dropped from it, since the last call.
-    pub fn cache(&mut self, hits: u64, misses: u64, evictions: u64) {
+    /// Adds what this worker's caches of tokens did since the last call.
+    pub fn cache(&mut self, did: CacheCounts) {
         let Self { registry, families: Families { tokens, .. }, .. } = self;
-        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Hit, hits);
-        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Miss, misses);
-        tokens.gateway_jwt_cache_evictions_total.add(registry, (), evictions);
+        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Hit, did.hits);
+        tokens.gateway_jwt_cache_requests_total.add(registry, LookUp::Miss, did.misses);
+        tokens.gateway_jwt_cache_evictions_total.add(registry, (), did.evictions);
+        tokens.gateway_jwt_negative_cache_hits_total.add(registry, (), did.inactive_hits);
+        tokens.gateway_jwt_negative_cache_evictions_total.add(registry, (), did.inactive_evictions);
     }
 
     /// Says how many requests of this worker wait now. Before the last flush of a worker that ends this must be 0.
     pub fn waiting(&mut self, now: u64) {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let by = now.saturating_sub(mem::replace(&mut self.waiting_told, now));
+        let by = now.saturating_sub(mem::replace(&mut self.waiting_reported, now));
         self.families.tokens.auth_concurrent_requests.shift(&mut self.registry, (), by);
     }
 

@@ -201,7 +201,8 @@ fn without_the_sections_there_is_no_family_of_theirs_and_nothing_moves() {
     without.auth_service_call(true, 1);
     without.fetched(0, None);
     without.document_age(0, Some(1));
-    without.cache(1, 1, 1);
+    without.cache(CacheCounts { hits: 1, inactive_hits: 1, ..Default::default() });
+    without.key_skipped(0, KeyError::Roca);
     without.waiting(1);
     without.waiting_refused();
     let text = Host::default().text(&mut without);
@@ -232,6 +233,18 @@ fn a_good_token_moves_its_source_its_outcome_and_its_times() {
         "auth_request_duration_seconds_count{operation=\"jwt_validation\"} 1",
         "auth_request_duration_seconds_sum{operation=\"user_context_extraction\"} 30",
         "auth_request_duration_seconds_count{operation=\"user_context_extraction\"} 1",
+    ]);
+    assert_eq!(moved(&mut metrics), expected);
+}
+
+#[test]
+fn a_token_whose_keys_were_too_dear_to_try_moves_its_providers_counter() {
+    let mut metrics = metrics(&guarded());
+    let token = Some(Err(TokenError::TooManyKeys));
+    metrics.observe_auth(&AuthObservation { token, budget_exhausted: Some(0), ..Default::default() });
+    let expected = lines([
+        "auth_jwt_validation_total{status=\"failure\",reason=\"too_many_keys\"} 1",
+        "gateway_jwt_check_budget_exhausted_total{provider=\"main\"} 1",
     ]);
     assert_eq!(moved(&mut metrics), expected);
 }
@@ -308,7 +321,9 @@ fn fetches_calls_look_ups_and_full_queues_are_counted() {
     metrics.fetched(9, None);
     metrics.auth_service_call(true, 7_000);
     metrics.auth_service_call(false, 1_000);
-    metrics.cache(3, 2, 1);
+    metrics.cache(CacheCounts { hits: 3, misses: 2, evictions: 1, inactive_hits: 4, inactive_evictions: 5 });
+    metrics.key_skipped(0, KeyError::Roca);
+    metrics.key_skipped(1, KeyError::Roca);
     metrics.waiting_refused();
     metrics.headers_injected();
     let expected = lines([
@@ -321,6 +336,9 @@ fn fetches_calls_look_ups_and_full_queues_are_counted() {
         "gateway_jwt_cache_requests_total{result=\"hit\"} 3",
         "gateway_jwt_cache_requests_total{result=\"miss\"} 2",
         "gateway_jwt_cache_evictions_total 1",
+        "gateway_jwt_negative_cache_hits_total 4",
+        "gateway_jwt_negative_cache_evictions_total 5",
+        "gateway_jwt_keys_skipped_total{provider=\"main\",reason=\"roca\"} 1",
         "gateway_jwt_waiting_refused_total 1",
         "gateway_security_headers_injected_total 1",
     ]);

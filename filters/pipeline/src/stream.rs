@@ -6,6 +6,8 @@ pub trait Stream {
     fn response_headers(&mut self) -> Headers;
     /// Envoy's response code details: `via_upstream`, or who else gave the answer and why.
     fn code_details(&mut self) -> Vec<u8>;
+    /// Envoy's response flags, one bit each; 0 where there are none.
+    fn response_flags(&mut self) -> u64;
     /// The status the client got; `None` if it got none.
     fn response_code(&mut self) -> Option<u16>;
     /// Whether the client's connection to the host is TLS.

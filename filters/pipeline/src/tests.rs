@@ -79,6 +79,7 @@ pub(crate) fn host(seconds: u64) -> MemoryHost {
 pub(crate) struct Fake {
     headers: Vec<(&'static str, &'static [u8])>,
     details: &'static str,
+    flags: u64,
     code: Option<u16>,
     tls: bool,
     asked: u32,
@@ -93,6 +94,11 @@ impl Stream for Fake {
     fn code_details(&mut self) -> Vec<u8> {
         self.asked += 1;
         self.details.into()
+    }
+
+    fn response_flags(&mut self) -> u64 {
+        self.asked += 1;
+        self.flags
     }
 
     fn response_code(&mut self) -> Option<u16> {
@@ -353,10 +359,10 @@ fn an_error_of_the_proxys_gets_our_body_and_all_browser_headers_and_a_services_o
 
 #[test]
 fn a_failure_is_told_as_the_transports_or_the_services_own() {
-    let failure = |status, details, complete| {
+    let failure = |status, details, flags, complete| {
         let pipeline = alone();
         let (mut facts, _) = judge(&pipeline, head("GET", "/api/v1/orders/7", &[]));
-        let mut stream = Fake { details, ..Fake::default() };
+        let mut stream = Fake { details, flags, ..Fake::default() };
         pipeline.on_response(&mut facts, status, true, &host(1), &mut stream);
         facts.complete = complete;
         pipeline
@@ -366,12 +372,23 @@ fn a_failure_is_told_as_the_transports_or_the_services_own() {
             .proxy_error
             .map(|(_, error)| error)
     };
-    assert_eq!(failure(503, "upstream_reset_before_response_started", true), Some(ProxyError::RequestFailed));
-    assert_eq!(failure(503, "via_upstream", true), Some(ProxyError::Status(503)));
-    assert_eq!(failure(404, "via_upstream", true), None);
-    assert_eq!(failure(200, "upstream_reset_after_response_started", false), Some(ProxyError::RequestFailed));
-    assert_eq!(failure(200, "downstream_remote_disconnect", false), None);
+    let failed = Some(ProxyError::RequestFailed);
+    assert_eq!(failure(503, "upstream_reset_before_response_started", UC, true), failed);
+    assert_eq!(failure(503, "via_upstream", 0, true), Some(ProxyError::Status(503)));
+    assert_eq!(failure(404, "via_upstream", 0, true), None);
+    for flags in [UC, UT, SI] {
+        assert_eq!(failure(200, "via_upstream", flags, false), failed, "cut: {flags:x}");
+        assert_eq!(failure(101, "via_upstream", flags, false), None, "an upgrade has no end: {flags:x}");
+    }
+    assert_eq!(failure(200, "via_upstream", DC, false), None);
+    assert_eq!(failure(408, "stream_idle_timeout", SI, true), None, "the client's request has no end");
 }
+
+/// Bits of Envoy's response flags.
+const UT: u64 = 1 << 2;
+const UC: u64 = 1 << 6;
+const DC: u64 = 1 << 14;
+const SI: u64 = 1 << 16;
 
 #[test]
 fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {

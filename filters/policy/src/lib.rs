@@ -9,6 +9,7 @@ mod clusters;
 mod document;
 mod gateway;
 mod guards;
+mod listeners;
 mod policy;
 mod raw;
 mod references;

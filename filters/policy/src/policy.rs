@@ -5,6 +5,7 @@ use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
 use crate::guards::{Guards, RawGuards};
+use crate::listeners;
 use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService, RawTls};
 use crate::references;
 use crate::routes::{Context, Route};
@@ -184,7 +185,7 @@ impl Policy {
         let parts = Parts::read(&mut document, env);
         document.errors.extend(references::wrong_names(value));
         let policy = parts.compile(env, &mut document);
-        told_once(&mut document.errors);
+        without_repeats(&mut document.errors);
         match policy {
             Some(policy) if document.errors.is_empty() => Ok(policy),
             _ => Err(document.errors),
@@ -198,14 +199,14 @@ fn own_variable(name: &str) -> portcullis_jwt::Variable {
 }
 
 /// A wrong name may be found twice: on the document, and where the name is used.
-fn told_once(errors: &mut Vec<ConfigError>) {
-    let mut told: Vec<ConfigError> = Vec::with_capacity(errors.len());
+fn without_repeats(errors: &mut Vec<ConfigError>) {
+    let mut kept: Vec<ConfigError> = Vec::with_capacity(errors.len());
     for error in errors.drain(..) {
-        if !told.contains(&error) {
-            told.push(error);
+        if !kept.contains(&error) {
+            kept.push(error);
         }
     }
-    *errors = told;
+    *errors = kept;
 }
 
 fn check_version(document: &mut Document<'_>) {
@@ -272,7 +273,9 @@ impl Parts {
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
         let guards = self.compile_guards(env, document);
+        document.errors.extend(self.tokens.check_waits(self.gateway.request_timeout));
         let metrics = self.metrics?;
+        document.errors.extend(listeners::check(&self.gateway, &metrics.listen));
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
         let catalogue = Catalogue::of(
@@ -336,9 +339,7 @@ fn read_gateway(document: &mut Document<'_>) -> RawGateway {
     let gateway: RawGateway = document.section("gateway").unwrap_or_default();
     let at = Node::top().key("gateway");
     document.errors.extend(gateway::check(&gateway, &at));
-    document
-        .errors
-        .extend(gateway.tls.iter().flat_map(|raw| tls::check(raw, &gateway.listen, &at.key("tls"))));
+    document.errors.extend(gateway.tls.iter().flat_map(|raw| tls::check(raw, &at.key("tls"))));
     gateway
 }
 

@@ -132,10 +132,36 @@ fn every_mistake_in_the_listeners_tls_is_told_where_it_stands() {
         errors(&policy).iter().map(|e| e.split(':').next().unwrap_or_default().to_owned()).collect();
     let expected = [
         "gateway.tls.certificates[0].certificate_file",
-        "gateway.tls.redirect_from",
         "gateway.tls.client_certificates.subject_header",
+        "gateway.tls.redirect_from",
     ];
     assert_eq!(places, expected);
+}
+
+#[test]
+fn two_listeners_do_not_share_an_address() {
+    let mut policy = sound();
+    policy["gateway"] = json!({ "listen": "0.0.0.0:9902", "admin": "127.0.0.1:9902", "tls": {
+        "certificates": [{ "certificate_file": "/c", "key_file": "/k" }],
+        "redirect_from": "10.0.0.1:9902",
+    } });
+    policy["metrics"] = json!({ "listen": "127.0.0.1:9902" });
+    let errors = errors(&policy);
+    let expected = [
+        "gateway.admin: found `127.0.0.1:9902`, which is `gateway.listen` too, expected an address or a port of its own",
+        "gateway.tls.redirect_from: found `10.0.0.1:9902`, which is `gateway.listen` too, expected an address or a port of its own",
+        "metrics.listen: found `127.0.0.1:9902`, which is `gateway.listen` too, expected an address or a port of its own",
+    ];
+    assert_eq!(errors, expected);
+    // Another address of the machine, another family, any free port.
+    for (listen, metrics) in
+        [("10.0.0.1:80", "127.0.0.1:80"), ("0.0.0.0:80", "[::1]:80"), ("0.0.0.0:0", "127.0.0.1:0")]
+    {
+        let mut policy = sound();
+        policy["gateway"] = json!({ "listen": listen });
+        policy["metrics"] = json!({ "listen": metrics });
+        assert!(Policy::from_value(&policy).is_ok(), "{listen} {metrics}");
+    }
 }
 
 #[test]

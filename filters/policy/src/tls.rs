@@ -7,12 +7,10 @@ use portcullis_edge_core::{ConfigError, HeaderName, Node};
 
 const MOST_CERTIFICATES: usize = 100;
 
-/// Every mistake in the section, which stands at `at`; the gateway listens at `listen`.
-pub(crate) fn check(raw: &RawTls, listen: &str, at: &Node) -> Vec<ConfigError> {
+/// Every mistake in the section, which stands at `at`.
+pub(crate) fn check(raw: &RawTls, at: &Node) -> Vec<ConfigError> {
     let mut errors = check_certificates(raw, &at.key("certificates"));
-    errors.extend(
-        raw.redirect_from.iter().flat_map(|from| check_redirect(from, listen, &at.key("redirect_from"))),
-    );
+    errors.extend(raw.redirect_from.iter().filter_map(|from| check_address(from, &at.key("redirect_from"))));
     let clients = raw.client_certificates.iter();
     errors.extend(clients.flat_map(|clients| check_clients(clients, &at.key("client_certificates"))));
     errors
@@ -28,13 +26,6 @@ fn check_certificates(raw: &RawTls, at: &Node) -> Vec<ConfigError> {
         [(at.key("certificate_file"), &own.certificate_file), (at.key("key_file"), &own.key_file)]
     });
     files.filter_map(|(at, file)| check_text(file, &at)).collect()
-}
-
-fn check_redirect(from: &str, listen: &str, at: &Node) -> Option<ConfigError> {
-    let is_same = from == listen;
-    let same =
-        is_same.then(|| at.error("the address of `gateway.listen`", "an address or a port of its own"));
-    check_address(from, at).or(same)
 }
 
 fn check_clients(raw: &ClientCertificates, at: &Node) -> Vec<ConfigError> {

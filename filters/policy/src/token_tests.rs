@@ -231,3 +231,49 @@ fn an_http_url_may_go_anywhere_for_the_cluster_decides_about_tls() {
         json!({ "url": "http://idp.example/revoked", "cluster": "idp" });
     compile(&value);
 }
+
+#[test]
+fn rules_on_roles_need_roles_that_tell_their_provider() {
+    let mut value = sound();
+    value["routes"][2]["auth"]["providers"] = json!(["own", "partner"]);
+    let found = errors(&value);
+    let expected = "routes[2].authz: found rules on roles for tokens of `own` and `partner`, neither with a `role_prefix`, expected \
+        `role_prefix` of its own at `jwt.providers.own` or `jwt.providers.partner`: a role is its provider's";
+    assert_eq!(found, [expected]);
+    for provider in ["own", "partner"] {
+        value["jwt"]["providers"][provider]["role_prefix"] = json!("p:");
+    }
+    let found = errors(&value);
+    assert!(found[0].contains("both with the `role_prefix` `p:`"), "{found:#?}");
+    value["jwt"]["providers"]["own"]["role_prefix"] = json!("");
+    compile(&value);
+    // Rules on what no provider can mistake.
+    value["jwt"]["providers"]["partner"]["role_prefix"] = json!("");
+    value["routes"][2]["authz"] = json!({ "allow": [{ "networks": ["10.0.0.0/8"] }] });
+    compile(&value);
+}
+
+#[test]
+fn what_a_request_waits_for_is_over_before_the_request_is() {
+    let mut value = sound();
+    value["gateway"] = json!({ "request_timeout": "10s" });
+    value["jwt"]["providers"]["partner"]["fetch"]["timeout"] = json!("5s");
+    value["jwt"]["providers"]["own"]["introspection"] =
+        json!({ "url": "http://auth/ask", "cluster": "auth", "timeout": "4s", "retries": 2 });
+    value["jwt"]["providers"]["own"]["revocation"] =
+        json!({ "url": "http://auth/list", "cluster": "auth", "timeout": "10s" });
+    let found = errors(&value);
+    let end = "`gateway.request_timeout` (`10s`), which ends a request that still waits";
+    let expected = [
+        format!("jwt.providers.own.revocation.timeout: found `10s`, expected less than {end}"),
+        format!(
+            "jwt.providers.own.introspection.timeout: found `4s` up to 3 times, expected less in all than {end}"
+        ),
+        format!(
+            "jwt.providers.partner.fetch.timeout: found `5s` up to 2 times, expected less in all than {end}"
+        ),
+    ];
+    assert_eq!(found, expected);
+    value["gateway"]["request_timeout"] = json!("13s");
+    compile(&value);
+}

@@ -3,7 +3,7 @@
 use crate::document::Document;
 use crate::raw::RawRoute;
 use portcullis_authz::Rules;
-use portcullis_edge_core::{ConfigError, Mode, Node};
+use portcullis_edge_core::{ConfigError, Mode, Node, PolicyDuration};
 use portcullis_jwt::{Env, Jwt, RawJwt, RawNeed, RouteAuth};
 use portcullis_security_headers::{ClaimHeaderName, TrustHeaders};
 
@@ -23,6 +23,11 @@ impl Section {
         Self { raw, is_given, jwt }
     }
 
+    /// Time-outs that are no shorter than what the gateway gives a request.
+    pub fn check_waits(&self, request_timeout: PolicyDuration) -> Vec<ConfigError> {
+        self.raw.as_ref().map(|raw| raw.check_waits(request_timeout, &at())).unwrap_or_default()
+    }
+
     /// The headers that claims become; nothing without a section.
     pub fn claim_headers(&self) -> Option<Vec<ClaimHeaderName<'_>>> {
         let providers = self.raw.as_ref().map(|raw| raw.providers.iter());
@@ -40,12 +45,12 @@ impl Section {
         Some(headers.collect())
     }
 
-    /// Token sources that would never have a token, because a client's copy is removed.
     /// Headers that tokens are read from.
     pub fn headers(&self) -> impl Iterator<Item = &str> {
         self.raw.iter().flat_map(|raw| raw.sources.iter().filter_map(|source| source.header.as_deref()))
     }
 
+    /// Token sources that would never have a token, because a client's copy is removed.
     pub fn check_sources(&self, trust: &TrustHeaders) -> Vec<ConfigError> {
         let sources = self.raw.iter().flat_map(|raw| raw.sources.iter().enumerate());
         let headers = sources.filter_map(|(index, source)| Some((index, source.header.as_ref()?)));
@@ -75,6 +80,7 @@ impl RouteTokens {
         let auth = auth(raw, section, at).map_err(|e| errors.extend(e)).ok().flatten();
         let rules = rules(raw, section, at).map_err(|e| errors.extend(e)).ok().flatten();
         let rules = rules.map(|rules| as_serious_as(rules, auth.as_ref()));
+        errors.extend(shared_roles(rules.as_ref(), auth.as_ref(), section, at));
         if errors.is_empty() { Ok(Self { auth, rules }) } else { Err(errors) }
     }
 }
@@ -112,6 +118,36 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
         return Err(vec![at.error("rules on roles, scopes or claims", expected)]);
     }
     Ok(Some(rules))
+}
+
+/// A role is its provider's: what one provider calls `admin` another may give to anybody.
+fn shared_roles(
+    rules: Option<&Rules>,
+    auth: Option<&RouteAuth>,
+    section: &Section,
+    at: &Node,
+) -> Option<ConfigError> {
+    let (rules, auth, jwt) = (rules?, auth?, section.jwt.as_ref()?);
+    let (one, other) = auth.with_one_role_prefix(jwt).filter(|_| rules.speak_of_roles())?;
+    let found = match one.role_prefix() {
+        "" => format!(
+            "rules on roles for tokens of `{}` and `{}`, neither with a `role_prefix`",
+            one.name(),
+            other.name()
+        ),
+        prefix => format!(
+            "rules on roles for tokens of `{}` and `{}`, both with the `role_prefix` `{}`",
+            one.name(),
+            other.name(),
+            prefix.escape_debug()
+        ),
+    };
+    let expected = format!(
+        "`role_prefix` of its own at `jwt.providers.{}` or `jwt.providers.{}`: a role is its provider's",
+        one.name(),
+        other.name()
+    );
+    Some(at.key("authz").error(found, expected))
 }
 
 /// Conditions on a bearer are enforced no more than the token: where that is only looked at, many a request has none. Those on networks

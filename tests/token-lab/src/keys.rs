@@ -78,3 +78,46 @@ fn ec_jwk(crv: &str, size: usize) -> Value {
     let point = &der[der.len() - 2 * size..];
     json!({"kty": "EC", "crv": crv, "x": b64(&point[..size]), "y": b64(&point[size..])})
 }
+
+/// So many different P-384 keys without `kid`.
+///
+/// # Panics
+/// Never: every small number is a private key.
+pub fn curve_jwks(count: usize) -> Vec<Value> {
+    let key = |number: usize| {
+        let mut scalar = [0; 48];
+        scalar[40..].copy_from_slice(&(number as u64 + 2).to_be_bytes());
+        let secret = p384::SecretKey::from_slice(&scalar).expect("a number below the order");
+        let point = p384::elliptic_curve::sec1::ToEncodedPoint::to_encoded_point(&secret.public_key(), false);
+        let [x, y] = [point.x(), point.y()].map(|half| b64(half.expect("no point at infinity")));
+        json!({"kty": "EC", "crv": "P-384", "x": x, "y": y})
+    };
+    (0..count).map(key).collect()
+}
+
+/// So many different RSA keys of `bytes` bytes without `kid`, which look sound; nobody has their private parts.
+pub fn rsa_jwks(count: usize, bytes: usize) -> Vec<Value> {
+    const SMALL: [u64; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101,
+        103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    let residue =
+        |n: &[u8], prime: u64| n.iter().fold(0, |rest, byte| (rest * 256 + u64::from(*byte)) % prime);
+    let is_sound = |n: &Vec<u8>| SMALL.iter().all(|prime| residue(n, *prime) != 0);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut modulus = move || {
+        let mut n: Vec<u8> = (0..bytes).map(|_| next(&mut state)).collect();
+        (n[0], n[bytes - 1]) = (n[0] | 0x80, n[bytes - 1] | 1);
+        n
+    };
+    let sound = std::iter::repeat_with(move || modulus()).filter(is_sound).take(count);
+    sound.map(|n| json!({"kty": "RSA", "n": b64(&n), "e": "AQAB"})).collect()
+}
+
+/// A byte that looks random (xorshift).
+fn next(state: &mut u64) -> u8 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 32) as u8
+}

@@ -14,7 +14,7 @@ mod keys;
 pub mod matrix;
 mod sign;
 
-pub use keys::{KeyKind, der, key_kinds, public_jwk, public_pem};
+pub use keys::{KeyKind, curve_jwks, der, key_kinds, public_jwk, public_pem, rsa_jwks};
 pub use sign::{b64, mac, mint, mint_with, sign};
 
 /// Long enough for every HMAC.

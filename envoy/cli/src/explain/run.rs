@@ -205,6 +205,10 @@ impl Stream for Imagined {
         b"via_upstream".to_vec()
     }
 
+    fn response_flags(&mut self) -> u64 {
+        0
+    }
+
     fn response_code(&mut self) -> Option<u16> {
         Some(self.0)
     }

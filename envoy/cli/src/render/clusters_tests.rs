@@ -37,10 +37,10 @@ fn a_cluster_with_tls_is_asked_for_its_name_and_must_prove_it() {
 }
 
 #[test]
-fn a_service_that_says_nothing_more_costs_no_line_more() {
+fn a_service_that_says_nothing_more_has_its_limits_written_out_and_no_other_line() {
     let clusters = rendered(json!({ "a": { "address": "10.0.0.1:1" } }), json!({}));
     let keys: Vec<_> = clusters[0].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["name", "type", "connect_timeout", "load_assignment"]);
+    assert_eq!(keys, ["name", "type", "connect_timeout", "load_assignment", "circuit_breakers"]);
 }
 
 #[test]

@@ -24,9 +24,7 @@ pub(super) fn add(cluster: &mut Value, service: &Service) {
     if let Some(outlier) = &service.outlier_detection {
         cluster["outlier_detection"] = outlier_detection(outlier);
     }
-    if let Some(thresholds) = thresholds(service) {
-        cluster["circuit_breakers"] = json!({ "thresholds": [thresholds] });
-    }
+    cluster["circuit_breakers"] = json!({ "thresholds": [thresholds(service)] });
 }
 
 fn protocol_options(service: &Service) -> Option<Value> {
@@ -89,11 +87,11 @@ fn outlier_detection(outlier: &OutlierDetection) -> Value {
     })
 }
 
-fn thresholds(service: &Service) -> Option<Value> {
-    let budget = service.retry.as_ref().and_then(|retry| retry.budget.as_ref());
-    let mut thresholds = service.circuit_limits.as_ref().map(circuit_limits);
-    if let Some(budget) = budget {
-        thresholds.get_or_insert_with(|| json!({}))["retry_budget"] = json!({
+/// Always written out, so that who reads the configuration sees how much one service can take of the proxy.
+fn thresholds(service: &Service) -> Value {
+    let mut thresholds = circuit_limits(&service.circuit_limits.clone().unwrap_or_default());
+    if let Some(budget) = service.retry.as_ref().and_then(|retry| retry.budget.as_ref()) {
+        thresholds["retry_budget"] = json!({
             "budget_percent": { "value": budget.percent },
             "min_retry_concurrency": budget.min_concurrency,
         });

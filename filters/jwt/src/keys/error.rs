@@ -53,6 +53,12 @@ impl KeyError {
         !matches!(self, Self::NotForVerification | Self::Unknown)
     }
 
+    /// Whether a key of a fetched set can have it: no PEM, and no secret that is read, comes in one.
+    #[must_use]
+    pub const fn is_of_fetched(self) -> bool {
+        !matches!(self, Self::ShortSecret | Self::SecretIsKey | Self::NotPem | Self::Certificate)
+    }
+
     /// What would have been right.
     #[must_use]
     pub const fn expected(self) -> &'static str {

@@ -31,6 +31,8 @@ pub struct Key {
     cost: u32,
     engine: Engine,
     host: Option<HostKey>,
+    /// Of an RSA key, big-endian: a signature is a smaller number.
+    modulus: Option<Box<[u8]>>,
 }
 
 enum Engine {
@@ -76,7 +78,7 @@ impl Key {
         let spki = public.to_public_key_der().map_err(|_| KeyError::RsaSize)?;
         let key = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &public.e().to_bytes_be());
         let key = Self::library(kid, alg, &key, Some(spki.as_bytes()), KeyError::RsaSize)?;
-        Ok(Self { cost, ..key })
+        Ok(Self { cost, modulus: Some(public.n().to_bytes_be().into()), ..key })
     }
 
     /// A point on the curve of `alg`, as an uncompressed SEC1 point: 4, x, y.
@@ -134,7 +136,15 @@ impl Key {
     }
 
     fn with(kid: Option<&str>, alg: Alg, engine: Engine, host: Option<HostKey>) -> Self {
-        Self { kid: kid.map(Into::into), alg, issuer: None, cost: cost::micros(alg, 0), engine, host }
+        Self {
+            kid: kid.map(Into::into),
+            alg,
+            issuer: None,
+            cost: cost::micros(alg, 0),
+            engine,
+            host,
+            modulus: None,
+        }
     }
 
     /// The same for the tokens of one issuer.
@@ -170,6 +180,9 @@ impl Key {
     /// Whether `signature` over `signed` is this key's. HMACs are compared in constant time (by the library).
     #[must_use]
     pub fn verifies(&self, signed: &[u8], signature: &Vec<u8>, host: &dyn Host) -> bool {
+        if self.modulus.as_ref().is_some_and(|modulus| !is_below(signature, modulus)) {
+            return false;
+        }
         if let Some(verdict) = self.ask_host(signed, signature, host) {
             return verdict;
         }
@@ -203,6 +216,12 @@ impl Key {
 
 fn expect(alg: Alg, family: Family) -> Result<(), KeyError> {
     if alg.family() == family { Ok(()) } else { Err(KeyError::WrongFamily) }
+}
+
+/// Whether a number of just as many bytes is the smaller one (RFC 8017 section 5.2.2). The library does not look with PSS, and takes a
+/// signature with the modulus added for the same.
+fn is_below(number: &[u8], modulus: &[u8]) -> bool {
+    number.len() == modulus.len() && number < modulus
 }
 
 /// Whether y is below the prime 2^255 - 19: another spelling of a point would be another key with the same signatures (RFC 8032

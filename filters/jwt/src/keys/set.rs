@@ -4,12 +4,14 @@ use super::error::KeyError;
 use super::jwk::{self, SetRules};
 use super::key::Key;
 use crate::token::{Json, JsonRef, Value, without_bom};
+use core::time::Duration;
 
 /// Keys that can be used now.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
     skipped: Vec<Skipped>,
+    refresh_hint: Option<Duration>,
 }
 
 /// A key of a JWK Set that is not used.
@@ -50,7 +52,7 @@ impl KeySet {
     /// A set of given keys.
     #[must_use]
     pub fn of(keys: Vec<Key>) -> Self {
-        Self { keys, skipped: Vec::new() }
+        Self { keys, ..Self::default() }
     }
 
     /// Reads a JWK Set (RFC 7517 section 5). Keys that cannot be used are skipped, and listed; the others serve.
@@ -67,7 +69,7 @@ impl KeySet {
         if keys.children().count() > rules.max_keys {
             return Err(SetError::TooMany);
         }
-        let mut set = Self::default();
+        let mut set = Self { refresh_hint: refresh_hint(json.root()), ..Self::default() };
         let mut taken = Vec::new();
         for (index, (_, jwk)) in keys.children().enumerate() {
             set.add(index, jwk, &mut taken, rules);
@@ -102,10 +104,24 @@ impl KeySet {
         &self.skipped
     }
 
+    /// How soon it should be fetched again, by its own word.
+    #[must_use]
+    pub fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
     /// Adds the keys of another set.
     pub fn extend(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.skipped.extend(other.skipped);
+    }
+}
+
+/// SPIFFE Trust Domain and Bundle section 4.1.3: seconds. What is no such number is no hint.
+fn refresh_hint(set: JsonRef<'_>) -> Option<Duration> {
+    match set.member("spiffe_refresh_hint")?.value() {
+        Value::UInt(seconds @ 1..) => Some(Duration::from_secs(seconds)),
+        _ => None,
     }
 }
 

@@ -27,6 +27,11 @@ pub trait Document: Sized {
     /// # Errors
     /// What is wrong with it. The last good document then stays.
     fn read(body: &[u8], rules: &Self::Rules) -> Result<Self, FetchFailure>;
+
+    /// How soon it should be fetched again, by its own word.
+    fn refresh_hint(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl Document for KeySet {
@@ -35,6 +40,10 @@ impl Document for KeySet {
     fn read(body: &[u8], rules: &SetRules) -> Result<Self, FetchFailure> {
         let set = KeySet::read(body, rules)?;
         if set.keys().is_empty() { Err(FetchFailure::NoUsableKey) } else { Ok(set) }
+    }
+
+    fn refresh_hint(&self) -> Option<Duration> {
+        KeySet::refresh_hint(self)
     }
 }
 
@@ -335,10 +344,17 @@ impl<D: Document> Fetcher<D> {
         let record = DocumentRecord { fingerprint: self.status.fingerprint, fetched: now, body };
         publish(host, &self.document_key, &record.write());
         let generation = self.status.generation.wrapping_add(1);
-        let next = now.plus(self.policy.refresh);
+        let next = now.plus(self.until_refresh());
         self.status = Status { lease_until: now, failures: 0, generation, next, ..self.status };
         publish(host, &self.status_key, &self.status.write());
         Step { changed, settled: true, fetched: true, ..Step::default() }
+    }
+
+    /// The policy's `refresh`, or what the document asks for if that is sooner; never sooner than the policy's `cooldown`.
+    fn until_refresh(&self) -> Duration {
+        let (refresh, cooldown) = (self.policy.refresh, self.policy.cooldown);
+        let hint = self.held.as_ref().and_then(|held| held.document.refresh_hint());
+        hint.map_or(refresh, |hint| hint.max(cooldown).min(refresh))
     }
 
     fn failed(&mut self, failure: FetchFailure, host: &dyn Host) -> Step {

@@ -89,6 +89,21 @@ fn keys_are_fetched_at_once_and_again_when_they_are_due() {
 }
 
 #[test]
+fn a_set_may_ask_to_be_fetched_sooner_and_never_later_or_without_end() {
+    // The policy's `refresh` is 600 s, its `cooldown` 30 s.
+    for (hint, due) in [("60", 60), ("1", 30), ("5000", 600), ("0", 600), ("-5", 600), ("\"60\"", 600)] {
+        let host = MemoryHost::default();
+        let mut worker = worker();
+        let call = start(&mut worker, 0, &host);
+        let set =
+            String::from_utf8_lossy(SET).replacen('{', &format!("{{\"spiffe_refresh_hint\":{hint},"), 1);
+        assert!(worker.on_response(call, 200, set.as_bytes(), on(&host, 0)).fetched, "{hint}");
+        assert_eq!(worker.poll(on(&host, due - 1)).call, None, "{hint}");
+        assert!(worker.poll(on(&host, due)).call.is_some(), "{hint}");
+    }
+}
+
+#[test]
 fn one_worker_fetches_for_all() {
     let host = &MemoryHost::default();
     let mut workers = [worker(), worker(), worker()];

@@ -14,6 +14,7 @@ mod raw;
 mod raw_remote;
 mod raw_request;
 mod route;
+mod waits;
 
 pub use jwt::Jwt;
 pub use portcullis_edge_core::{Env, SecretText, Variable};

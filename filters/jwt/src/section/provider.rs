@@ -51,6 +51,12 @@ pub(crate) struct Signed<'t> {
 const TOO_MANY_KEYS: &str = "none of the keys tried made this signature; there are more than may be tried for one token, and `kid` would tell which";
 
 impl Provider {
+    /// What is put before each of its roles.
+    #[must_use]
+    pub fn role_prefix(&self) -> &str {
+        &self.role_prefix
+    }
+
     /// Its name in the policy.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -118,6 +118,16 @@ fn tell_apart(providers: &[usize], all: &[Provider], at: &Node, mistakes: &mut M
 }
 
 impl RouteAuth {
+    /// Two of its providers whose roles cannot be told apart, if there are any.
+    #[must_use]
+    pub fn with_one_role_prefix<'j>(&self, jwt: &'j Jwt) -> Option<(&'j Provider, &'j Provider)> {
+        let own = || self.providers.iter().filter_map(|index| jwt.providers.get(*index));
+        own().enumerate().find_map(|(place, provider)| {
+            let mut earlier = own().take(place);
+            Some((earlier.find(|other| other.role_prefix == provider.role_prefix)?, provider))
+        })
+    }
+
     /// Whether the route's good answers carry new tokens, as a login's do.
     #[must_use]
     pub fn issues(&self) -> bool {

@@ -29,7 +29,8 @@ fn a_token_is_checked_once_and_known_until_it_expires() {
     assert_eq!(cached(&worker.request(&route, &[&bearer], NOW)), Some(true));
     assert_eq!(cached(&worker.request(&route, &[&bearer], NOW + 59)), Some(true));
     let tokens = &worker.tokens;
-    assert_eq!((tokens.cache_hits(), tokens.cache_misses(), tokens.cache_evictions()), (2, 1, 0));
+    let counts = tokens.cache_counts();
+    assert_eq!((counts.hits, counts.misses, counts.evictions), (2, 1, 0));
     let late = worker.request(&route, &[&bearer], NOW + 60);
     assert_eq!(outcome(&late), Outcome::Refused(TokenError::Expired));
 }

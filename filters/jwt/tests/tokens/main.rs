@@ -16,6 +16,7 @@ mod key_sets;
 mod matrix;
 #[cfg(not(target_arch = "wasm32"))]
 mod mutations;
+mod padding;
 mod policy;
 #[cfg(not(target_arch = "wasm32"))]
 mod random;

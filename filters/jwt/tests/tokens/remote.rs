@@ -384,7 +384,7 @@ fn an_unknown_key_id_empties_no_cache_where_the_fetch_brings_what_is_known() {
     let call = only_call(&mut worker, NOW);
     respond(&mut worker, call, 200, &ed25519_set("a"), NOW);
     assert_eq!(worker.token(&route, &ed25519_token("a"), NOW), user("alice"));
-    let (hits, generation) = (worker.tokens.cache_hits(), worker.tokens.keys().generation());
+    let (hits, generation) = (worker.tokens.cache_counts().hits, worker.tokens.keys().generation());
     assert_eq!(worker.token(&route, &ed25519_token("junk"), NOW + 60), Outcome::Wait);
     let call = only_call(&mut worker, NOW + 60);
     assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW + 60).settled);
@@ -393,7 +393,7 @@ fn an_unknown_key_id_empties_no_cache_where_the_fetch_brings_what_is_known() {
         Outcome::Refused(TokenError::UnknownKey)
     );
     assert_eq!(worker.token(&route, &ed25519_token("a"), NOW + 60), user("alice"));
-    assert_eq!(worker.tokens.cache_hits(), hits + 1, "it was still known");
+    assert_eq!(worker.tokens.cache_counts().hits, hits + 1, "it was still known");
     assert_eq!(worker.tokens.keys().generation(), generation);
 }
 
@@ -505,7 +505,7 @@ fn an_inactive_token_is_remembered_for_a_moment_and_an_outage_is_not() {
     let (pending, _) = ask(&mut worker, "opaque", NOW);
     worker.tokens.on_answer(*pending, Ok((200, br#"{"active":false}"#)), moment(NOW), &worker.host);
     assert_eq!(worker.token(&route, "opaque", NOW + 4), Outcome::Refused(TokenError::Revoked));
-    assert_eq!(worker.tokens.inactive_hits(), 1);
+    assert_eq!(worker.tokens.cache_counts().inactive_hits, 1);
     assert_eq!(worker.token(&route, "opaque", NOW + 5), Outcome::Ask);
     let (pending, _) = ask(&mut worker, "other", NOW);
     worker.tokens.on_answer(*pending, Err(CallError::Timeout), moment(NOW), &worker.host);

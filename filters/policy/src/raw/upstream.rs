@@ -278,6 +278,13 @@ pub struct CircuitLimits {
     pub max_retries: u32,
 }
 
+impl Default for CircuitLimits {
+    fn default() -> Self {
+        let most = thousand();
+        Self { max_connections: most, max_pending_requests: most, max_requests: most, max_retries: three() }
+    }
+}
+
 fn thousand() -> u32 {
     1024
 }

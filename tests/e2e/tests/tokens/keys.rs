@@ -125,6 +125,38 @@ fn keys_are_refreshed_before_anybody_asks() {
     assert_eq!(server.fetches(), 4);
 }
 
+#[test]
+fn a_bundle_that_asks_to_be_fetched_sooner_is() {
+    let mut bundle = jwks(&[("RS256", "a")]);
+    bundle["spiffe_refresh_hint"] = 60.into();
+    let server = KeyServer::of(&bundle);
+    let gateway = gateway(&server);
+    settles(&gateway, &token("RS256", "a"), 200);
+    gateway.envoy.travel(Duration::from_secs(61));
+    assert_eq!(fetches_counted(&gateway, "success", 2.0), 2.0, "the policy's `refresh` is ten minutes");
+}
+
+/// Why a key is not used is said once in Envoy's log, by the worker that fetched it, and counted.
+#[test]
+fn a_key_that_is_not_used_is_named_once_with_its_reason() {
+    let mut set = jwks(&[("RS256", "a")]);
+    let even = json!({"kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"});
+    set["keys"].as_array_mut().expect("keys").push(even);
+    let server = KeyServer::of(&set);
+    let mut jwt = fetching(json!({}));
+    jwt["providers"]["idp"]["algorithms"] = json!(["RS256", "EdDSA"]);
+    let gateway = setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())]).start();
+    settles(&gateway, &token("RS256", "a"), 200);
+    gateway.envoy.travel(Duration::from_secs(601));
+    assert_eq!(fetches_counted(&gateway, "success", 2.0), 2.0);
+    let is_it = |line: &&portcullis_e2e::Line| {
+        line.contains("(kid `weak`) of the provider idp is not used: small_order")
+    };
+    assert_eq!(gateway.envoy.stderr().all().iter().filter(is_it).count(), 1);
+    let labels = [("provider", "idp"), ("reason", "small_order")];
+    assert_eq!(gateway.settled("gateway_jwt_keys_skipped_total", &labels, 1.0), 1.0);
+}
+
 /// Every way in which a fetch may fail that the server can show at once, and how it is counted.
 fn failures() -> Vec<(KeyAnswer, &'static str)> {
     let half = jwks(&[("RS256", "a")]).to_string();

@@ -19,6 +19,8 @@ pub fn setup(jwt: Value, routes: Vec<Value>) -> Setup {
 /// Puts them in their places in the example's policy.
 pub fn install(policy: &mut Value, jwt: Value, routes: Vec<Value>) {
     policy["jwt"] = jwt;
+    // Longer than any fetch or question in these tests may take: Envoy counts a request that waits as one that has not come whole.
+    policy["gateway"]["request_timeout"] = "5m".into();
     policy["routes"] = routes.into();
     policy["trust_headers"]["reserve"] = json!([]);
     // Sections of the example that name its routes.

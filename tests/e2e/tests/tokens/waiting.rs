@@ -13,10 +13,7 @@ fn gateway(server: &KeyServer) -> Gateway {
     let mut jwt = fetching(json!({}));
     // The crowd is one client.
     jwt["max_waiting_per_client"] = STREAMS.into();
-    setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())])
-        // Longer than a fetch may take: Envoy counts a request that waits in a filter as one that has not come whole.
-        .policy(|policy| policy["gateway"]["request_timeout"] = "5m".into())
-        .start()
+    setup_with(jwt, vec![route("/a", json!({}))], &[("idp", server.address())]).start()
 }
 
 /// Starts requests with a good token, all of which have reached the gateway when it returns.

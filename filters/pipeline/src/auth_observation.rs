@@ -1,11 +1,11 @@
-//! What is counted and logged of who asked.
+//! What is counted and logged of a request's bearer.
 
 use crate::metrics::AuthObservation;
 use crate::{Facts, Pipeline};
 use portcullis_access_log::{SecurityExtra, SecurityLine, SecurityRequest, Verdict};
 use portcullis_authz::Forbidden;
 use portcullis_edge_core::{Mode, Wall};
-use portcullis_jwt::Refusal;
+use portcullis_jwt::{Refusal, TokenError};
 
 impl Pipeline {
     /// What to count of a request's token; `None` where nothing was looked at.
@@ -18,6 +18,7 @@ impl Pipeline {
                 .verdict
                 .as_ref()
                 .map(|verdict| verdict.as_ref().copied().map_err(|refusal| refusal.error)),
+            budget_exhausted: token.verdict.and_then(Result::err).and_then(exhausted_of),
             user: token.identity.as_ref().map(|identity| identity.user().is_some()),
             role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
             permission: permission.map(|(verdict, _)| verdict.is_ok()),
@@ -68,6 +69,11 @@ impl Pipeline {
         let (stage, detail, request) = ("jwt", Some(refusal.detail), Some(request));
         SecurityExtra { verdict, reason, detail, stage, rule, mode, request, policy: None, more: &[] }
     }
+}
+
+/// The provider whose limit on trying keys refused a token.
+fn exhausted_of(refusal: Refusal) -> Option<usize> {
+    refusal.provider.filter(|_| refusal.error == TokenError::TooManyKeys)
 }
 
 fn prohibition(forbidden: Forbidden, mode: Mode, request: SecurityRequest<'_>) -> SecurityExtra<'_> {
