@@ -15,6 +15,7 @@ jwt:
       secrets: [{ alg: HS256, value: "${ENV:PORTCULLIS_TEST_SECRET}" }]
     partner:
       issuer: https://idp.example
+      role_prefix: "partner:"
       algorithms: [EdDSA]
       fetch: { jwks_uri: https://idp.example/keys, cluster: idp }
 routes:
