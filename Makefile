@@ -103,10 +103,16 @@ image: build ## The module as an OCI image (layout, bill of materials, digest) i
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
+# The overlays put the image's digest in the place of these zeros.
+EXAMPLE_IN_ISTIO := --image registry.example/portcullis@sha256:$(shell printf '0%.0s' $$(seq 64)) $(foreach service, \
+	user:8000 inventory:8001 order:8002 auth:8003 insights:8004, --service $(firstword $(subst :, ,$(service)))=$(subst \
+	:,.order-processor.svc:,$(service)))
 rendered: build ## Renders what is committed from the example policy: Envoy's configuration and the policy's schema
 	target/debug/portcullis schema > envoy/policy.schema.json
 	target/debug/portcullis docs policy > docs/policy.md
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
+	rm -rf envoy/istio/base
+	target/debug/portcullis render istio envoy/gateway.yaml --out envoy/istio/base $(EXAMPLE_IN_ISTIO)
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
 	target/debug/portcullis metrics > docs/METRICS.md
 	cargo --locked run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json

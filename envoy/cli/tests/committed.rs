@@ -82,3 +82,35 @@ fn the_monitoring_files_are_what_the_command_renders_from_the_example() {
         assert_current(&format!("monitoring/example/{file}"), &rendered);
     }
 }
+
+/// As `make rendered` calls it.
+fn render_istio(out: &Path) {
+    let mut arguments = vec!["render", "istio", "gateway.yaml", "--out"];
+    arguments.push(out.to_str().expect("text"));
+    let image = format!("registry.example/portcullis@sha256:{}", "0".repeat(64));
+    let ports = [("user", 8000), ("inventory", 8001), ("order", 8002), ("auth", 8003), ("insights", 8004)];
+    let services = ports.map(|(name, port)| format!("{name}={name}.order-processor.svc:{port}"));
+    arguments.extend(["--image", &image]);
+    arguments.extend(services.iter().flat_map(|service| ["--service", service]));
+    printed(&arguments);
+}
+
+#[test]
+fn the_objects_for_istio_are_what_the_command_renders_from_the_example() {
+    let folder = tempfile::tempdir().expect("a folder");
+    render_istio(folder.path());
+    let names = |folder: &Path| {
+        let entries =
+            std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let base = envoy_folder().join("istio/base");
+    assert_eq!(names(&base), names(folder.path()), "run `make rendered`");
+    for name in names(&base) {
+        let name = name.to_str().expect("text");
+        let rendered = std::fs::read_to_string(folder.path().join(name)).expect("it was written");
+        assert_current(&format!("istio/base/{name}"), &rendered);
+    }
+}

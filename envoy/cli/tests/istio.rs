@@ -101,7 +101,7 @@ fn the_plugin_has_a_scheme_a_digest_ports_and_no_secret() {
     assert_eq!((&spec["phase"], &spec["failStrategy"]), (&"AUTHN".into(), &"FAIL_RELOAD".into()));
     assert_eq!(spec["pluginName"], "shop");
     assert_eq!(spec["imagePullSecret"], "registry");
-    assert_eq!(spec["match"], serde_json::json!([{ "mode": "SERVER", "ports": [{ "number": 8080 }] }]));
+    assert_eq!(spec["match"], serde_json::json!([{ "ports": [{ "number": 8080 }] }]));
     assert_eq!(spec["selector"]["matchLabels"]["app"], "shop");
     assert_eq!(spec["vmConfig"]["env"], serde_json::json!([{ "name": "TILL_SECRET", "valueFrom": "HOST" }]));
     assert_eq!(spec["pluginConfig"]["proxy"], serde_json::json!({ "appends_peer": true }));

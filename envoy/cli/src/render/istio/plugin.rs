@@ -18,8 +18,8 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         "priority": 1000,
         "failStrategy": options.fail_strategy.name(),
         "imagePullPolicy": "IfNotPresent",
-        // Without it the plugin would stand on every listener that the pod has.
-        "match": [{ "mode": "SERVER", "ports": ports.iter().map(|port| json!({ "number": port })).collect::<Vec<_>>() }],
+        // Without it the plugin would stand on every listener that the pod has. (A `mode` of SERVER would match no gateway.)
+        "match": [{ "ports": ports.iter().map(|port| json!({ "number": port })).collect::<Vec<_>>() }],
         "pluginConfig": told_what_istio_does(document, places),
     });
     match &options.target {
