@@ -139,7 +139,10 @@ fn a_filter_that_must_not_come_back_has_no_patch_for_it() {
         let (folder, complaint) = render(|text| text, &["--fail-strategy", strategy]);
         assert_eq!(complaint, None);
         let plugin = objects(folder.path(), "plugin.yaml");
-        assert_eq!(of_kind(&plugin, "EnvoyPatchPolicy")[0]["spec"]["jsonPatches"], json!([]));
+        let patches = of_kind(&plugin, "EnvoyPatchPolicy")[0]["spec"]["jsonPatches"].clone();
+        let paths: Vec<_> =
+            patches.as_array().expect("a list").iter().map(|patch| &patch["operation"]["path"]).collect();
+        assert_eq!(paths, ["/local_reply_config"]);
         assert_eq!(of_kind(&plugin, "EnvoyExtensionPolicy")[0]["spec"]["wasm"][0]["failOpen"], open);
     }
 }

@@ -3,6 +3,7 @@
 use super::{Options, PLANE, VERSION, object, services, target};
 use crate::render::istio::FailStrategy;
 use crate::render::kubernetes::{duration, untranslatable};
+use crate::render::{bodies, listener, local_replies};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -34,8 +35,8 @@ pub fn extension(document: &Value, policy: &Policy, options: &Options) -> Value 
     object(VERSION, "EnvoyExtensionPolicy", "portcullis", options, spec)
 }
 
-/// What there is no field for: a VM that trapped comes back (the field has only open or closed), and the clusters of the filter's
-/// own calls, which no route names.
+/// What there is no field for: a VM that trapped comes back (the field has only open or closed), the clusters of the filter's own
+/// calls, which no route names, and the error body of answers that Envoy gives before any filter has seen the request.
 pub fn patch(clusters: &[Value], document: &Value, policy: &Policy, options: &Options) -> Value {
     let listener = format!("{}/{}/http", options.namespace, options.gateway);
     let reload = json!({
@@ -60,11 +61,21 @@ pub fn patch(clusters: &[Value], document: &Value, policy: &Policy, options: &Op
             "operation": { "op": "add", "path": "", "value": cluster },
         })
     });
+    let replies = json!({
+        "type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": listener,
+        "operation": {
+            "op": "add",
+            "jsonPath": "$..filters[?match(@.name, 'envoy.filters.network.http_connection_manager')].typed_config",
+            "path": "/local_reply_config",
+            "value": local_replies::local_replies(policy)["local_reply_config"],
+        },
+    });
     let reload = (options.fail_strategy == FailStrategy::Reload).then_some(reload);
     let spec = json!({
         "targetRef": target(options),
         "type": "JSONPatch",
-        "jsonPatches": reload.into_iter().chain(added).collect::<Vec<_>>(),
+        "jsonPatches": reload.into_iter().chain([replies]).chain(added).collect::<Vec<_>>(),
     });
     object(VERSION, "EnvoyPatchPolicy", "portcullis", options, spec)
 }
@@ -87,10 +98,14 @@ fn called(value: &Value) -> Vec<&str> {
 /// Everything about traffic.
 pub fn traffic(manager: &Value, policy: &Policy, options: &Options) -> Result<Vec<Value>, Vec<ConfigError>> {
     let connect = services::connect_timeout(policy)?;
-    let backend = json!({
+    let mut backend = json!({
         "targetRefs": [target(options)],
         "timeout": { "tcp": { "connectTimeout": connect } },
     });
+    if let Some(bodies) = bodies::filter(policy) {
+        backend["requestBuffer"] =
+            json!({ "limit": bodies["typed_config"]["max_request_bytes"].to_string() });
+    }
     let mut objects = vec![
         object(VERSION, "ClientTrafficPolicy", &options.gateway, options, client(manager, policy, options)),
         object(VERSION, "BackendTrafficPolicy", &options.gateway, options, backend),
@@ -115,7 +130,9 @@ fn client(manager: &Value, policy: &Policy, options: &Options) -> Value {
             "requestID": "Generate",
             "enableEnvoyHeaders": false,
         },
+        "connection": { "bufferLimit": listener::BUFFER_BYTES.to_string() },
         "timeout": { "http": {
+            "requestReceivedTimeout": duration(&manager["request_timeout"]),
             "requestHeadersReceivedTimeout": duration(&manager["request_headers_timeout"]),
             "streamIdleTimeout": duration(&manager["stream_idle_timeout"]),
             "idleTimeout": duration(&manager["common_http_protocol_options"]["idle_timeout"]),

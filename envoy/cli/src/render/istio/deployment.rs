@@ -1,7 +1,7 @@
 //! The gateway's pods: Istio's gateway proxy, injected by istiod.
 
 use super::proxy_config::{ANNOTATION, annotation};
-use super::{Options, Target};
+use super::{Options, Target, tls};
 use crate::render::kubernetes::File;
 use portcullis_policy::Policy;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,8 @@ pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Op
         Target::Selector(labels) if options.deploys => {
             let labels: Map<String, Value> =
                 labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
-            let pods = Pods { policy, ports, options, labels: &labels };
+            let folders: Vec<_> = listeners.iter().filter_map(tls::context).flat_map(tls::folders).collect();
+            let pods = Pods { policy, ports, folders: &folders, options, labels: &labels };
             File::resource("proxies.yaml", OURS, pods.objects(&annotation))
         }
         _ => File {
@@ -46,6 +47,8 @@ fn variables(policy: &Policy, options: &Options) -> Vec<Value> {
 struct Pods<'a> {
     policy: &'a Policy,
     ports: &'a [u16],
+    /// With the files of `gateway.tls`.
+    folders: &'a [String],
     options: &'a Options,
     labels: &'a Map<String, Value>,
 }
@@ -82,7 +85,7 @@ impl Pods<'_> {
     fn pod(&self) -> Value {
         let port =
             |port: &u16| json!({ "containerPort": port, "name": format!("http-{port}"), "protocol": "TCP" });
-        json!({
+        let mut pod = json!({
             "serviceAccountName": self.options.gateway,
             // Room for what Istio's proxy does when it is told to end.
             "terminationGracePeriodSeconds": 30,
@@ -99,7 +102,24 @@ impl Pods<'_> {
                     "capabilities": { "drop": ["ALL"] },
                 },
             }],
-        })
+        });
+        if !self.folders.is_empty() {
+            let volumes = self.folders.iter().enumerate();
+            let (volumes, mounts): (Vec<_>, Vec<_>) =
+                volumes.map(|(at, folder)| self.volume(at, folder)).unzip();
+            pod["volumes"] = volumes.into();
+            pod["containers"][0]["volumeMounts"] = mounts.into();
+        }
+        pod
+    }
+
+    /// A Secret as a folder: `GATEWAY-tls` is the first one's, `GATEWAY-tls-2` the second one's.
+    fn volume(&self, at: usize, folder: &str) -> (Value, Value) {
+        let number = if at == 0 { String::new() } else { format!("-{}", at.saturating_add(1)) };
+        let name = format!("tls{number}");
+        let secret = format!("{}-{name}", self.options.gateway);
+        let volume = json!({ "name": name, "secret": { "secretName": secret } });
+        (volume, json!({ "name": name, "mountPath": folder, "readOnly": true }))
     }
 
     fn service(&self) -> Value {

@@ -13,9 +13,12 @@ mod gateway;
 mod places;
 mod plugin;
 mod proxy_config;
+mod retry;
 mod routes;
 mod services;
 mod telemetry;
+mod tls;
+mod traffic;
 
 pub(crate) use places::{endpoints, section};
 
@@ -118,14 +121,15 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
     let (listeners, clusters) = (list("listeners"), list("clusters"));
     let places = places::places(clusters, policy, options)?;
     let ports = gateway::ports(listeners);
-    let services = services::services(clusters, &places, policy, options);
+    let guarded = gateway::guarded_ports(listeners);
+    let services = services::services(listeners, clusters, &places, policy, options);
     let routes = gateway::routes(listeners, &places, options);
     let (services, routes) = both(services, routes)?;
     let mut files = vec![
         File::resource(
             "plugin.yaml",
             PLUGIN,
-            vec![plugin::plugin(document, policy, &places, &ports, options)],
+            vec![plugin::plugin(document, policy, &places, &guarded, options)],
         ),
         File::resource("routes.yaml", ROUTES, routes),
         File::resource("services.yaml", SERVICES, services),
@@ -133,7 +137,7 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
         File::resource(
             "envoy-filter.yaml",
             FILTERS,
-            vec![envoy_filter::local_replies(policy, &ports, options)],
+            envoy_filter::filters(policy, listeners, &guarded, options),
         ),
         telemetry::mesh(policy),
     ];

@@ -24,8 +24,12 @@ fn proxy_config(policy: &Policy, listeners: &[Value]) -> Value {
             "envoyDebugHeaders": { "disabled": true },
             "attemptCount": { "disabled": true },
         },
-        // Envoy's own count of requests, to hold against the filter's: a bypassed filter shows there.
-        "proxyStatsMatcher": { "inclusionRegexps": ["http\\..*\\.downstream_rq_completed", "http\\..*\\.downstream_rq_total"] },
+        "proxyStatsMatcher": {
+            // Envoy's own count of requests, to hold against the filter's: a bypassed filter shows there.
+            "inclusionRegexps": ["http\\..*\\.downstream_rq_completed", "http\\..*\\.downstream_rq_total"],
+            // Whether a plugin was taken or refused: nothing else tells.
+            "inclusionPrefixes": ["extension_config_discovery"],
+        },
         "connectionSettings": connection_settings(listeners),
     })
 }

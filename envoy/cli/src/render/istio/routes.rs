@@ -3,16 +3,28 @@
 //! They are translated, not written a second time, so that both mean the same; what has no translation is an error with its name.
 
 use super::places::Places;
-use super::{Options, PLANE, object};
+use super::{Options, PLANE, object, retry};
+use crate::render::bodies;
 use crate::render::kubernetes::{unknown_keys, untranslatable};
 use portcullis_edge_core::{ConfigError, Node};
 use serde_json::{Map, Value, json};
 
 const CORS: &str = "envoy.filters.http.cors";
-/// Istio has WebSocket upgrades on, and whether there is a `stat_prefix` changes no meaning.
-const KNOWN_ROUTE: [&str; 2] = ["match", "route"];
+const KNOWN_ROUTE: [&str; 3] = ["match", "route", "typed_per_filter_config"];
+/// That of the bodies is an `EnvoyFilter`'s.
+const KNOWN_FILTERS: [&str; 2] = [CORS, bodies::FILTER];
 const KNOWN_MATCH: [&str; 4] = ["path", "safe_regex", "prefix", "headers"];
-const KNOWN_ACTION: [&str; 4] = ["cluster", "timeout", "prefix_rewrite", "regex_rewrite"];
+/// `hash_policy` is a `DestinationRule`'s, `idle_timeout` and `upgrade_configs` are an `EnvoyFilter`'s.
+const KNOWN_ACTION: [&str; 8] = [
+    "cluster",
+    "timeout",
+    "prefix_rewrite",
+    "regex_rewrite",
+    "retry_policy",
+    "hash_policy",
+    "idle_timeout",
+    "upgrade_configs",
+];
 const KNOWN_HOST: [&str; 4] = ["name", "domains", "routes", "typed_per_filter_config"];
 
 /// The host names of a virtual host, without ports.
@@ -27,9 +39,10 @@ pub fn hosts(host: &Value) -> Vec<String> {
     hosts
 }
 
-/// One `VirtualService`; its number tells several of a gateway apart.
+/// One `VirtualService`; its number tells several of a gateway apart. `told` are the headers that services get with every request.
 pub fn virtual_service(
     host: &Value,
+    told: &Value,
     number: usize,
     places: &Places,
     options: &Options,
@@ -37,9 +50,11 @@ pub fn virtual_service(
     let mut errors = unknown(host, "virtual_host", &KNOWN_HOST);
     let cors = cors(&host["typed_per_filter_config"][CORS]);
     let mut rules = Vec::new();
-    for route in host["routes"].as_array().into_iter().flatten() {
-        match rule(route, cors.as_ref(), places) {
-            Ok(rule) => rules.push(rule),
+    for (index, route) in host["routes"].as_array().into_iter().flatten().enumerate() {
+        match rule(route, cors.as_ref(), told, places) {
+            Ok(rule) => {
+                rules.extend(retry::split(rule, &route["route"]["retry_policy"], &rule_name(number, index)))
+            }
             Err(found) => errors.extend(found),
         }
     }
@@ -56,10 +71,37 @@ fn unknown(value: &Value, path: &str, known: &[&str]) -> Vec<ConfigError> {
     found.map(|found| untranslatable(&Node::top().key("routes"), found, PLANE)).collect()
 }
 
-fn rule(route: &Value, cors: Option<&Value>, places: &Places) -> Result<Value, Vec<ConfigError>> {
+/// The name of a rule, which Envoy's route gets.
+pub fn rule_name(host: usize, route: usize) -> String {
+    format!("{host}-{route}")
+}
+
+/// Sends everything elsewhere.
+pub fn redirect(name: &str, redirect: &Value, options: &Options) -> Value {
+    let mut to = json!({ "scheme": "https", "redirectCode": 301 });
+    if let Some(port) = redirect.get("port_redirect") {
+        to["port"] = port.clone();
+    }
+    let spec = json!({ "hosts": ["*"], "gateways": [name], "http": [{ "redirect": to }] });
+    object("networking.istio.io/v1", "VirtualService", name, options, spec)
+}
+
+fn rule(
+    route: &Value,
+    cors: Option<&Value>,
+    told: &Value,
+    places: &Places,
+) -> Result<Map<String, Value>, Vec<ConfigError>> {
     let mut errors = unknown(route, "route", &KNOWN_ROUTE);
     errors.extend(unknown(&route["match"], "route.match", &KNOWN_MATCH));
     errors.extend(unknown(&route["route"], "route.route", &KNOWN_ACTION));
+    errors.extend(unknown(
+        &route["typed_per_filter_config"],
+        "route.typed_per_filter_config",
+        &KNOWN_FILTERS,
+    ));
+    // Where a service speaks for itself, nothing is added.
+    let cors = cors.filter(|_| route["typed_per_filter_config"][CORS].is_null());
     let action = &route["route"];
     let Some(place) = action["cluster"].as_str().and_then(|name| places.get(name)) else {
         errors.push(untranslatable(&Node::top().key("routes"), "a route without a service", PLANE));
@@ -67,14 +109,25 @@ fn rule(route: &Value, cors: Option<&Value>, places: &Places) -> Result<Value, V
     };
     let mut rule = Map::new();
     rule.insert("match".to_owned(), json!([matcher(&route["match"])]));
-    rule.extend(rewrite(action).map(|rewrite| ("rewrite".to_owned(), rewrite)));
-    rule.insert("timeout".to_owned(), action["timeout"].clone());
-    // Left out, Istio sends a request again up to twice.
-    rule.insert("retries".to_owned(), json!({ "attempts": 0 }));
-    rule.extend(cors.map(|cors| ("corsPolicy".to_owned(), cors.clone())));
     let destination = json!({ "host": place.host, "port": { "number": place.port } });
-    rule.insert("route".to_owned(), json!([{ "destination": destination }]));
-    if errors.is_empty() { Ok(rule.into()) } else { Err(errors) }
+    let parts = [
+        ("headers", headers(told)),
+        ("rewrite", rewrite(action)),
+        // Left out, a request has no end, as `0s` says in Envoy; Istio refuses that.
+        ("timeout", action.get("timeout").filter(|time| **time != "0s").cloned()),
+        ("corsPolicy", cors.cloned()),
+        ("route", Some(json!([{ "destination": destination }]))),
+    ];
+    rule.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
+    if errors.is_empty() { Ok(rule) } else { Err(errors) }
+}
+
+/// What services are told with every request, in place of what a client says.
+fn headers(told: &Value) -> Option<Value> {
+    let told = told.as_array().filter(|told| !told.is_empty())?;
+    let text = |header: &Value, key: &str| header["header"][key].as_str().unwrap_or_default().to_owned();
+    let set: Map<_, _> = told.iter().map(|one| (text(one, "key"), text(one, "value").into())).collect();
+    Some(json!({ "request": { "set": set } }))
 }
 
 fn matcher(rule: &Value) -> Value {
