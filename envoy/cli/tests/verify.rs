@@ -232,15 +232,37 @@ fn an_image_that_could_not_be_had_is_told_apart_from_a_filter_that_is_not_there(
 #[test]
 fn a_refused_update_is_told_with_its_reason() {
     let mut dump = dump(|_| {});
-    let refused = json!({ "name": "gw.portcullis", "ecds_filter": { "name": "gw.portcullis" }, "error_state": {
+    let active = dump["configs"].as_array().expect("a list").len();
+    let refused = json!({ "name": "0.0.0.0_8080", "error_state": {
         "last_update_attempt": "2026-11-28T08:00:00Z", "details": "Unable to create Wasm plugin",
     } });
-    let part =
-        json!({ "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump", "ecds_filters": [refused] });
-    dump["configs"].as_array_mut().expect("a list").push(part);
+    let part = json!({ "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [refused] });
+    dump["configs"].as_array_mut().expect("a list").insert(active, part);
     let found = complaints(&verify(&dump, STATS, Some(&example())));
     assert_one(
         &found,
-        &["plugin gw.portcullis", "Unable to create Wasm plugin", "what served before it serves on"],
+        &["listener 0.0.0.0_8080", "Unable to create Wasm plugin", "what served before it serves on"],
     );
+}
+
+/// Envoy's dump has the plugin that was sent last, and no word of its refusal.
+#[test]
+fn a_plugin_that_was_sent_and_refused_is_found_by_the_time_of_the_last_one_that_was_taken() {
+    let name = "extensions/gw.portcullis~made-up";
+    let told = |stats: &str| {
+        let mut dump = dump(|_| {});
+        let sent = json!({ "ecds_filter": { "name": name }, "last_updated": "2026-11-28T08:00:00.500Z" });
+        let part =
+            json!({ "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump", "ecds_filters": [sent] });
+        dump["configs"].as_array_mut().expect("a list").push(part);
+        complaints(&verify(&dump, &format!("{STATS}{stats}"), Some(&example())))
+    };
+    let stats = |taken: u64| {
+        let prefix = format!("extension_config_discovery.http_filter.{name}");
+        format!("{prefix}.update_rejected: 2\n{prefix}.update_time: {taken}\n")
+    };
+    let came = 1_795_852_800_500_u64;
+    assert_eq!(told(&stats(came)), [""; 0]);
+    assert_one(&told(&stats(came - 1)), &[name, "08:00:00.500Z refused", "the 2. refusal"]);
+    assert_one(&told(""), &[name, "no stats", "proxyStatsMatcher"]);
 }

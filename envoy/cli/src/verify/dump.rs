@@ -49,13 +49,23 @@ impl<'a> Dump<'a> {
         let all = ours.flat_map(|listener| {
             managers(listener).map(|manager| Listener { name: name(listener), manager })
         });
-        all.filter(|listener| !is_for_metrics(self.routes(listener.manager)))
+        all.filter(|listener| {
+            let routes = self.routes(listener.manager);
+            !is_for_metrics(routes) && !only_redirects(routes)
+        })
+    }
+
+    /// Filters that were sent apart from their listener.
+    pub fn extensions(&self) -> impl Iterator<Item = &'a Value> {
+        self.list("EcdsConfigDump", "ecds_filters")
     }
 
     /// The filter that was sent under `name`.
     pub fn extension(&self, wanted: &str) -> Option<&'a Value> {
-        let all = self.list("EcdsConfigDump", "ecds_filters").map(|entry| &entry["ecds_filter"]);
-        all.into_iter().find(|filter| filter["name"] == wanted).map(|filter| &filter["typed_config"])
+        self.extensions()
+            .map(|entry| &entry["ecds_filter"])
+            .find(|filter| filter["name"] == wanted)
+            .map(|filter| &filter["typed_config"])
     }
 
     /// The routes of a connection manager: its own, or those that were sent to it.
@@ -72,7 +82,6 @@ impl<'a> Dump<'a> {
     pub fn refusals(&self) -> Vec<Finding> {
         let parts = [
             ("ListenersConfigDump", "dynamic_listeners", "listener"),
-            ("EcdsConfigDump", "ecds_filters", "plugin"),
             ("RoutesConfigDump", "dynamic_route_configs", "routes"),
             ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),
         ];
@@ -110,6 +119,12 @@ fn is_for_metrics(routes: &Value) -> bool {
     let hosts = list(&routes["virtual_hosts"]);
     let mut names = hosts.flat_map(|host| list(&host["routes"])).map(|route| &route["name"]);
     names.next().is_some_and(|name| name == METRICS_ROUTE) && names.next().is_none()
+}
+
+/// Whether every answer is a redirect: there is nothing to guard.
+fn only_redirects(routes: &Value) -> bool {
+    let mut all = list(&routes["virtual_hosts"]).flat_map(|host| list(&host["routes"])).peekable();
+    all.peek().is_some() && all.all(|route| !route["redirect"].is_null())
 }
 
 fn is_own(listener: &Value) -> bool {

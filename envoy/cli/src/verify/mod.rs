@@ -1,6 +1,7 @@
 //! Whether a running Envoy guards what it should: read from its own configuration dump and stats, so that nobody's word is taken for it.
 
 mod admin;
+mod discovery;
 mod dump;
 mod manager;
 mod plugin;
@@ -60,6 +61,7 @@ impl fmt::Display for Finding {
 pub fn verify(config_dump: &Value, stats: &str, policy: Option<&Value>) -> Vec<Finding> {
     let dump = Dump::of(config_dump);
     let mut findings = dump.refusals();
+    findings.extend(discovery::check(&dump, stats));
     let mut plugins: Vec<Plugin> = Vec::new();
     for listener in dump.listeners() {
         let (plugin, found) = plugin::of(&listener, &dump);
