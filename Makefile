@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help rust harness run image test fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust harness run image test test-deploy fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 # Every module that is built, each an image of its own.
@@ -31,7 +31,7 @@ build: rust ## The module and the commands
 	@echo "== build: the module (release, wasm32-wasip1)"
 	@cargo --locked build --release --target wasm32-wasip1 -p portcullis-gateway
 	@echo "== build: commands and services"
-	@cargo --locked build -p portcullis-cli -p portcullis-demo-services
+	@cargo --locked build -p portcullis-cli -p portcullis-demo-services -p portcullis-image
 
 lint: rust
 	@echo "== lint: format and clippy"
@@ -95,10 +95,21 @@ IMAGES  := target/image
 image: build ## The module as an OCI image (layout, bill of materials, digest) in target/image
 	@cargo metadata --format-version 1 --locked --filter-platform wasm32-wasip1 > target/metadata.json
 	@rm -rf $(IMAGES)
-	@cargo --locked run --quiet -p portcullis-image -- $(MODULES) --out $(IMAGES) --metadata target/metadata.json \
+	@target/debug/portcullis-image $(MODULES) --out $(IMAGES) --metadata target/metadata.json \
 		--schema envoy/policy.schema.json --label org.opencontainers.image.revision=$$(git rev-parse HEAD) \
 		$(if $(IMAGE_SOURCE),--label org.opencontainers.image.source=$(IMAGE_SOURCE)) \
 		$(if $(IMAGE_KEY),--sign-key $(IMAGE_KEY) --repository "$(IMAGE_REPOSITORY)")
+
+# Control planes want ports and folders of their own: each test program runs in a namespace. The same features as `make test` has, so
+# that nothing is compiled twice.
+PLANES := tests/deploy/tools.sh
+test-deploy: image ## What is rendered for Istio, on its real control plane and a stock Envoy
+	@$(TOOLS) envoy
+	@$(PLANES) etcd crane kubernetes istio
+	@echo "== test: deployments, on real control planes"
+	@cargo --locked test --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
+		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" \
+		--test on-istio -- --test-threads=1
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -1,0 +1,36 @@
+//! Control planes without a cluster: the real etcd, kube-apiserver, istiod and pilot-agent as plain processes, in a
+//! network namespace of the test's own (`in-namespace.sh`), in front of the demo services and a stock Envoy.
+//!
+//! What a cluster has and this has not: a kubelet and controllers. So a test makes the one pod itself, out of the pod template that was
+//! rendered, and nothing is deployed, scaled or rolled out.
+
+mod compare;
+mod day;
+mod demo;
+mod istio;
+mod kubernetes;
+mod process;
+mod proxy;
+mod registry;
+mod rendered;
+mod seen;
+mod steps;
+mod wait;
+
+pub use compare::{Difference, differences, is_known, metric_differences};
+pub use day::{Exchange, day};
+pub use demo::Demo;
+pub use istio::Istiod;
+pub use kubernetes::Kubernetes;
+pub use process::{Output, Process, command, root, run, tool};
+pub use proxy::Proxy;
+pub use registry::Registry;
+pub use rendered::Rendered;
+pub use seen::{Seen, example, portcullis, read};
+pub use steps::Steps;
+pub use wait::{PATIENCE, eventually, wait_until};
+
+/// The address of the one pod, and of the demo services as seen from it.
+pub const POD_IP: &str = "10.99.0.2";
+/// The secret that the demo services sign tokens with.
+pub const JWT_SECRET: &str = "portcullis-demo-secret-for-local-use-only";

@@ -1,0 +1,7 @@
+//! The example on the real control plane of Istio, in front of a stock Envoy. Run by `make test-deploy`, in a namespace of its own.
+
+mod changes;
+mod failures;
+mod objects;
+mod same;
+mod world;

@@ -1,0 +1,53 @@
+//! What is shipped, as the API server sees it: every definition known, no field misspelt.
+
+use crate::world::{NAMESPACE, world};
+use portcullis_deploy_tests::{Istiod, Kubernetes, portcullis, root, run};
+
+fn kustomized(kubernetes: &Kubernetes, overlay: &str) -> String {
+    let path = root().join("envoy/istio").join(overlay);
+    kubernetes.kubectl(&["kustomize", path.to_str().expect("text")]).expect_success()
+}
+
+#[test]
+fn each_overlay_is_accepted_and_differs_by_its_values() {
+    let world = world();
+    for overlay in ["development", "production"] {
+        let path = root().join("envoy/istio").join(overlay);
+        let tried = world.kubernetes.try_without_effect("-k", &path);
+        assert_eq!(tried.status, Some(0), "{overlay}: {}", tried.stderr);
+    }
+    let (development, production) =
+        (kustomized(&world.kubernetes, "development"), kustomized(&world.kubernetes, "production"));
+    let only = |one: &str, other: &str| {
+        let other: Vec<_> = other.lines().collect();
+        one.lines().filter(|line| !other.contains(line)).map(str::trim).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(only(&development, &production), "type: ClusterIP; replicas: 1");
+    let added = only(&production, &development);
+    assert!(added.contains("replicas: 3") && added.contains("type: LoadBalancer"), "{added}");
+    assert!(!development.contains("portcullis-values"), "the values themselves are no object");
+}
+
+/// Istio's webhook judges beyond the definitions; without a cluster its rules are asked by `istioctl validate`.
+#[test]
+fn what_is_rendered_of_an_edge_is_accepted_by_the_definitions_and_by_istios_own_rules() {
+    let world = world();
+    let out = world.folder.join("deploy-edge");
+    let mut render = portcullis();
+    render.args(["render", "istio"]).arg(root().join("envoy/cli/tests/edge.yaml")).arg("--out").arg(&out);
+    render.args(["--image", &world.image, "--namespace", NAMESPACE]);
+    run(render).expect_success();
+    let tried = world.kubernetes.try_without_effect("-k", &out);
+    assert_eq!(tried.status, Some(0), "{}", tried.stderr);
+    for folder in [out, world.folder.join("deploy")] {
+        for file in ["plugin", "routes", "services", "telemetry", "envoy-filter"] {
+            let said = Istiod::validate(&folder.join(format!("{file}.yaml")));
+            assert_eq!(said.status, Some(0), "{file}: {}{}", said.stdout, said.stderr);
+        }
+    }
+    let empty = world.folder.join("empty-rewrite.yaml");
+    let text = std::fs::read_to_string(world.folder.join("deploy/routes.yaml")).expect("the routes");
+    assert!(text.contains(r"rewrite: \1"), "{text}");
+    std::fs::write(&empty, text.replace(r"rewrite: \1", "rewrite: ''")).expect("it can be written");
+    assert_ne!(Istiod::validate(&empty).status, Some(0), "the rules are asked");
+}
