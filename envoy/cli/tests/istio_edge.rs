@@ -9,7 +9,7 @@ const POLICY: &str = include_str!("edge.yaml");
 
 /// All objects that are rendered for a policy, or everything that is said against it.
 fn render(text: &str) -> Result<Vec<Value>, String> {
-    let source = Source::parse(text.to_owned()).ok().expect("YAML");
+    let source = Source::parse(text.to_owned()).expect("YAML");
     let policy = Policy::from_value(&source.value).unwrap_or_else(|errors| panic!("{errors:?}"));
     let image = format!("registry.example/portcullis@sha256:{}", "0".repeat(64)).parse().expect("an image");
     let options = Options::new(&policy, image, "edge", None).expect("a name");

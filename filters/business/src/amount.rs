@@ -34,7 +34,7 @@ impl Decimal {
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits: String = [whole, fraction].concat();
         let is_number = !whole.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let is_whole = number.contains('.') == !fraction.is_empty();
+        let is_whole = number.contains('.') != fraction.is_empty();
         let is_small = digits.len() <= MOST_DIGITS && exponent.unsigned_abs() <= MOST_EXPONENT.unsigned_abs();
         if !(is_number && is_whole && is_small) {
             return None;

@@ -76,7 +76,7 @@ impl Books {
                 validation_micros: Some(40 + i),
                 context_micros: Some(2),
                 created: None,
-                budget_exhausted: false,
+                budget_exhausted: None,
             }));
         }
     }

@@ -105,12 +105,12 @@ pub fn rsa_jwks(count: usize, bytes: usize) -> Vec<Value> {
         |n: &[u8], prime: u64| n.iter().fold(0, |rest, byte| (rest * 256 + u64::from(*byte)) % prime);
     let is_sound = |n: &Vec<u8>| SMALL.iter().all(|prime| residue(n, *prime) != 0);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut modulus = move || {
+    let modulus = move || {
         let mut n: Vec<u8> = (0..bytes).map(|_| next(&mut state)).collect();
         (n[0], n[bytes - 1]) = (n[0] | 0x80, n[bytes - 1] | 1);
         n
     };
-    let sound = std::iter::repeat_with(move || modulus()).filter(is_sound).take(count);
+    let sound = std::iter::repeat_with(modulus).filter(is_sound).take(count);
     sound.map(|n| json!({"kty": "RSA", "n": b64(&n), "e": "AQAB"})).collect()
 }
 
