@@ -99,6 +99,11 @@ fn thresholds(service: &Service) -> Value {
     thresholds
 }
 
+/// The bounds of a service that names none, which are Envoy's own.
+pub(in crate::render) fn usual_bounds() -> Value {
+    json!({ "thresholds": [circuit_limits(&CircuitLimits::default())] })
+}
+
 fn circuit_limits(limits: &CircuitLimits) -> Value {
     json!({
         "max_connections": limits.max_connections,

@@ -3,6 +3,7 @@
 use super::{Options, PLANE, VERSION, object};
 use crate::render::istio::{endpoints, section};
 use crate::render::kubernetes::{object_name, unknown_keys, untranslatable};
+use crate::render::upstream::usual_bounds;
 use portcullis_edge_core::ConfigError;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -31,7 +32,14 @@ pub fn backends(
 fn backend(cluster: &Value, policy: &Policy, options: &Options) -> Result<Value, Vec<ConfigError>> {
     let name = cluster["name"].as_str().unwrap_or_default();
     let at = section(name, policy);
-    let errors: Vec<_> = unknown_keys(cluster, "cluster", &KNOWN)
+    let mut said = cluster.clone();
+    // Envoy's own bounds are those of a Backend that says nothing.
+    if let Some(fields) =
+        said.as_object_mut().filter(|fields| fields.get("circuit_breakers") == Some(&usual_bounds()))
+    {
+        fields.remove("circuit_breakers");
+    }
+    let errors: Vec<_> = unknown_keys(&said, "cluster", &KNOWN)
         .into_iter()
         .map(|found| untranslatable(&at, found, PLANE))
         .collect();
