@@ -22,7 +22,7 @@ fn with_many_routes() -> Gateway {
     Gateway::shipped().policy(add).start()
 }
 
-/// 40 KB of requests, none of whose answers is read, raised memory from 150 to 1,704 MiB and took 8.4 ms of CPU each.
+/// 40 KB of requests, none of whose answers is read, raised memory from 150 to 1,704 MiB and took 8.4 ms of CPU each. Seen: 60 MiB, 1.0 s of CPU.
 #[test]
 fn three_thousand_pages_that_nobody_reads_cost_a_few() {
     let gateway = with_many_routes();

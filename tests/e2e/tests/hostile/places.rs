@@ -23,7 +23,8 @@ fn stat(gateway: &Gateway, name: &str) -> u64 {
     gateway.envoy.admin().stat(name).unwrap_or(0)
 }
 
-/// 15 KB kept every connection to the service for ever, and turned honest requests into 504.
+/// 15 KB kept every connection to the service for ever, and turned honest requests into 504. Seen: no request at the service,
+/// 0.2 s of CPU, 1 MiB.
 #[test]
 fn posts_without_an_end_reach_no_service_and_others_are_served() {
     let gateway = Gateway::shipped().start();

@@ -51,6 +51,7 @@ fn cost(gateway: &Gateway, alg: &str, signature: usize) -> Duration {
     cpu
 }
 
+/// Seen: 4.7 ms a token; 64 keys would be 41 ms.
 #[test]
 fn es384_keys_without_ids_cost_a_token_no_more_than_its_budget() {
     let (_server, gateway) = with_keys("ES384", curve_jwks(KEYS));
@@ -58,6 +59,7 @@ fn es384_keys_without_ids_cost_a_token_no_more_than_its_budget() {
     assert!(cpu < Duration::from_millis(18) * 100, "{cpu:?} for {TOKENS} tokens");
 }
 
+/// Seen: 5.7 ms a token; 64 keys would be 260 ms and more.
 #[test]
 fn pss_keys_of_4096_bits_cost_a_token_one_of_them() {
     let (_server, gateway) = with_keys("PS256", rsa_jwks(KEYS, 512));
