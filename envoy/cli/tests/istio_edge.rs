@@ -92,7 +92,7 @@ fn how_a_service_is_spoken_to_is_a_traffic_policy() {
     let policy = object("DestinationRule", "orders")["spec"]["trafficPolicy"].clone();
     assert_eq!(
         policy["loadBalancer"],
-        json!({ "consistentHash": { "httpCookie": { "name": "session" }, "maglev": {} } })
+        json!({ "consistentHash": { "httpCookie": { "name": "session" }, "maglev": { "tableSize": 65_537 } } })
     );
     assert_eq!(
         policy["connectionPool"]["http"],

@@ -18,6 +18,7 @@ pub const KNOWN: [&str; 8] = [
 /// Envoy's own bounds, which are in force where a policy has none.
 const CONNECTIONS: u32 = 1024;
 const RETRIES: u32 = 3;
+const MAGLEV_TABLE: u32 = 65_537;
 
 /// The traffic policy of a cluster. `hash` is what its routes hash requests by.
 pub fn traffic_policy(cluster: &Value, hash: &Value) -> Value {
@@ -49,7 +50,8 @@ fn load_balancer(cluster: &Value, hash: &Value) -> Value {
         (_, Value::String(name)) => json!({ "httpCookie": { "name": name } }),
         _ => json!({ "useSourceIp": true }),
     };
-    consistent[kind] = json!({});
+    // The size of Envoy's table; Istio wants it said.
+    consistent[kind] = if kind == "maglev" { json!({ "tableSize": MAGLEV_TABLE }) } else { json!({}) };
     json!({ "consistentHash": consistent })
 }
 
