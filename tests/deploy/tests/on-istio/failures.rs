@@ -82,14 +82,18 @@ fn assert_absence_is_found(world: &World, change: impl FnOnce(&mut Value)) {
     });
     assert!(said.contains("unfiltered") && said.contains("selector"), "{said}");
     let (envoys, ours) = counts(world);
-    (0..20).for_each(|_| drop(world.proxy.send(&Request::get(PUBLIC))));
-    eventually("Envoy counts what the filter does not", || {
+    (0..REQUESTS).for_each(|_| drop(world.proxy.send(&Request::get(PUBLIC))));
+    eventually("Envoy counts them", || {
         let now = counts(world);
-        if now.0 >= envoys + 20.0 { Ok(now) } else { Err(format!("{now:?}")) }
+        if now.0 >= envoys + f64::from(REQUESTS) { Ok(now) } else { Err(format!("{now:?}")) }
     });
-    assert_eq!(counts(world).1, ours, "nobody has counted these");
+    // What the filter had counted before it went may arrive late.
+    let late = counts(world).1 - ours;
+    assert!(late < f64::from(REQUESTS) / 2.0, "nobody but Envoy has counted these: {late}");
     world.restore();
 }
+
+const REQUESTS: u32 = 200;
 
 /// Requests at the gateway's port as Envoy counts them, and as the filter does.
 fn counts(world: &World) -> (f64, f64) {
