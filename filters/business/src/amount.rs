@@ -26,9 +26,7 @@ impl Decimal {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (number, exponent) = match text.split_once(['e', 'E']) {
-            Some((number, exponent)) => {
-                (number, exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?)
-            }
+            Some((number, exponent)) => (number, parse_exponent(exponent)?),
             None => (text, 0_i32),
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -66,6 +64,12 @@ impl Decimal {
         };
         (units <= LARGEST).then(|| u64::try_from(units).ok()).flatten()
     }
+}
+
+/// One sign at most.
+fn parse_exponent(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -107,6 +111,8 @@ mod tests {
             "1e",
             "e5",
             "1e400",
+            "1e+-5",
+            "1e++5",
             "1_0",
             "0x10",
             "NaN",

@@ -121,6 +121,12 @@ impl Business {
         self.events.iter().filter(move |event| event.is_of(route, method))
     }
 
+    /// Whether any event of a route happens with this status.
+    #[must_use]
+    pub fn concerns(&self, (route, method): (usize, &[u8]), status: u16) -> bool {
+        self.of(route, method).any(|event| event.has(status))
+    }
+
     /// The events that a request is which its service has answered. `complete` is whether the answer came to its end.
     #[must_use]
     pub fn happened(

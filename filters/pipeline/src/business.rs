@@ -32,10 +32,34 @@ impl Pipeline {
 
     /// The answer's headers have come.
     pub(crate) fn expect_answer(&self, facts: &mut Facts, headers: impl FnOnce() -> Headers) {
-        let Some(response) = facts.bodies.as_mut().and_then(|bodies| bodies.response.as_mut()) else {
+        if facts.bodies.is_none() {
             return;
-        };
-        *response = body(&headers());
+        }
+        // What no event is made of is not kept until the client has read its answer, which may be long.
+        let by_service = facts.answerer == Answerer::Service;
+        let is_event = facts.route().zip(facts.status).is_some_and(|(route, status)| {
+            by_service && self.policy.business.concerns((route, facts.head.method()), status)
+        });
+        if !is_event {
+            facts.bodies = None;
+            return;
+        }
+        let response = facts.bodies.as_mut().and_then(|bodies| bodies.response.as_mut());
+        if let Some(response) = response {
+            *response = body(&headers());
+        }
+        if facts.complete {
+            self.read_bodies(facts);
+        }
+    }
+
+    /// The answer has come to its end: what bodies say is known, and they need not be kept until the client has read it.
+    pub(crate) fn read_bodies(&self, facts: &mut Facts) {
+        if facts.bodies.is_some() {
+            let status = facts.status.unwrap_or(0);
+            facts.happened = Some(self.read_events(facts, status));
+            facts.bodies = None;
+        }
     }
 
     /// How many bytes of the next part of a body somebody wants to see; 0 for nearly all.
@@ -62,6 +86,10 @@ impl Pipeline {
 
     /// The events that a request was. Only what its service says makes one.
     pub(crate) fn happened(&self, facts: &Facts, status: u16) -> Vec<Happened> {
+        facts.happened.clone().unwrap_or_else(|| self.read_events(facts, status))
+    }
+
+    fn read_events(&self, facts: &Facts, status: u16) -> Vec<Happened> {
         let route = facts.forwarded_route().filter(|_| facts.answerer == Answerer::Service);
         let Some(route) = route.filter(|_| !self.policy.business.is_empty()) else { return Vec::new() };
         let none = Bodies::default();

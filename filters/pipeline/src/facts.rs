@@ -7,7 +7,7 @@ use crate::request_id::RequestId;
 use crate::rules::RulesSlot;
 use crate::token::TokenSlot;
 use crate::trace::Trace;
-use portcullis_business::Bodies;
+use portcullis_business::{Bodies, Happened};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Denial, Mono, Now, Reason, RequestHead};
 
@@ -71,6 +71,8 @@ pub struct Facts {
     pub guard: GuardSlot,
     /// Bodies that business events look at; nothing for most requests.
     pub(crate) bodies: Option<Box<Bodies>>,
+    /// What they said, once the answer has come to its end.
+    pub(crate) happened: Option<Vec<Happened>>,
     /// Why it was refused.
     pub denial: Option<Box<Denial>>,
     /// Whether the client came over TLS.

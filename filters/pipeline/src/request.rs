@@ -90,6 +90,7 @@ impl Pipeline {
             rules: RulesSlot::default(),
             guard: GuardSlot::default(),
             bodies: None,
+            happened: None,
             answered_at: None,
             answerer: Answerer::Nobody,
             denial: None,

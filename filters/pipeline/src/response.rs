@@ -66,6 +66,7 @@ impl Pipeline {
     /// The answer has come to its end.
     pub fn on_response_end(&self, facts: &mut Facts) {
         facts.complete = true;
+        self.read_bodies(facts);
     }
 
     fn trusts_forwarded_proto(&self, facts: &Facts) -> bool {

@@ -12,7 +12,8 @@ impl Pipeline {
     /// The stage `Source`.
     pub(crate) fn check_source(&self, facts: &mut Facts, host: &dyn Host) -> Verdict {
         let Some(required) = &self.policy.source.require else { return Verdict::Continue };
-        if required.exempts(facts.client.address()) {
+        // Of a client that a proxy tells of, the address is only as good as everybody in that proxy's network.
+        if !facts.by_proxy && required.exempts(facts.client.address()) {
             return Verdict::Continue;
         }
         let result = required.check(&facts.head.headers, self.identity_names(), host.now().wall);

@@ -2,7 +2,7 @@
 //!
 //! A constant header (`X-Source: gateway`) keeps out what reaches a backend by mistake; anybody inside the network can write it. The
 //! *signed* form cannot be written without a secret that gateway and backend share: the gateway adds a second header with the time and
-//! an HMAC-SHA256 (RFC 2104) over the time and the headers that backends believe. It expires, so that one that is overheard is of no
+//! an HMAC-SHA256 (RFC 2104) over the time and four headers. It expires, so that one that is overheard is of no
 //! use for long, and it vouches for the user and the role that it came with.
 //!
 //! ```text

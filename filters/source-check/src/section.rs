@@ -53,7 +53,7 @@ pub struct RawRequire {
     #[deserr(default)]
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawRequiredSignature")]
     pub signature: Option<RawRequiredSignature>,
-    /// Clients that need neither: health checks of a node, for example.
+    /// Clients that need neither, if they connect directly and not through a trusted proxy: health checks of a node, for example.
     #[deserr(default)]
     #[schemars(default)]
     pub exempt_networks: Vec<String>,

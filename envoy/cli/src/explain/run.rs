@@ -53,8 +53,9 @@ pub fn explain(policy: Policy, keys: Keys, question: &Question) -> Report {
     report.rules = rules(&pipeline, &facts);
     report.answer = answer(&pipeline, &mut facts, &step, (question.service_status, &host));
     if let Step::Forward(ops) = &step {
-        report.changes = Some(ops.clone());
-        report.service_sees = apply(&sent, ops, question.peer);
+        let ops = without_signature(&pipeline, ops);
+        report.service_sees = apply(&sent, &ops, question.peer);
+        report.changes = Some(ops);
     }
     let record = pipeline.on_done(&mut facts, &host, &mut worker, &mut Imagined(question.service_status));
     report.metrics = metrics.map(|mut metrics| stats::moved(&record, &mut metrics)).unwrap_or_default();
@@ -165,6 +166,15 @@ fn answer(
     headers.extend(response.ops.set);
     headers.extend(response.ops.add);
     Answer { status, headers, body: body.map(|body| String::from_utf8_lossy(&body).into_owned()) }
+}
+
+/// A signature that backends would believe is shown to nobody.
+fn without_signature(pipeline: &Pipeline, ops: &HeaderOps) -> HeaderOps {
+    let mut ops = ops.clone();
+    let header = pipeline.policy().source.sign.as_ref().map(|signer| signer.header().as_str());
+    let signatures = ops.set.iter_mut().filter(|(name, _)| Some(name.as_str()) == header);
+    signatures.for_each(|(_, value)| *value = format!("[{} bytes, not shown]", value.len()).into_bytes());
+    ops
 }
 
 /// The request as the service gets it: names and values, without what was removed. Credentials and the client's address are not shown.
