@@ -30,25 +30,13 @@ readonly ROOT
 readonly TOOLS="$ROOT/.tools"
 readonly BIN="$TOOLS/bin"
 
-say() { printf 'tools: %s\n' "$*" >&2; }
-die() {
-  printf 'tools: error: %s\n' "$*" >&2
-  exit 1
-}
+# shellcheck source=tests/tools-common.sh
+. "$ROOT/tests/tools-common.sh"
+mkdir -p "$BIN"
 
 # need COMMAND HINT: stops with HINT unless COMMAND can be run.
 need() {
   command -v "$1" >/dev/null 2>&1 || die "'$1' is missing: $2"
-}
-
-# lock TOOL: two makes at once (or a test beside a make) must not write the same file. Holds until the next lock.
-lock() {
-  mkdir -p "$BIN"
-  command -v flock >/dev/null 2>&1 || return 0
-  exec 9>"$TOOLS/$1.lock"
-  flock --nonblock 9 && return 0
-  say "$1: waiting for another run of tools.sh"
-  flock 9
 }
 
 # in_scratch COMMAND...: runs it with $SCRATCH, a folder that is gone afterwards, whatever happens.

@@ -28,20 +28,8 @@ readonly ALL=(etcd crane kubernetes istio envoy-gateway-crds envoy-gateway)
 export CGO_ENABLED=0
 export GOFLAGS="-buildvcs=false -trimpath -mod=readonly ${PORTCULLIS_GO_FLAGS:-}"
 
-say() { printf 'tools: %s\n' "$*" >&2; }
-die() {
-  printf 'tools: error: %s\n' "$*" >&2
-  exit 1
-}
-
-# lock TOOL: two makes at once must not build the same tool. Holds until the next lock.
-lock() {
-  mkdir -p "$TOOLS"
-  exec 9>"$TOOLS/$1.lock"
-  flock --nonblock 9 && return 0
-  say "$1: waiting for another run of tools.sh"
-  flock 9
-}
+# shellcheck source=tests/tools-common.sh
+. "$ROOT/tests/tools-common.sh"
 
 # go_command: Go 1.24 or newer, of this machine or of this checkout; it fetches the release that a go.mod asks for.
 go_command() {

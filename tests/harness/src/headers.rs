@@ -129,6 +129,20 @@ const INLINE_OF_RESPONSES: &[&str] = &[
 ];
 const INLINE_OF_RESPONSE_TRAILERS: &[&str] = &["grpc-message", "grpc-status"];
 
+/// What filters tell the router by headers, and nobody from outside may. Retries are not among what the harness does.
+pub(crate) const ROUTER_HEADERS: [&str; 10] = [
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+];
+
 impl Kind {
     fn is_inline(self, name: &[u8]) -> bool {
         let lists: &[&[&str]] = match self {

@@ -1,26 +1,18 @@
 //! `bench`: the requests of scenarios again and again, with streams in parallel: how long they take, and what memory.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use portcullis_harness_cli::backend::{Load, Modules, bench as run};
 use portcullis_harness_cli::{files, plan};
 use serde_json::{Value, json};
 
-use super::{show, unusable};
+use super::{Scenarios, show, unusable};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Scenario files, and folders of them.
-    #[arg(default_value = ".")]
-    paths: Vec<PathBuf>,
-    /// Take this module in the place of every one that the scenarios name.
-    #[arg(long)]
-    module: Option<PathBuf>,
-    /// A folder to look for modules in, behind that of the scenario.
-    #[arg(long, value_name = "DIR")]
-    module_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    scenarios: Scenarios,
     /// So many streams at a time.
     #[arg(long, default_value_t = 16)]
     streams: usize,
@@ -52,8 +44,8 @@ pub fn bench(arguments: &Arguments) -> ExitCode {
 }
 
 fn rows(arguments: &Arguments) -> Result<Vec<(String, Load)>, String> {
-    let files = files::scenarios(&arguments.paths).map_err(|error| error.to_string())?;
-    let folders = plan::Modules { instead: arguments.module.clone(), folders: arguments.module_dir.clone() };
+    let files = files::scenarios(&arguments.scenarios.paths).map_err(|error| error.to_string())?;
+    let folders = arguments.scenarios.modules();
     let modules = Modules::default();
     let mut rows = Vec::new();
     for file in &files {

@@ -8,22 +8,15 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher as _};
 use portcullis_harness_cli::model::Side;
 use portcullis_harness_cli::run::{Options, Outcome, Report, run as run_all};
-use portcullis_harness_cli::{files, plan, report};
+use portcullis_harness_cli::{files, report};
 
-use super::{show, unusable};
+use super::{Scenarios, show, unusable};
 
 /// What to run.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Scenario files, and folders of them.
-    #[arg(default_value = ".")]
-    paths: Vec<PathBuf>,
-    /// Take this module in the place of every one that the scenarios name.
-    #[arg(long)]
-    module: Option<PathBuf>,
-    /// A folder to look for modules in, behind that of the scenario.
-    #[arg(long, value_name = "DIR")]
-    module_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    scenarios: Scenarios,
     /// On a stock Envoy, instead of the harness.
     #[arg(long, conflicts_with = "both")]
     envoy: bool,
@@ -66,7 +59,13 @@ const TOGETHER: Duration = Duration::from_millis(100);
 fn watch(arguments: &Arguments) -> std::io::Result<ExitCode> {
     let (report, changes) = std::sync::mpsc::channel();
     let mut watcher = notify::recommended_watcher(report).map_err(std::io::Error::other)?;
-    for path in arguments.paths.iter().chain(&arguments.module_dir).chain(&arguments.module) {
+    for path in arguments
+        .scenarios
+        .paths
+        .iter()
+        .chain(&arguments.scenarios.module_dir)
+        .chain(&arguments.scenarios.module)
+    {
         watcher.watch(path, RecursiveMode::Recursive).map_err(std::io::Error::other)?;
     }
     loop {
@@ -83,7 +82,7 @@ fn watch(arguments: &Arguments) -> std::io::Result<ExitCode> {
 }
 
 fn once(arguments: &Arguments) -> std::io::Result<ExitCode> {
-    let files = files::scenarios(&arguments.paths)?;
+    let files = files::scenarios(&arguments.scenarios.paths)?;
     let options = options(arguments);
     let tell = |report: &Report| {
         if !arguments.tap && (arguments.verbose || !report.passed()) {
@@ -116,7 +115,7 @@ fn options(arguments: &Arguments) -> Options {
     };
     Options {
         sides,
-        modules: plan::Modules { instead: arguments.module.clone(), folders: arguments.module_dir.clone() },
+        modules: arguments.scenarios.modules(),
         jobs: arguments.jobs.unwrap_or(2 * cpus),
         filter: arguments.filter.clone(),
         colour: std::io::stdout().is_terminal(),

@@ -2,24 +2,15 @@
 
 use super::{Listener, Refusal};
 use crate::HeaderMap;
+use crate::headers::ROUTER_HEADERS;
 
-/// Headers by which Envoys talk to each other: nobody from outside may send them. (No address is inside, by default.)
-const INTERNAL: [&str; 18] = [
+/// Headers by which Envoys talk to each other, beside those to a router: nobody from outside may send them. (No address is inside, by
+/// default.)
+const INTERNAL: [&str; 7] = [
     "x-envoy-expected-rq-timeout-ms",
     "x-envoy-force-trace",
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-internal",
     "x-envoy-ip-tags",
-    "x-envoy-max-retries",
     "x-envoy-original-url",
-    "x-envoy-retriable-header-names",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-retry-on",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-upstream-rq-timeout-alt-response",
-    "x-envoy-upstream-rq-timeout-ms",
     "x-envoy-upstream-stream-duration-ms",
     "x-forwarded-client-cert",
     "proxy-connection",
@@ -46,10 +37,7 @@ pub(super) fn receive(headers: &mut HeaderMap, listener: &Listener<'_>) -> Resul
     }
     check_te(headers);
     check_referer(headers);
-    INTERNAL
-        .iter()
-        .filter(|name| **name != "x-envoy-internal")
-        .for_each(|name| headers.remove(name.as_bytes()));
+    INTERNAL.iter().chain(&ROUTER_HEADERS).for_each(|name| headers.remove(name.as_bytes()));
     headers.remove(b"x-envoy-internal");
     tell_address(headers, listener);
     match upgrades {

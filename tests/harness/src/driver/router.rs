@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::World;
 use crate::callout::{STAND_REFUSED, STAND_TERMINATED, STAND_TIMED_OUT, Stand};
 use crate::codec::DOWNSTREAM_PROTOCOL_ERROR;
+use crate::headers::ROUTER_HEADERS;
 use crate::message::{Part, open_ended, parts};
 use crate::process::events::Event;
 use crate::reply::Fate;
@@ -22,20 +23,6 @@ const UPSTREAM_PROTOCOL_ERROR: u64 = 0x80_0000;
 const NO_CLUSTER_FOUND: u64 = 1 << 24;
 /// The name of the virtual host of routes that are bound to no host.
 const ALL_HOSTS: &str = "all";
-
-/// What filters tell the router by headers. Retries are not among what the harness does.
-const TOLD_TO_THE_ROUTER: [&str; 10] = [
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-max-retries",
-    "x-envoy-retriable-header-names",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-retry-on",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-upstream-rq-timeout-alt-response",
-    "x-envoy-upstream-rq-timeout-ms",
-];
 
 impl World {
     pub(super) fn sink_headers(&self, stream: &StreamRef, way: Direction, end: bool) {
@@ -364,7 +351,7 @@ impl World {
 /// Takes off what a filter has told the router; gives the request's own timeout.
 fn take_own(headers: &mut crate::HeaderMap) -> Option<Duration> {
     let timeout = headers.text("x-envoy-upstream-rq-timeout-ms").and_then(|text| text.parse().ok());
-    TOLD_TO_THE_ROUTER.iter().for_each(|name| headers.remove(name.as_bytes()));
+    ROUTER_HEADERS.iter().for_each(|name| headers.remove(name.as_bytes()));
     timeout.map(Duration::from_millis)
 }
 
