@@ -1,6 +1,7 @@
 //! Bodies as they pass.
 
 use crate::metrics::Skipped;
+use crate::section::Side;
 use serde_json::value::RawValue;
 
 /// What was seen of a body.
@@ -18,6 +19,25 @@ pub struct Bodies {
     pub request: Option<Body>,
     /// The answer's.
     pub response: Option<Body>,
+}
+
+impl Bodies {
+    /// A side's.
+    #[must_use]
+    pub fn of(&self, side: Side) -> Option<&Body> {
+        match side {
+            Side::Request => self.request.as_ref(),
+            Side::Response => self.response.as_ref(),
+        }
+    }
+
+    /// The same, to be added to.
+    pub fn of_mut(&mut self, side: Side) -> Option<&mut Body> {
+        match side {
+            Side::Request => self.request.as_mut(),
+            Side::Response => self.response.as_mut(),
+        }
+    }
 }
 
 impl Body {

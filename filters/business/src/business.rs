@@ -1,9 +1,10 @@
 //! The compiled section: which events a request is.
 
 use crate::amount::Decimal;
-use crate::body::{Bodies, Body};
+use crate::body::Bodies;
 use crate::metrics::{EventAmount, EventName, EventValue, Skipped};
 use crate::pointer::{Pointer, scalar};
+use crate::section::Side;
 use portcullis_metrics::OTHER;
 use serde_json::value::RawValue;
 
@@ -25,25 +26,28 @@ pub(crate) struct Event {
     pub statuses: Vec<u16>,
     pub by: Option<By>,
     pub amount: Option<Amount>,
+    /// What it is counted under.
+    pub counted: Counted,
 }
 
-/// Whose body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Request,
-    Response,
+/// Where the labels of an event begin among those of all events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    name: usize,
+    value: usize,
+    amount: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct By {
-    pub source: Source,
+    pub side: Side,
     pub pointer: Pointer,
     pub values: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Amount {
-    pub source: Source,
+    pub side: Side,
     pub pointer: Pointer,
     pub times: Option<Pointer>,
     pub unit: String,
@@ -74,7 +78,15 @@ pub struct Happened {
 type Read<T> = Result<T, Skipped>;
 
 impl Business {
-    pub(crate) fn new(events: Vec<Event>, most: usize) -> Self {
+    pub(crate) fn new(mut events: Vec<Event>, most: usize) -> Self {
+        let mut next = Counted::default();
+        for event in &mut events {
+            event.counted = next;
+            let values = event.values().len();
+            next.name = next.name.saturating_add(1);
+            next.value = next.value.saturating_add(values);
+            next.amount = next.amount.saturating_add(if event.amount.is_some() { values } else { 0 });
+        }
         Self { events, most }
     }
 
@@ -107,11 +119,11 @@ impl Business {
     pub fn needs(&self, route: usize, method: &[u8]) -> Needs {
         let mut needs = Needs::default();
         for event in self.of(route, method) {
-            let by = event.by.as_ref().map(|by| by.source);
-            let amount = event.amount.as_ref().map(|amount| amount.source);
-            for source in [by, amount].into_iter().flatten() {
-                needs.request |= source == Source::Request;
-                needs.response |= source == Source::Response;
+            let by = event.by.as_ref().map(|by| by.side);
+            let amount = event.amount.as_ref().map(|amount| amount.side);
+            for side in [by, amount].into_iter().flatten() {
+                needs.request |= side == Side::Request;
+                needs.response |= side == Side::Response;
             }
         }
         needs
@@ -136,17 +148,8 @@ impl Business {
         bodies: &Bodies,
         complete: bool,
     ) -> Vec<Happened> {
-        let mut happened = Vec::new();
-        let (mut values, mut amounts) = (0_usize, 0_usize);
-        for (index, event) in self.events.iter().enumerate() {
-            if event.is_of(route, method) && event.has(status) {
-                happened.push(event.read(index, (values, amounts), bodies, complete));
-            }
-            let count = event.values().len();
-            values = values.saturating_add(count);
-            amounts = amounts.saturating_add(if event.amount.is_some() { count } else { 0 });
-        }
-        happened
+        let events = self.of(route, method).filter(|event| event.has(status));
+        events.map(|event| event.read(bodies, complete)).collect()
     }
 }
 
@@ -169,15 +172,10 @@ impl Event {
         if self.statuses.is_empty() { (200..300).contains(&status) } else { self.statuses.contains(&status) }
     }
 
-    fn read(
-        &self,
-        index: usize,
-        (values, amounts): (usize, usize),
-        bodies: &Bodies,
-        complete: bool,
-    ) -> Happened {
+    fn read(&self, bodies: &Bodies, complete: bool) -> Happened {
+        let first = self.counted;
         let mut unread = Vec::new();
-        let mut keep = |why| unread.push((EventName(index), why));
+        let mut keep = |why| unread.push((EventName(first.name), why));
         let place = self.by.as_ref().map_or(0, |by| {
             by.place(bodies, complete).unwrap_or_else(|why| {
                 keep(why);
@@ -187,35 +185,33 @@ impl Event {
         let amount =
             self.amount.as_ref().and_then(|amount| amount.read(bodies, complete).map_err(&mut keep).ok());
         Happened {
-            value: EventValue(values.saturating_add(place)),
-            amount: amount.map(|amount| (EventAmount(amounts.saturating_add(place)), amount)),
+            value: EventValue(first.value.saturating_add(place)),
+            amount: amount.map(|amount| (EventAmount(first.amount.saturating_add(place)), amount)),
             unread,
         }
     }
 }
 
 impl Bodies {
-    fn json(&self, source: Source, complete: bool) -> Read<&RawValue> {
-        let body: &Option<Body> = match source {
-            Source::Request => &self.request,
-            Source::Response if !complete => return Err(Skipped::Cut),
-            Source::Response => &self.response,
-        };
-        body.as_ref().ok_or(Skipped::Absent)?.json()
+    fn json(&self, side: Side, complete: bool) -> Read<&RawValue> {
+        if side == Side::Response && !complete {
+            return Err(Skipped::Cut);
+        }
+        self.of(side).ok_or(Skipped::Absent)?.json()
     }
 }
 
 impl By {
     fn place(&self, bodies: &Bodies, complete: bool) -> Read<usize> {
         let found =
-            self.pointer.find(bodies.json(self.source, complete)?).and_then(scalar).ok_or(Skipped::Absent)?;
+            self.pointer.find(bodies.json(self.side, complete)?).and_then(scalar).ok_or(Skipped::Absent)?;
         Ok(self.values.iter().position(|value| *value == found).unwrap_or(self.values.len()))
     }
 }
 
 impl Amount {
     fn read(&self, bodies: &Bodies, complete: bool) -> Read<u64> {
-        let body = bodies.json(self.source, complete)?;
+        let body = bodies.json(self.side, complete)?;
         let number = |pointer: &Pointer| {
             let text = pointer.find(body).and_then(scalar).ok_or(Skipped::Absent)?;
             Decimal::parse(&text).ok_or(Skipped::NotAnAmount)

@@ -15,4 +15,4 @@ pub use amount::Decimal;
 pub use body::{Bodies, Body};
 pub use business::{Business, Happened, Needs};
 pub use metrics::Skipped;
-pub use section::{RawAmount, RawBusiness, RawBy, RawEvent, RawFrom};
+pub use section::{RawAmount, RawBusiness, RawBy, RawEvent, Side};

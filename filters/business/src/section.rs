@@ -1,9 +1,9 @@
 //! The section `business`.
 
-use crate::business::{Amount, Business, By, Event, Source};
+use crate::business::{Amount, Business, By, Counted, Event};
 use crate::pointer::Pointer;
 use deserr::Deserr;
-use portcullis_edge_core::{ConfigError, ConfigErrors, Named, Node};
+use portcullis_edge_core::{ConfigError, ConfigErrors, Named, Node, check_label_name};
 use schemars::JsonSchema;
 
 /// `business`: events that are seen in traffic.
@@ -62,7 +62,7 @@ pub struct RawEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
 #[schemars(rename_all = "lowercase")]
-pub enum RawFrom {
+pub enum Side {
     /// The request's.
     Request,
     /// The answer's.
@@ -78,7 +78,7 @@ pub struct RawBy {
     /// Whose body (default `response`).
     #[deserr(default)]
     #[schemars(default)]
-    pub from: RawFrom,
+    pub from: Side,
     /// Where in it (JSON Pointer, RFC 6901).
     #[schemars(example = &"/data/asset_id")]
     pub pointer: String,
@@ -95,7 +95,7 @@ pub struct RawAmount {
     /// Whose body (default `response`).
     #[deserr(default)]
     #[schemars(default)]
-    pub from: RawFrom,
+    pub from: Side,
     /// Where in it (JSON Pointer, RFC 6901).
     #[schemars(example = &"/amount")]
     pub pointer: String,
@@ -153,7 +153,7 @@ impl RawBusiness {
 
 impl RawEvent {
     fn compile(&self, name: &str, routes: &[RouteName<'_>], at: &Node) -> Result<Event, Vec<ConfigError>> {
-        let mut errors: Vec<_> = check_name(name, at).into_iter().collect();
+        let mut errors: Vec<_> = check_label_name(name, at).into_iter().collect();
         errors.extend(self.check_route(routes, at));
         let odd = self.statuses.iter().enumerate().filter(|(_, status)| !(100..=599).contains(*status));
         errors.extend(odd.map(|(index, status)| {
@@ -175,6 +175,7 @@ impl RawEvent {
             statuses: self.statuses.clone(),
             by: by.flatten(),
             amount: amount.flatten(),
+            counted: Counted::default(),
         })
     }
 
@@ -196,13 +197,6 @@ impl RawEvent {
     }
 }
 
-fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
-    let fine = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    let expected = "a name of lower-case letters, digits and `_` that begins with a letter";
-    (!fine).then(|| at.error(format!("the name `{}`", name.escape_debug()), expected))
-}
-
 fn pointer(text: &str, at: &Node, errors: &mut Vec<ConfigError>) -> Option<Pointer> {
     let found = Pointer::parse(text);
     if found.is_none() {
@@ -210,15 +204,6 @@ fn pointer(text: &str, at: &Node, errors: &mut Vec<ConfigError>) -> Option<Point
         errors.push(at.error(format!("`{}`", text.escape_debug()), expected));
     }
     found
-}
-
-impl RawFrom {
-    const fn source(self) -> Source {
-        match self {
-            Self::Request => Source::Request,
-            Self::Response => Source::Response,
-        }
-    }
 }
 
 impl RawBy {
@@ -237,13 +222,13 @@ impl RawBy {
             }
         }
         let pointer = pointer(&self.pointer, &at.key("pointer"), errors)?;
-        Some(By { source: self.from.source(), pointer, values: self.values.clone() })
+        Some(By { side: self.from, pointer, values: self.values.clone() })
     }
 }
 
 impl RawAmount {
     fn compile(&self, at: &Node, errors: &mut Vec<ConfigError>) -> Option<Amount> {
-        errors.extend(check_name(&self.unit, &at.key("unit")));
+        errors.extend(check_label_name(&self.unit, &at.key("unit")));
         if self.decimals > MOST_DECIMALS {
             errors.push(
                 at.key("decimals").error(format!("`{}`", self.decimals), "a whole number from 0 to 18"),
@@ -252,12 +237,6 @@ impl RawAmount {
         let times = self.times.as_ref().map(|times| pointer(times, &at.key("times"), errors));
         let pointer = pointer(&self.pointer, &at.key("pointer"), errors)?;
         let times = times.map_or(Some(None), |times| times.map(Some))?;
-        Some(Amount {
-            source: self.from.source(),
-            pointer,
-            times,
-            unit: self.unit.clone(),
-            decimals: self.decimals,
-        })
+        Some(Amount { side: self.from, pointer, times, unit: self.unit.clone(), decimals: self.decimals })
     }
 }

@@ -31,7 +31,7 @@ pub use host::{Host, HostError, Namespace, Shared, StreamFact};
 pub use memory_host::{MemoryHost, SignatureCheck};
 pub use mode::Mode;
 pub use name::{HeaderName, spelt_alike};
-pub use named::Named;
+pub use named::{Named, check_label_name, is_label_name};
 pub use network::Networks;
 pub use reason::{Answer, Class, Denial, Quota, Reason};
 pub use request::RequestHead;

@@ -1,4 +1,4 @@
-use crate::ConfigErrors;
+use crate::{ConfigError, ConfigErrors, Node};
 use core::ops::{ControlFlow, Deref};
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Map as _, MergeWithError, Value, ValueKind,
@@ -6,6 +6,20 @@ use deserr::{
 };
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
+
+/// Whether a name can be a part of a metric's name, or a label's value that needs no quotes anywhere.
+#[must_use]
+pub fn is_label_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// The mistake in a name that metrics will show, which stands at `at`; nothing if it is a good one.
+#[must_use]
+pub fn check_label_name(name: &str, at: &Node) -> Option<ConfigError> {
+    let expected = "a name of lower-case letters, digits and `_` that begins with a letter";
+    (!is_label_name(name)).then(|| at.error(format!("the name `{}`", name.escape_debug()), expected))
+}
 
 /// Things under names of the policy's own choice.
 ///

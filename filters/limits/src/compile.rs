@@ -8,7 +8,7 @@ use crate::section::{RawLimits, RawRule, RawScope, RawTier};
 use crate::table::Tag;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
-use portcullis_edge_core::{ConfigError, Mode, Networks, Node, PolicyDuration};
+use portcullis_edge_core::{ConfigError, Mode, Networks, Node, PolicyDuration, check_label_name};
 use siphasher::sip::SipHasher13;
 
 /// Keys of one block; limits whose keys are open must be fewer (see [`crate::Table`]).
@@ -49,11 +49,7 @@ impl RawLimits {
     }
 
     fn check_rule(&self, name: &str, raw: &RawRule, at: &Node) -> Vec<ConfigError> {
-        let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        let expected = "a name of lower-case letters, digits and `_` that begins with a letter";
-        let wrong_name =
-            (!is_name).then(|| at.error(format!("the name `{}`", name.escape_debug()), expected));
+        let wrong_name = check_label_name(name, at);
         let is_alone = raw.scope == RawScope::Fleet && self.service.is_none();
         let no_service =
             is_alone.then(|| at.key("scope").error("`fleet`", "a section `limits.service` beside it"));

@@ -15,6 +15,7 @@ use core::time::Duration;
 use deserr::Deserr;
 use portcullis_edge_core::{
     Class, ConfigError, ConfigErrors, Denial, Host, Mode, Mono, Named, Namespace, Node, Reason,
+    check_label_name,
 };
 use schemars::JsonSchema;
 
@@ -95,13 +96,7 @@ impl RawConcurrency {
 
 impl RawPlaces {
     fn check(&self, name: &str, at: &Node, routes: &[&str]) -> Vec<ConfigError> {
-        let mut errors = Vec::new();
-        let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !is_name {
-            let expected = "a name of lower-case letters, digits and `_` that begins with a letter";
-            errors.push(at.error(format!("the name `{}`", name.escape_debug()), expected));
-        }
+        let mut errors: Vec<_> = check_label_name(name, at).into_iter().collect();
         if self.limit == 0 {
             errors.push(at.key("limit").error("`0`", "a whole number, 1 or more"));
         }

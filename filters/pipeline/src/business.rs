@@ -2,17 +2,8 @@
 
 use crate::Pipeline;
 use crate::facts::{Answerer, Facts};
-use portcullis_business::{Bodies, Body, Happened};
+use portcullis_business::{Bodies, Body, Happened, Side};
 use portcullis_edge_core::Headers;
-
-/// Whose body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The request's.
-    Request,
-    /// The answer's.
-    Response,
-}
 
 const CODING: &str = "content-encoding";
 
@@ -65,7 +56,7 @@ impl Pipeline {
     /// How many bytes of the next part of a body somebody wants to see; 0 for nearly all.
     #[must_use]
     pub fn body_room(&self, facts: &Facts, side: Side) -> usize {
-        facts.bodies.as_ref().and_then(|bodies| of(bodies, side)).map_or(0, |body| {
+        facts.bodies.as_ref().and_then(|bodies| bodies.of(side)).map_or(0, |body| {
             // One more byte tells a body that is too large from one that just fits.
             body.room(self.policy.business.most()).saturating_add(usize::from(body.is_read()))
         })
@@ -74,11 +65,7 @@ impl Pipeline {
     /// Takes a part of `size` bytes of a body; `read` has as many of them as there was room for.
     pub fn on_body(&self, facts: &mut Facts, side: Side, read: &[u8], size: usize) {
         let most = self.policy.business.most();
-        let body = facts.bodies.as_mut().and_then(|bodies| match side {
-            Side::Request => bodies.request.as_mut(),
-            Side::Response => bodies.response.as_mut(),
-        });
-        if let Some(body) = body {
+        if let Some(body) = facts.bodies.as_mut().and_then(|bodies| bodies.of_mut(side)) {
             let fits = read.get(..body.room(most)).unwrap_or(read);
             body.take(fits, size);
         }
@@ -95,13 +82,6 @@ impl Pipeline {
         let none = Bodies::default();
         let bodies = facts.bodies.as_deref().unwrap_or(&none);
         self.policy.business.happened((route, facts.head.method()), status, bodies, facts.complete)
-    }
-}
-
-fn of(bodies: &Bodies, side: Side) -> Option<&Body> {
-    match side {
-        Side::Request => bodies.request.as_ref(),
-        Side::Response => bodies.response.as_ref(),
     }
 }
 

@@ -180,11 +180,11 @@ impl Pipeline {
     fn see_breaker(&self, facts: &Facts, seen: &mut GuardObservation) {
         let breakers = &self.policy.breakers;
         let service = self.route_of(facts).map(|route| breakers.label(route.service));
-        let mut refused = Vec::new();
-        if let Some((service, mode)) = service.zip(facts.guard.breaker_open) {
-            sort(mode, service, ShadowRefusal::BreakerOpen, &mut refused, &mut seen.shadow);
+        match facts.guard.breaker_open {
+            Some(Mode::Enforce) => seen.refused_by = service,
+            Some(Mode::Shadow) => seen.shadow.push(ShadowRefusal::BreakerOpen),
+            Some(Mode::Off) | None => {}
         }
-        seen.refused_by = refused.pop();
         let changes = facts.guard.transitions.iter();
         seen.transitions.extend(changes.map(|change| (breakers.label(change.service), change.to)));
     }

@@ -33,7 +33,6 @@ mod waiting;
 mod worker;
 
 pub use body::LocalReply;
-pub use business::Side;
 pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
@@ -44,6 +43,7 @@ pub use metrics::{
 };
 pub use ops::HeaderOps;
 pub use order::Stage;
+pub use portcullis_business::Side;
 pub use request::{Event, Step};
 pub use response::ResponseStep;
 pub use rules::RulesSlot;

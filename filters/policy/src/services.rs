@@ -7,7 +7,7 @@ use crate::raw::{
 };
 use crate::upstream;
 use core::time::Duration;
-use portcullis_edge_core::{ConfigError, Node};
+use portcullis_edge_core::{ConfigError, Node, is_label_name};
 use portcullis_route::Template;
 
 /// A service behind the gateway.
@@ -97,7 +97,7 @@ impl Service {
 }
 
 fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
-    if is_service_name(name) && !is_reserved(name) {
+    if is_label_name(name) && !is_reserved(name) {
         return None;
     }
     let expected = "a name of lower-case letters, digits and `_` that begins with a letter and neither is nor begins as \
@@ -156,9 +156,4 @@ fn listed(raw: &RawService, at: &Node) -> Result<Vec<Endpoint>, Vec<ConfigError>
         }
     }
     if errors.is_empty() { Ok(endpoints) } else { Err(errors) }
-}
-
-fn is_service_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
