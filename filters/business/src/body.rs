@@ -1,19 +1,22 @@
 //! Bodies as they pass.
 
+use crate::budget::Budget;
 use crate::metrics::Skipped;
 use crate::section::Side;
 use serde_json::value::RawValue;
 
 /// What was seen of a body.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Body {
     bytes: Vec<u8>,
+    /// What its bytes were taken from.
+    budget: Budget,
     /// Why it is not looked into.
     skipped: Option<Skipped>,
 }
 
 /// The bodies of a request and of its answer, as far as events look at them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Bodies {
     /// The request's; nothing where no event looks at it.
     pub request: Option<Body>,
@@ -41,6 +44,12 @@ impl Bodies {
 }
 
 impl Body {
+    /// A body of which nothing has come; what does is kept as long as `budget` has room.
+    #[must_use]
+    pub fn new(budget: &Budget) -> Self {
+        Self { bytes: Vec::new(), budget: budget.clone(), skipped: None }
+    }
+
     /// Says that a body has this content coding (RFC 9110 section 8.4): only plain ones are looked into.
     pub fn coded(&mut self, coding: &[u8]) {
         if !coding.trim_ascii().eq_ignore_ascii_case(b"identity") {
@@ -64,6 +73,8 @@ impl Body {
     pub fn take(&mut self, read: &[u8], size: usize) {
         if read.len() < size {
             self.skip(Skipped::TooLarge);
+        } else if self.skipped.is_none() && !self.budget.take(read.len()) {
+            self.skip(Skipped::NoRoom);
         } else if self.skipped.is_none() {
             self.bytes.extend_from_slice(read);
         }
@@ -71,7 +82,7 @@ impl Body {
 
     fn skip(&mut self, why: Skipped) {
         self.skipped.get_or_insert(why);
-        self.bytes = Vec::new();
+        self.budget.give_back(core::mem::take(&mut self.bytes).len());
     }
 
     /// The body as JSON.
@@ -80,5 +91,12 @@ impl Body {
             Some(why) => Err(why),
             None => serde_json::from_slice(&self.bytes).map_err(|_| Skipped::NotJson),
         }
+    }
+}
+
+/// However a request ends, its bytes are free again.
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes.len());
     }
 }

@@ -1,7 +1,8 @@
 //! The compiled section: which events a request is.
 
 use crate::amount::Decimal;
-use crate::body::Bodies;
+use crate::body::{Bodies, Body};
+use crate::budget::Budget;
 use crate::metrics::{EventAmount, EventName, EventValue, Skipped};
 use crate::pointer::{Pointer, scalar};
 use crate::section::Side;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 pub struct Business {
     events: Vec<Event>,
     most: usize,
+    budget: Budget,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +80,7 @@ pub struct Happened {
 type Read<T> = Result<T, Skipped>;
 
 impl Business {
-    pub(crate) fn new(mut events: Vec<Event>, most: usize) -> Self {
+    pub(crate) fn new(mut events: Vec<Event>, most: usize, budget: Budget) -> Self {
         let mut next = Counted::default();
         for event in &mut events {
             event.counted = next;
@@ -87,7 +89,7 @@ impl Business {
             next.value = next.value.saturating_add(values);
             next.amount = next.amount.saturating_add(if event.amount.is_some() { values } else { 0 });
         }
-        Self { events, most }
+        Self { events, most, budget }
     }
 
     /// Whether there is no event.
@@ -100,6 +102,12 @@ impl Business {
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
+    }
+
+    /// A body of which nothing has come yet.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        Body::new(&self.budget)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -163,8 +171,11 @@ impl Event {
     }
 
     fn is_of(&self, route: usize, method: &[u8]) -> bool {
-        let has_method =
-            || self.methods.is_empty() || self.methods.iter().any(|own| own.as_bytes() == method);
+        // Who asks for the headers alone (HEAD) does nothing that a business counts, unless the policy names it.
+        let has_method = || match self.methods.is_empty() {
+            true => method != b"HEAD",
+            false => self.methods.iter().any(|own| own.as_bytes() == method),
+        };
         self.routes.get(route).copied().unwrap_or(false) && has_method()
     }
 

@@ -1,5 +1,5 @@
 use crate::metrics::{EventAmount, EventName, EventValue, Skipped};
-use crate::{Bodies, Body, Business, Happened, Needs, RawBusiness};
+use crate::{Bodies, Body, Budget, Business, Happened, Needs, RawBusiness};
 use portcullis_edge_core::{ConfigErrors, Node};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -24,7 +24,7 @@ fn shop() -> Business {
 }
 
 fn body(text: &[u8]) -> Option<Body> {
-    let mut body = Body::default();
+    let mut body = Body::new(&Budget::new(200));
     for byte in text {
         let read = if body.room(100) > 0 { core::slice::from_ref(byte) } else { &[] };
         body.take(read, 1);
@@ -87,8 +87,40 @@ fn an_answer_that_breaks_off_and_a_compressed_one_say_nothing() {
 }
 
 #[test]
+fn all_bodies_together_have_a_bound_and_give_back_what_they_held() {
+    let budget = Budget::new(10);
+    let with = |text: &[u8]| {
+        let mut body = Body::new(&budget);
+        body.take(text, text.len());
+        body
+    };
+    let first = with(br#"{"a": 1}"#);
+    let second = with(b"[1]");
+    assert!(first.json().is_ok());
+    assert_eq!(second.json().unwrap_err(), Skipped::NoRoom);
+    drop((first, second));
+    let mut third = with(b"[1,2,3,4]");
+    assert!(third.json().is_ok());
+    // Skipped, it holds nothing.
+    third.take(&[], 1);
+    assert!(with(b"[1,2,3,4] ").json().is_ok());
+}
+
+#[test]
+fn a_head_is_no_event_unless_it_is_named() {
+    let of = |methods: Value| {
+        let events =
+            json!({ "max_body_bytes": 1, "events": { "x": { "route": "/orders", "methods": methods } } });
+        let raw: RawBusiness = deserr::deserialize::<_, _, ConfigErrors>(events).unwrap();
+        let business = raw.compile(&Node::top(), &[("/orders", &["GET".to_owned(), "HEAD".to_owned()][..])]);
+        business.unwrap().happened((0, b"HEAD"), 200, &Bodies::default(), true).len()
+    };
+    assert_eq!((of(json!([])), of(json!(["HEAD"]))), (0, 1));
+}
+
+#[test]
 fn every_mistake_has_its_place() {
-    let errors = compile(json!({ "max_body_bytes": 0, "events": {
+    let errors = compile(json!({ "max_body_bytes": 0, "max_held_bytes": 2_000_000_000, "events": {
         "A b": { "route": "/order" },
         "x": { "route": "/orders", "methods": ["DELETE"], "statuses": [42],
             "by": { "pointer": "asset", "values": ["a", "a", "other", ""] },
@@ -96,6 +128,7 @@ fn every_mistake_has_its_place() {
     .unwrap_err();
     let places = [
         "max_body_bytes",
+        "max_held_bytes",
         "events.A b",
         "events.A b.route",
         "events.x.methods[0]",
@@ -113,5 +146,5 @@ fn every_mistake_has_its_place() {
     pairs.for_each(|(error, place)| {
         assert!(error.replace('"', "").starts_with(&format!("business.{place}")), "{error} at {place}")
     });
-    assert!(errors[2].contains("did you mean `/orders`?"), "{errors:#?}");
+    assert!(errors[3].contains("did you mean `/orders`?"), "{errors:#?}");
 }

@@ -6,6 +6,7 @@
 
 mod amount;
 mod body;
+mod budget;
 mod business;
 pub mod metrics;
 mod pointer;
@@ -13,6 +14,7 @@ mod section;
 
 pub use amount::Decimal;
 pub use body::{Bodies, Body};
+pub use budget::Budget;
 pub use business::{Business, Happened, Needs};
 pub use metrics::Skipped;
 pub use section::{RawAmount, RawBusiness, RawBy, RawEvent, Side};

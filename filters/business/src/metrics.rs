@@ -17,13 +17,14 @@ policy_labels! {
 }
 
 labels! {
-    /// why a body said nothing: larger than `business.max_body_bytes`, compressed, no JSON, cut off before its end, without the value that
-    /// was looked for, or with one that is no amount
+    /// why a body said nothing: larger than `business.max_body_bytes`, compressed, no JSON, cut off before its end, one too
+    /// many for `business.max_held_bytes`, without the value that was looked for, or with one that is no amount
     pub enum Skipped {
         TooLarge = "too_large",
         Encoded = "encoded",
         NotJson = "not_json",
         Cut = "cut",
+        NoRoom = "no_room",
         Absent = "absent",
         NotAnAmount = "not_an_amount",
     }

@@ -1,8 +1,10 @@
 //! JSON Pointers (RFC 6901) into the text of a body: numbers keep their digits.
 
+use core::fmt;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// A pointer, step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +31,48 @@ impl Pointer {
 
 fn child<'b>(value: &'b RawValue, step: &str) -> Option<&'b RawValue> {
     let text = value.get();
-    match text.as_bytes().first()? {
-        b'{' => serde_json::from_str::<HashMap<Cow<'b, str>, &'b RawValue>>(text).ok()?.remove(step),
-        b'[' => {
-            serde_json::from_str::<Vec<&'b RawValue>>(text).ok()?.get(step.parse::<usize>().ok()?).copied()
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    serde_json::Deserializer::from_str(text).deserialize_any(Child { step }).ok()?
+}
+
+/// Finds one member of an object, or one element of a list; keeps nothing of the others.
+struct Child<'s> {
+    step: &'s str,
+}
+
+impl<'b> Visitor<'b> for Child<'_> {
+    type Value = Option<&'b RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    /// Of members with one name the last counts, as most readers of JSON have it (RFC 8259 section 4).
+    fn visit_map<A: MapAccess<'b>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<Cow<'b, str>>()? {
+            if name == self.step {
+                found = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
         }
-        _ => None,
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let wanted: Option<usize> = self.step.parse().ok();
+        let mut found = None;
+        let mut at = 0_usize;
+        while let Some(element) = elements.next_element::<&'b RawValue>()? {
+            if Some(at) == wanted {
+                found = Some(element);
+            }
+            at = at.saturating_add(1);
+        }
+        Ok(found)
     }
 }
 

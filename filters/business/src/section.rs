@@ -1,5 +1,6 @@
 //! The section `business`.
 
+use crate::budget::Budget;
 use crate::business::{Amount, Business, By, Counted, Event};
 use crate::pointer::Pointer;
 use deserr::Deserr;
@@ -12,10 +13,14 @@ use schemars::JsonSchema;
 #[schemars(deny_unknown_fields)]
 pub struct RawBusiness {
     /// How much of a body is looked at, in bytes (default 64 KiB, at most 1 MiB): what is larger says nothing, and is counted as unread.
-    /// A worker keeps as much for each request under way whose route has such an event.
     #[deserr(default = default_max_body_bytes())]
     #[schemars(default = "default_max_body_bytes", range(min = 1, max = 1_048_576))]
     pub max_body_bytes: u32,
+    /// How many bytes of bodies a worker keeps at once, of all requests under way together (default 16 MiB, at most 1 GiB, at least
+    /// `max_body_bytes`): a body for which there is no room says nothing, and is counted as unread.
+    #[deserr(default = default_max_held_bytes())]
+    #[schemars(default = "default_max_held_bytes", range(min = 1, max = 1_073_741_824))]
+    pub max_held_bytes: u32,
     /// The events, by name: letters, digits and `_`. The name is the label `event` of the metrics.
     #[deserr(default)]
     #[schemars(default, extend("propertyNames" = { "pattern": "^[a-z][a-z0-9_]*$" }))]
@@ -24,8 +29,16 @@ pub struct RawBusiness {
 
 impl Default for RawBusiness {
     fn default() -> Self {
-        Self { max_body_bytes: default_max_body_bytes(), events: Named::default() }
+        Self {
+            max_body_bytes: default_max_body_bytes(),
+            max_held_bytes: default_max_held_bytes(),
+            events: Named::default(),
+        }
     }
+}
+
+fn default_max_held_bytes() -> u32 {
+    16_777_216
 }
 
 fn default_max_body_bytes() -> u32 {
@@ -120,6 +133,7 @@ const MOST_EVENTS: usize = 64;
 const MOST_VALUES: usize = 100;
 const MOST_DECIMALS: u8 = 18;
 const LARGEST_BODY: u32 = 1 << 20;
+const MOST_HELD: u32 = 1 << 30;
 
 impl RawBusiness {
     /// Checks the section, which stands at `at`; `routes` are the paths and methods of the policy's routes, by index.
@@ -127,13 +141,7 @@ impl RawBusiness {
     /// # Errors
     /// Every mistake.
     pub fn compile(&self, at: &Node, routes: &[RouteName<'_>]) -> Result<Business, Vec<ConfigError>> {
-        let mut errors = Vec::new();
-        if !(1..=LARGEST_BODY).contains(&self.max_body_bytes) {
-            let found = format!("`{}`", self.max_body_bytes);
-            errors.push(
-                at.key("max_body_bytes").error(found, format!("a number of bytes from 1 to {LARGEST_BODY}")),
-            );
-        }
+        let mut errors = self.check_sizes(at);
         let count = self.events.iter().count();
         if count > MOST_EVENTS {
             errors.push(at.key("events").error(format!("{count} events"), format!("{MOST_EVENTS} at most")));
@@ -146,8 +154,22 @@ impl RawBusiness {
                 Err(wrong) => errors.extend(wrong),
             }
         }
-        let most = usize::try_from(self.max_body_bytes).unwrap_or(usize::MAX);
-        if errors.is_empty() { Ok(Business::new(events, most)) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(Business::new(events, bytes(self.max_body_bytes), Budget::new(bytes(self.max_held_bytes))))
+    }
+
+    fn check_sizes(&self, at: &Node) -> Vec<ConfigError> {
+        let body = ("max_body_bytes", self.max_body_bytes, 1, LARGEST_BODY);
+        let held = ("max_held_bytes", self.max_held_bytes, self.max_body_bytes.min(LARGEST_BODY), MOST_HELD);
+        let odd = [body, held].into_iter().filter(|(_, found, least, most)| !(least..=most).contains(&found));
+        odd.map(|(name, found, least, most)| {
+            let expected = format!("a number of bytes from {least} to {most}");
+            at.key(name).error(format!("`{found}`"), expected)
+        })
+        .collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Business events: bodies as they pass, and what happened at the end.
 
-use crate::Pipeline;
 use crate::facts::{Answerer, Facts};
+use crate::{HeaderOps, Pipeline};
 use portcullis_business::{Bodies, Body, Happened, Side};
 use portcullis_edge_core::Headers;
 
 const CODING: &str = "content-encoding";
+const ACCEPTED_CODINGS: &str = "accept-encoding";
 
 impl Pipeline {
     /// Prepares for the bodies that the events of the request's route look at.
@@ -16,8 +17,17 @@ impl Pipeline {
         let Some(route) = facts.route() else { return };
         let needs = self.policy.business.needs(route, facts.head.method());
         if needs.request || needs.response {
-            let request = needs.request.then(|| body(&facts.head.headers));
-            facts.bodies = Some(Box::new(Bodies { request, response: needs.response.then(Body::default) }));
+            let request = needs.request.then(|| self.body(&facts.head.headers));
+            let response = needs.response.then(|| self.policy.business.body());
+            facts.bodies = Some(Box::new(Bodies { request, response }));
+        }
+    }
+
+    /// An answer that is looked into comes as it is: else clients decide by asking for a coding whether anything is counted.
+    pub(crate) fn ask_for_plain(&self, facts: &Facts, ops: &mut HeaderOps) {
+        let is_read = facts.bodies.as_ref().is_some_and(|bodies| bodies.response.is_some());
+        if is_read && facts.head.headers.all(ACCEPTED_CODINGS).next().is_some() {
+            ops.set(ACCEPTED_CODINGS, b"identity");
         }
     }
 
@@ -37,7 +47,7 @@ impl Pipeline {
         }
         let response = facts.bodies.as_mut().and_then(|bodies| bodies.response.as_mut());
         if let Some(response) = response {
-            *response = body(&headers());
+            *response = self.body(&headers());
         }
         if facts.complete {
             self.read_bodies(facts);
@@ -76,6 +86,12 @@ impl Pipeline {
         facts.happened.clone().unwrap_or_else(|| self.read_events(facts, status))
     }
 
+    fn body(&self, headers: &Headers) -> Body {
+        let mut body = self.policy.business.body();
+        headers.all(CODING).for_each(|coding| body.coded(coding));
+        body
+    }
+
     fn read_events(&self, facts: &Facts, status: u16) -> Vec<Happened> {
         let route = facts.forwarded_route().filter(|_| facts.answerer == Answerer::Service);
         let Some(route) = route.filter(|_| !self.policy.business.is_empty()) else { return Vec::new() };
@@ -83,10 +99,4 @@ impl Pipeline {
         let bodies = facts.bodies.as_deref().unwrap_or(&none);
         self.policy.business.happened((route, facts.head.method()), status, bodies, facts.complete)
     }
-}
-
-fn body(headers: &Headers) -> Body {
-    let mut body = Body::default();
-    headers.all(CODING).for_each(|coding| body.coded(coding));
-    body
 }

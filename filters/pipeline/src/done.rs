@@ -1,6 +1,6 @@
 //! The end of a request: one record, from which metrics and the log line are made.
 
-use crate::ending::{Fault, fault_of};
+use crate::ending::{Fault, fault_of, timed_out};
 use crate::facts::{Answerer, Facts, Target};
 use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
@@ -30,6 +30,8 @@ struct Ending {
     status: u16,
     /// Whose doing it was that there is no whole answer of the service; nothing where there is one, or nobody says.
     fault: Option<Fault>,
+    /// Whether a time-out ended it.
+    timed_out: bool,
     failed: Option<ProxyError>,
 }
 
@@ -100,16 +102,18 @@ impl Pipeline {
     fn ending(facts: &Facts, stream: &mut dyn Stream) -> Ending {
         let status = facts.status.or_else(|| stream.response_code()).unwrap_or(CLIENT_CLOSED_REQUEST);
         let is_refused = facts.answerer == Answerer::Proxy && status >= 500;
-        let fault = if is_whole(facts) && !is_refused { None } else { fault_of(stream.response_flags()) };
+        let flags = if is_whole(facts) && !is_refused { 0 } else { stream.response_flags() };
+        let fault = fault_of(flags);
         let failed = proxy_error(facts, status, fault);
-        Ending { status, fault, failed }
+        Ending { status, fault, timed_out: timed_out(flags), failed }
     }
 
     /// What a request's call says of its service. A call that came to no end by the client's doing, or by ours, says nothing; nor does
-    /// one whose end nobody explains.
+    /// one whose end nobody explains; nor a good answer that a time-out cut: a client that reads nothing could open the breaker for all.
     fn call_outcome(facts: &Facts, ending: &Ending) -> CallOutcome {
         let is_services_fault = ending.fault == Some(Fault::Service) || ending.status >= 500;
         match facts.answerer {
+            Answerer::Service if ending.status < 500 && ending.timed_out => CallOutcome::Abandoned,
             Answerer::Service if is_services_fault => CallOutcome::Failed,
             Answerer::Service if is_whole(facts) => CallOutcome::Answered,
             // Below 500 it is the client that is refused: for a request without an end, say.

@@ -47,6 +47,15 @@ const FLAGS: [(&str, Fault); 30] = [
     ("UDO", Gateway),   // load that is dropped whatever it is
 ];
 
+/// Time-outs that end an answer whoever is slow: the service that sends it, or the client that does not read it.
+const OF_EITHER: [&str; 3] = ["UT", "SI", "UMSDR"];
+
+/// Whether a time-out ended the stream. Once an answer is under way, a client that does not read it can bring that about.
+pub(crate) fn timed_out(flags: u64) -> bool {
+    let mut set = FLAGS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+    set.any(|(_, (name, _))| OF_EITHER.contains(name))
+}
+
 /// Whose doing an end with these flags was; nothing where they do not say. A client that left was there to the end of no answer; and
 /// what we did not let through the service could not answer.
 pub(crate) fn fault_of(flags: u64) -> Option<Fault> {
@@ -93,5 +102,13 @@ mod tests {
             assert_eq!(fault_of(flags(names)), fault, "{names:?}");
         }
         assert_eq!(fault_of(1 << 63), None, "a flag of a later Envoy");
+    }
+
+    #[test]
+    fn time_outs_may_be_the_clients_doing_too() {
+        assert!(
+            timed_out(flags(&["UT"])) && timed_out(flags(&["URX", "SI"])) && timed_out(flags(&["UMSDR"]))
+        );
+        assert!(!timed_out(flags(&["UC", "UF", "DC"])) && !timed_out(0) && !timed_out(1 << 63));
     }
 }

@@ -238,6 +238,7 @@ impl Pipeline {
             let since = micros(facts.token.began, host.mono());
             facts.token.context_micros = Some(since.saturating_sub(verdict));
         }
+        self.ask_for_plain(facts, &mut ops);
         self.sign(facts, host, &mut ops);
         ops
     }
@@ -280,7 +281,12 @@ impl Pipeline {
     /// Names to remove from a request's trailers: backends that merge them into the headers would believe them.
     #[must_use]
     pub fn on_request_trailers(&self, trailers: &Headers) -> Vec<Vec<u8>> {
-        self.policy.trust.forged_trailers(trailers).into_iter().map(<[u8]>::to_vec).collect()
+        let mut names = self.policy.trust.forged_trailers(trailers);
+        if let Some(required) = &self.policy.source.require {
+            let checked = |name: &&[u8]| required.is_checked(name, self.identity_names());
+            names.extend(trailers.iter().map(|(name, _)| name).filter(checked));
+        }
+        names.into_iter().map(<[u8]>::to_vec).collect()
     }
 
     pub(crate) fn deny(&self, facts: &mut Facts, denial: Box<Denial>) -> Step {

@@ -25,7 +25,7 @@ impl Pipeline {
     }
 
     /// The names of the headers with user and roles.
-    fn identity_names(&self) -> (&str, &str) {
+    pub(crate) fn identity_names(&self) -> (&str, &str) {
         let names = self.policy.trust.identity();
         names.map_or((USER, ROLE), |names| (names.user.as_str(), names.role.as_str()))
     }

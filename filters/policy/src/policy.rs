@@ -370,11 +370,18 @@ fn with_signature(
     guards: &RawGuards,
     document: &mut Document<'_>,
 ) -> Option<TrustHeaders> {
-    match guards.signature_header() {
-        Some((name, at)) => document.keep(trust.writing(name, &at).map_err(|error| vec![error])),
-        None => Some(trust),
+    let Some((name, at)) = guards.signature_header() else { return Some(trust) };
+    if !trust.to_set().any(|(name, _)| name.as_str() == SIGNED_SOURCE) {
+        let sign = Node::top().key("source").key("sign");
+        let expected =
+            "`trust_headers.set` with `X-Source` beside it: backends look for that header, and it is signed";
+        document.errors.push(sign.error("a signature without the header `X-Source`", expected));
     }
+    document.keep(trust.writing(name, &at).map_err(|error| vec![error]))
 }
+
+/// The header by which a backend knows its gateway (`source.require.header` by default).
+const SIGNED_SOURCE: &str = "x-source";
 
 /// The header that tells services whose certificate a client has shown: nobody else may say so.
 fn subject_header(gateway: &RawGateway) -> Option<&str> {

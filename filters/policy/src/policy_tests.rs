@@ -63,6 +63,16 @@ fn six_mistakes_of_six_kinds_are_six_errors_at_once() {
 }
 
 #[test]
+fn a_gateway_that_signs_says_who_it_is() {
+    let mut policy = sound();
+    policy["source"] = json!({ "sign": { "secret": "a-secret-that-gateway-and-backends-share" } });
+    let found = errors(&policy);
+    assert!(found.len() == 1 && found[0].starts_with("source.sign: "), "{found:#?}");
+    policy["trust_headers"] = json!({ "set": { "X-Source": "gateway" } });
+    assert!(Policy::from_value(&policy).is_ok());
+}
+
+#[test]
 fn a_service_with_a_mistake_does_not_make_its_routes_wrong() {
     let mut policy = sound();
     policy["services"]["order"]["address"] = json!("nowhere");

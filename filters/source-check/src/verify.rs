@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use hmac::Mac as _;
-use portcullis_edge_core::{Class, HeaderName, Headers, Mode, Networks, Reason, Wall};
+use portcullis_edge_core::{Class, HeaderName, Headers, Mode, Networks, Reason, Wall, spelt_alike};
 
 /// The request does not come from the gateway.
 pub const INVALID_SOURCE: Reason = Reason::new(
@@ -88,19 +88,30 @@ impl Required {
         network.is_some_and(|address| self.exempt.contains(address))
     }
 
-    /// Checks a request's headers at this time. `user` and `role` name the headers that the gateway tells users by.
+    /// Whether a trailer would say anew, to a backend that merges trailers into the headers, what was checked in these. `identity` are the
+    /// headers that the gateway tells users by.
+    #[must_use]
+    pub fn is_checked(&self, trailer: &[u8], identity: (&str, &str)) -> bool {
+        let signed = self.signature.iter().flat_map(|_| [REQUEST_ID, identity.0, identity.1]);
+        self.headers().chain(signed).any(|name| spelt_alike(name.as_bytes(), trailer))
+    }
+
+    /// Checks a request's headers at this time. A second spelling of one of them, which a backend may take for it, is wrong. `user` and `role` name the headers that the gateway tells users by.
     ///
     /// # Errors
     /// Why it is not the gateway's, and whether that is the first header's fault.
     pub fn check(&self, headers: &Headers, (user, role): (&str, &str), at: Wall) -> Result<(), Wrong> {
         let source = only(headers, self.header.as_str())
             .map_err(|missing| if missing { Wrong::Missing } else { Wrong::Value })?;
-        if source != self.value {
+        if source != self.value || has_twin(headers, self.header.as_str()) {
             return Err(Wrong::Value);
         }
         let Some(signature) = &self.signature else { return Ok(()) };
+        if [REQUEST_ID, user, role, signature.header.as_str()].iter().any(|name| has_twin(headers, name)) {
+            return Err(Wrong::Signature);
+        }
         let joined = |name: &str| headers.all(name).collect::<Vec<_>>().join(&b","[..]);
-        let (request_id, user, role) = (joined("x-request-id"), joined(user), joined(role));
+        let (request_id, user, role) = (joined(REQUEST_ID), joined(user), joined(role));
         let claims = Claims { source, request_id: &request_id, user: &user, role: &role };
         signature.check(headers, &claims, at)
     }
@@ -124,6 +135,13 @@ impl RequiredSignature {
         let is_fresh = seconds(at).abs_diff(signed) <= self.max_age.as_secs();
         if is_fresh { Ok(()) } else { Err(Wrong::Expired) }
     }
+}
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// Whether a header is there under another spelling of its name.
+fn has_twin(headers: &Headers, name: &str) -> bool {
+    headers.iter().any(|(other, _)| other != name.as_bytes() && spelt_alike(name.as_bytes(), other))
 }
 
 /// The one value of a header; whether it is missing, if there is not exactly one.

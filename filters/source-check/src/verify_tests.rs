@@ -57,6 +57,26 @@ fn what_the_gateway_has_signed_is_good_until_it_expires() {
 }
 
 #[test]
+fn a_second_spelling_of_what_is_checked_is_wrong() {
+    let check = sound();
+    let signature = signed(&check, &ANN);
+    let with = |twin: &str| {
+        let own = headers(&signature, b"vip");
+        let pairs = own.iter().map(|(name, value)| (core::str::from_utf8(name).unwrap(), value));
+        verdict(&check, &Headers::from_pairs(pairs.chain([(twin, &b"admin"[..])])), NOW)
+    };
+    assert_eq!(with("x-user-roles"), Ok(()));
+    for twin in ["X_User_Role", "x.user.id", "x_request_id", "x-source_signature"] {
+        assert_eq!(with(twin), Err(Wrong::Signature), "{twin}");
+    }
+    assert_eq!(with("x_source"), Err(Wrong::Value));
+    let required = check.require.as_ref().unwrap();
+    let trailer = |name: &[u8]| required.is_checked(name, ("x-user-id", "x-user-role"));
+    assert!(trailer(b"x-user-role") && trailer(b"x_source") && trailer(b"x-source-signature"));
+    assert!(!trailer(b"grpc-status") && !trailer(b"x-user-roles"));
+}
+
+#[test]
 fn a_signature_vouches_for_its_headers_and_its_time_and_no_others() {
     let check = sound();
     let good = signed(&check, &ANN);
