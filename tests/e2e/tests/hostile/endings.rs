@@ -51,8 +51,9 @@ fn answered(gateway: &Gateway, order: &ScriptedUpstream) {
     service.wait_for_close();
 }
 
+/// Nobody can tell a service that stalls from a client that does not read; what such a client could do to all others, it must not.
 #[test]
-fn an_answer_cut_by_a_time_out_is_a_failure_of_the_service() {
+fn an_answer_cut_by_a_time_out_is_an_error_and_opens_no_breaker() {
     let order = ScriptedUpstream::listen();
     let gateway = gateway(&order, |_| ());
     for count in [1.0, 2.0] {
@@ -64,6 +65,20 @@ fn an_answer_cut_by_a_time_out_is_a_failure_of_the_service() {
         );
         drop(cut);
         gateway.envoy.travel(Duration::from_secs(2));
+    }
+    answered(&gateway, &order);
+}
+
+#[test]
+fn answers_that_their_service_breaks_off_open_its_breaker() {
+    let order = ScriptedUpstream::listen();
+    let gateway = gateway(&order, |_| ());
+    for count in [1.0, 2.0] {
+        let (client, service) = half_answered(&gateway, &order);
+        drop(service);
+        let failed = gateway.settled("gateway_proxy_errors_total", &[("target_service", "order")], count);
+        assert_eq!(failed, count);
+        drop(client);
     }
     assert!(is_open(&gateway), "two failures in a row");
 }
