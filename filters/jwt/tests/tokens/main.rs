@@ -27,3 +27,5 @@ mod sources;
 mod support;
 mod vectors;
 mod weak_keys;
+#[cfg(not(target_arch = "wasm32"))]
+mod wycheproof;
