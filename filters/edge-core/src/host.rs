@@ -52,6 +52,8 @@ pub enum StreamFact {
     TlsVersion,
     /// The name of the proxy's own route, which no client can write.
     RouteName,
+    /// The protocol that the client speaks: `HTTP/1.1`, `HTTP/2`.
+    Protocol,
 }
 
 /// A value that all workers share.

@@ -31,7 +31,11 @@ impl Shared {
                 },
                 done => {
                     stream.held.set(false);
-                    return perform(self, stream, done);
+                    let action = perform(self, stream, done);
+                    if action == Action::Continue {
+                        self.watch(stream);
+                    }
+                    return action;
                 }
             }
         }

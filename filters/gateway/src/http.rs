@@ -80,6 +80,7 @@ impl Drop for Http {
         if let (true, Ok(mut waiting)) = (self.stream.held.get(), self.shared.waiting.try_borrow_mut()) {
             waiting.forget(self.stream.context);
         }
+        self.shared.unwatch(&self.stream);
         self.stream.page.take().into_iter().for_each(|reader| self.shared.pages.give_back(reader));
     }
 }

@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, reason = "the SDK's macro writes an undocumented entry point")]
 
+mod expiring;
 mod held;
 mod host;
 mod http;

@@ -28,6 +28,7 @@ impl Host for ThisProxy {
             StreamFact::Peer => "source\0address",
             StreamFact::TlsVersion => "connection\0tls_version",
             StreamFact::RouteName => "xds\0route_name",
+            StreamFact::Protocol => "request\0protocol",
         };
         host::property(path).ok()
     }

@@ -70,6 +70,7 @@ impl RootContext for Root {
         let Some(shared) = &self.shared else { return };
         shared.flush_if_due();
         shared.with_guards(|guards| guards.tick(&ThisProxy));
+        shared.end_expired(self.context);
         if shared.fetches() {
             shared.poll(self.context);
         }

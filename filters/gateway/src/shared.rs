@@ -1,5 +1,6 @@
 //! What the streams of a worker share, and its tick.
 
+use crate::expiring::Expiring;
 use crate::host;
 use crate::pages::Pages;
 use crate::proxy::ThisProxy;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub fetching: RefCell<HashMap<CallToken, CallId>>,
     /// The calls that the root context makes for its streams.
     pub root_calls: RootCalls,
+    /// Streams that end when their tokens expire.
+    pub expiring: Expiring,
     /// The worker's metrics.
     pub stats: RefCell<Stats>,
     /// The page of metrics.
@@ -55,6 +58,7 @@ impl Shared {
             waiting: RefCell::new(Waiting::new(pipeline.places())),
             fetching: RefCell::default(),
             root_calls: RootCalls::of(root),
+            expiring: Expiring::default(),
             stats: RefCell::new(Stats::define(metrics, &pipeline.namespace())),
             pages: Pages::default(),
             cache_counted: Cell::default(),

@@ -3,7 +3,7 @@
 use crate::host::{self, Map};
 use crate::pages::Reader;
 use core::cell::{Cell, RefCell};
-use portcullis_edge_core::Headers;
+use portcullis_edge_core::{Headers, Wall};
 use portcullis_pipeline::Facts;
 
 /// A request on its way.
@@ -16,12 +16,15 @@ pub struct Stream {
     pub held: Cell<bool>,
     /// Whose place it has among the copies of the page of metrics that are out.
     pub page: Cell<Option<Reader>>,
+    /// When it is ended, if its token expires before it does.
+    pub ends: Cell<Option<Wall>>,
 }
 
 impl Stream {
     /// A request of which nothing is known yet.
     pub fn new(context: u32) -> Self {
-        Self { context, facts: RefCell::new(None), held: Cell::new(false), page: Cell::new(None) }
+        let facts = RefCell::new(None);
+        Self { context, facts, held: Cell::new(false), page: Cell::new(None), ends: Cell::new(None) }
     }
 
     /// Does something with the facts; nothing where there are none, or a callback inside another has them.

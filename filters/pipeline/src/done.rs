@@ -19,7 +19,7 @@ use std::borrow::Cow;
 /// Status of a request whose client left before it was answered (a convention of nginx's).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-const SWITCHING_PROTOCOLS: u16 = 101;
+pub(crate) const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// Envoy's details for a path it refuses, whose escaped slashes it has unescaped by then: that the rest looks like a route's
 /// means nothing.

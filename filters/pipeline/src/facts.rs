@@ -87,6 +87,8 @@ pub struct Facts {
     pub(crate) unroutable: Option<Reason>,
     /// Whether it was sent to the service behind its route.
     pub(crate) forwarded: bool,
+    /// Whether its WebSocket's handshake was given a key.
+    pub(crate) keyed: bool,
     /// When the answer began, where somebody wants to know.
     pub(crate) answered_at: Option<Mono>,
     /// Whether the answer came to its end.

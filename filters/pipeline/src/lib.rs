@@ -30,6 +30,7 @@ mod stream;
 mod token;
 mod trace;
 mod waiting;
+mod websocket;
 mod worker;
 
 pub use body::LocalReply;

@@ -97,6 +97,7 @@ impl Pipeline {
             status: None,
             trace: None,
             forwarded: false,
+            keyed: false,
             complete: false,
             started: now,
             counted,
@@ -239,6 +240,7 @@ impl Pipeline {
             facts.token.context_micros = Some(since.saturating_sub(verdict));
         }
         self.ask_for_plain(facts, &mut ops);
+        self.complete_handshake(facts, host, &mut ops);
         self.sign(facts, host, &mut ops);
         ops
     }

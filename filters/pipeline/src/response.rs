@@ -4,6 +4,7 @@ use crate::body;
 use crate::facts::{Answerer, Facts, Target};
 use crate::grpc;
 use crate::request_id;
+use crate::websocket::answer_handshake;
 use crate::{HeaderOps, Pipeline, Stream};
 use portcullis_edge_core::{Headers, Host, Reason};
 use portcullis_security_headers::{BrowserHeader, BrowserHeaders};
@@ -45,6 +46,7 @@ impl Pipeline {
         // Beside the service's own cookies, not in their place.
         step.ops.add.extend(facts.token.clear_cookie.take().map(|cookie| ("set-cookie".to_owned(), cookie)));
         self.limit_headers(facts, &mut step.ops);
+        answer_handshake(facts, status, stream, &mut step.ops);
         if facts.answerer == Answerer::Proxy && facts.head.is_grpc() {
             // The proxy makes it of the error's body, which is no sentence.
             let http = facts.status.unwrap_or(status);

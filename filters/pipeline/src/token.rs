@@ -2,7 +2,7 @@
 
 use crate::{Event, Facts, Pipeline, Worker};
 use portcullis_authz::{Scalar, Subject};
-use portcullis_edge_core::{Answered, Call, CallError, Class, Denial, Host, Mode, Mono, Verdict};
+use portcullis_edge_core::{Answered, Call, CallError, Class, Denial, Host, Mode, Mono, Verdict, Wall};
 use portcullis_jwt::{
     Authn, Found, Identity, Jwt, Pending, Refusal, RouteAuth, Strip, TokenError, Tokens, Value,
 };
@@ -28,6 +28,8 @@ pub struct TokenSlot {
     pub(crate) ignored: bool,
     /// The `Set-Cookie` for the answer that takes a bad token out of the browser.
     pub(crate) clear_cookie: Option<Vec<u8>>,
+    /// The subprotocol that a WebSocket is opened with, if its service chooses none.
+    pub(crate) protocol: Option<String>,
     /// The change that takes the token out of the request.
     pub(crate) strip: Option<Strip>,
     /// The question that an auth service has not answered yet.
@@ -120,6 +122,13 @@ impl Pipeline {
                 }
             },
         }
+    }
+
+    /// When a request is ended that is still under way then: where its route says so, when its token expires.
+    #[must_use]
+    pub fn ends_at(&self, facts: &Facts) -> Option<Wall> {
+        let auth = self.route_of(facts)?.auth.as_ref().filter(|auth| auth.ends_at_expiry())?;
+        facts.token.bearer().filter(|_| auth.mode() == Mode::Enforce)?.expires()
     }
 
     pub(crate) fn route_of(&self, facts: &Facts) -> Option<&Route> {
@@ -239,6 +248,8 @@ fn authenticate(facts: &mut Facts, auth: &RouteAuth, tokens: &mut Tokens, host: 
         facts.token.source = tokens.jwt().source_kind(found);
         let is_enforced = auth.mode() == Mode::Enforce;
         facts.token.strip = tokens.jwt().strip(&facts.head, found).filter(|_| is_enforced);
+        let protocol = tokens.jwt().answered_protocol(&facts.head, found).filter(|_| is_enforced);
+        facts.token.protocol = protocol.map(str::to_owned);
     }
     authn
 }

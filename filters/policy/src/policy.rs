@@ -50,6 +50,8 @@ pub struct GatewayPaths {
     pub max_body_bytes: u32,
     /// Heap in bytes that the proxy may take.
     pub max_heap_bytes: u64,
+    /// Whether gRPC-Web is translated.
+    pub grpc_web: bool,
 }
 
 impl GatewayPaths {
@@ -64,6 +66,7 @@ impl GatewayPaths {
             request_timeout: raw.request_timeout.0,
             max_body_bytes: raw.max_body_bytes,
             max_heap_bytes: raw.max_heap_bytes,
+            grpc_web: raw.grpc_web,
         }
     }
 }

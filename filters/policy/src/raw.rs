@@ -144,6 +144,11 @@ pub struct RawGateway {
     #[deserr(default = RawGateway::default().max_heap_bytes)]
     #[schemars(default = "default_max_heap_bytes", range(min = 67_108_864))]
     pub max_heap_bytes: u64,
+    /// Whether browsers may call gRPC services in gRPC-Web, which the proxy then translates (default false). `cors.expose_headers` needs
+    /// `grpc-status` and `grpc-message` for pages of other origins. Used by `portcullis render envoy`.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub grpc_web: bool,
 }
 
 impl Default for RawGateway {
@@ -158,6 +163,7 @@ impl Default for RawGateway {
             request_timeout: default_request_timeout(),
             max_body_bytes: default_max_body_bytes(),
             max_heap_bytes: default_max_heap_bytes(),
+            grpc_web: false,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::{io, net::IpAddr, process::ExitCode};
 
 use clap::Parser;
-use portcullis_demo_services::{ADMIN, CUSTOMER, DEMO_JWT_SECRET, DemoServices, Options, Ports, Service};
+use portcullis_demo_services::{
+    ADMIN, CUSTOMER, DEMO_JWT_SECRET, DemoServices, Live, Options, Ports, Service,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The order processor's services (user, inventory, order, auth, insights), in memory, for trying a gateway.
@@ -21,6 +23,10 @@ struct Arguments {
     /// Port of the knobs: faults and captured requests.
     #[arg(long, default_value_t = 8005)]
     control_port: u16,
+    /// Serves a WebSocket (/ws), server-sent events (/events) and a long poll (/poll) on this port too, and gRPC's health service on the
+    /// next.
+    #[arg(long)]
+    live_port: Option<u16>,
 }
 
 #[tokio::main]
@@ -39,13 +45,22 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let secret = std::env::var("JWT_SECRET").ok().filter(|secret| !secret.is_empty());
     let demo = DemoServices::start(options(&arguments, secret.as_deref())).await?;
+    let live = live(&arguments).await?;
     announce(&demo, secret.is_some(), &mut io::stdout().lock())?;
+    live.iter()
+        .for_each(|live| println!("live      listening on http://{}, gRPC on {}", live.http(), live.grpc()));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     demo.shutdown().await;
     Ok(())
+}
+
+async fn live(arguments: &Arguments) -> io::Result<Option<Live>> {
+    let Some(port) = arguments.live_port else { return Ok(None) };
+    let at = |port| (arguments.bind, port).into();
+    Live::start(at(port), at(port.saturating_add(1))).await.map(Some)
 }
 
 fn options(arguments: &Arguments, secret: Option<&str>) -> Options {

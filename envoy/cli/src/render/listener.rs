@@ -127,7 +127,11 @@ fn upgrades(policy: &Policy) -> Value {
     if policy.routes.iter().all(|route| route.upgrades.is_empty()) {
         return json!({});
     }
-    json!({ "upgrade_configs": [routes::upgrade_config(Upgrade::WebSocket, false)] })
+    json!({
+        "upgrade_configs": [routes::upgrade_config(Upgrade::WebSocket, false)],
+        // RFC 8441: browsers open WebSockets on the HTTP/2 connection that they have, if they may.
+        "http2_protocol_options": http2_protocol_options(true),
+    })
 }
 
 /// What an edge proxy should bound.
@@ -138,16 +142,32 @@ fn limits(policy: &Policy) -> Value {
         "request_timeout": routes::seconds(policy.gateway.request_timeout),
         "stream_idle_timeout": "300s",
         "common_http_protocol_options": { "idle_timeout": "900s" },
-        "http2_protocol_options": {
-            "max_concurrent_streams": 100,
-            "initial_stream_window_size": 65_536,
-            "initial_connection_window_size": 1_048_576,
-        },
+        "http2_protocol_options": http2_protocol_options(false),
     })
 }
 
+fn http2_protocol_options(allow_connect: bool) -> Value {
+    let mut options = json!({
+        "max_concurrent_streams": 100,
+        "initial_stream_window_size": 65_536,
+        "initial_connection_window_size": 1_048_576,
+    });
+    if allow_connect {
+        options["allow_connect"] = true.into();
+    }
+    options
+}
+
 fn filters(document: &Value, policy: &Policy, options: &Options) -> Vec<Value> {
-    let mut filters = vec![plugin::plugin(document, policy, options)];
+    let mut filters = Vec::new();
+    if policy.gateway.grpc_web {
+        // In front, so that all others see gRPC, and the gateway's own denials come back in gRPC-Web.
+        filters.push(json!({
+            "name": "envoy.filters.http.grpc_web",
+            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" },
+        }));
+    }
+    filters.push(plugin::plugin(document, policy, options));
     filters.extend(bodies::filter(policy));
     if policy.cors.is_some() {
         filters.push(json!({

@@ -4,8 +4,9 @@ use super::Finding;
 use super::dump::{Dump, Listener, list};
 use serde_json::Value;
 
-/// Filters that may stand before ours: they neither answer nor change a request.
-const HARMLESS: [&str; 4] = [
+/// Filters that may stand before ours: they neither answer nor change a request, save that gRPC-Web becomes gRPC.
+const HARMLESS: [&str; 5] = [
+    "envoy.filters.http.grpc_web",
     "istio.metadata_exchange",
     "envoy.filters.http.grpc_stats",
     "istio.stats",

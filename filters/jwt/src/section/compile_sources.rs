@@ -26,8 +26,8 @@ fn compile_one(raw: &RawSource, at: &Node) -> Result<Source, ConfigError> {
     let bad = |key: &str, name: &str, expected: &'static str| {
         at.key(key).error(format!("`{}`", name.escape_debug()), expected)
     };
-    let place = match (&raw.header, &raw.cookie, &raw.query) {
-        (Some(header), None, None) => {
+    let place = match (&raw.header, &raw.cookie, &raw.query, &raw.websocket_protocol) {
+        (Some(header), None, None, None) => {
             let name = HeaderName::parse(header).map_err(|expected| bad("header", header, expected))?;
             let usual = (name.as_str() == "authorization").then(|| "Bearer".to_owned());
             let scheme = raw.scheme.clone().or(usual).filter(|scheme| !scheme.is_empty());
@@ -36,14 +36,22 @@ fn compile_one(raw: &RawSource, at: &Node) -> Result<Source, ConfigError> {
             }
             Place::Header { name, scheme }
         }
-        (None, Some(name), None) => Place::Cookie(cookie(name, raw, at)?),
-        (None, None, Some(name)) if !name.is_empty() => Place::Query(name.clone()),
+        (None, Some(name), None, None) => Place::Cookie(cookie(name, raw, at)?),
+        (None, None, Some(name), None) if !name.is_empty() => Place::Query(name.clone()),
+        (None, None, None, Some(marker)) => {
+            let expected = "a subprotocol's name, such as `bearer` (RFC 6455 section 4.1)";
+            is_name(marker).map_err(|_| bad("websocket_protocol", marker, expected))?;
+            Place::Subprotocol(marker.clone())
+        }
         _ => {
-            return Err(at.error("another number of places", "exactly one of `header`, `cookie` and `query`"));
+            let expected = "exactly one of `header`, `cookie`, `query` and `websocket_protocol`";
+            return Err(at.error("another number of places", expected));
         }
     };
     check_extras(raw, at)?;
-    Ok(Source { place, strip: raw.strip })
+    // A subprotocol that nobody knows is of no use to a service.
+    let strip = raw.strip || matches!(place, Place::Subprotocol(_));
+    Ok(Source { place, strip })
 }
 
 fn cookie(name: &str, raw: &RawSource, at: &Node) -> Result<Cookie, ConfigError> {
@@ -96,8 +104,8 @@ fn clearing(name: &str, path: &str, domain: Option<&str>) -> String {
 
 /// What only some places have.
 fn check_extras(raw: &RawSource, at: &Node) -> Result<(), ConfigError> {
-    if raw.scheme.is_some() && raw.query.is_some() {
-        return Err(at.key("scheme").error("a scheme", "none: a query parameter has none"));
+    if raw.scheme.is_some() && raw.header.is_none() && raw.cookie.is_none() {
+        return Err(at.key("scheme").error("a scheme", "none: only headers and cookies have one"));
     }
     let of_cookies = [
         ("origins", !raw.origins.is_empty()),

@@ -88,6 +88,13 @@ impl Jwt {
         token::take_out(&self.sources, head, found)
     }
 
+    /// The subprotocol to open a WebSocket with where its client offers none but the marker before the token; if the service, which does
+    /// not see that, chooses none.
+    #[must_use]
+    pub fn answered_protocol(&self, head: &RequestHead, found: &Found<'_>) -> Option<&str> {
+        token::answered_protocol(&self.sources, head, found)
+    }
+
     /// The `Set-Cookie` that takes a bad token out of the browser, where it came in a cookie.
     #[must_use]
     pub fn clear_cookie(&self, found: &Found<'_>) -> Option<&str> {

@@ -4,7 +4,7 @@ use deserr::Deserr;
 use portcullis_edge_core::{ConfigErrors, Mode};
 use schemars::JsonSchema;
 
-/// A place where a token may stand: exactly one of `header`, `cookie` and `query`.
+/// A place where a token may stand: exactly one of `header`, `cookie`, `query` and `websocket_protocol`.
 #[derive(Clone, Debug, Default, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
@@ -39,6 +39,12 @@ pub struct RawSource {
     #[deserr(default)]
     #[schemars(default)]
     pub query: Option<String>,
+    /// Among the subprotocols that a WebSocket's client offers (`Sec-WebSocket-Protocol`, RFC 6455 section 11.3.4), where browsers can
+    /// put a token: this marker, then the token as the next offer (`bearer, eyJ..`), or behind a dot (`bearer.eyJ..`). Behind a marker
+    /// that begins with `base64url.` the token is encoded in base64url, as Kubernetes has it. Always removed.
+    #[deserr(default)]
+    #[schemars(default, example = &"bearer")]
+    pub websocket_protocol: Option<String>,
     /// Whether the token is removed before the request goes on (default false).
     #[deserr(default)]
     #[schemars(default)]
@@ -79,6 +85,11 @@ pub struct RawAuth {
     #[deserr(default)]
     #[schemars(default)]
     pub allow_cross_site: bool,
+    /// Whether what is still open when the token expires is ended then: a WebSocket, a stream, a long download (default false). Within
+    /// a `metrics.flush_interval` after it.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub end_at_expiry: bool,
 }
 
 /// What becomes of a request with a bad token where none is needed.

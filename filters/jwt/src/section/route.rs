@@ -21,6 +21,7 @@ pub struct RouteAuth {
     pub(crate) ignores_bad: bool,
     pub(crate) clears_cookie: bool,
     pub(crate) allows_cross_site: bool,
+    pub(crate) ends_at_expiry: bool,
 }
 
 impl RawAuth {
@@ -73,6 +74,7 @@ impl RawAuth {
             ignores_bad: self.bad_token == RawBadToken::Ignore,
             clears_cookie: self.clear_cookie,
             allows_cross_site: self.allow_cross_site,
+            ends_at_expiry: self.end_at_expiry,
         })
     }
 
@@ -146,6 +148,12 @@ impl RouteAuth {
     #[must_use]
     pub fn clears_cookie(&self) -> bool {
         self.clears_cookie
+    }
+
+    /// Whether what is still open when the token expires is ended then.
+    #[must_use]
+    pub fn ends_at_expiry(&self) -> bool {
+        self.ends_at_expiry
     }
 
     /// Whether the route needs a token.

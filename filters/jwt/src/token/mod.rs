@@ -14,6 +14,7 @@ mod json_reader;
 mod pointer;
 mod registered;
 mod source;
+mod subprotocol;
 
 pub use alg::{Alg, Family};
 pub use claim_header::ClaimEncoding;
@@ -26,5 +27,7 @@ pub(crate) use json::without_bom;
 pub use json::{Json, JsonRef, Value};
 pub use pointer::Pointer;
 pub(crate) use registered::{Registered, numeric_date};
-pub(crate) use source::{Cookie, KINDS, Place, Source, check_site, clear, find, strip, take_out};
+pub(crate) use source::{
+    Cookie, KINDS, Place, Source, answered_protocol, check_site, clear, find, strip, take_out,
+};
 pub use source::{Found, Strip};

@@ -1,6 +1,6 @@
 //! Where a token stands in a request: exactly one, or the request is refused.
 
-use super::cross_site;
+use super::{cross_site, subprotocol};
 use crate::error::{Refusal, TokenError, refuse};
 use portcullis_edge_core::{HeaderName, Headers, RequestHead};
 use std::borrow::Cow;
@@ -22,6 +22,8 @@ pub(crate) enum Place {
     Cookie(Cookie),
     /// A query parameter of this name.
     Query(String),
+    /// Behind this marker among the subprotocols that a WebSocket's client offers.
+    Subprotocol(String),
 }
 
 /// A cookie with a token.
@@ -37,7 +39,7 @@ pub(crate) struct Cookie {
 }
 
 /// The kinds of places.
-pub(crate) const KINDS: [&str; 3] = ["header", "cookie", "query"];
+pub(crate) const KINDS: [&str; 4] = ["header", "cookie", "query", "websocket_protocol"];
 
 impl Source {
     pub(crate) fn kind(&self) -> &'static str {
@@ -45,6 +47,7 @@ impl Source {
             Place::Header { .. } => "header",
             Place::Cookie(_) => "cookie",
             Place::Query(_) => "query",
+            Place::Subprotocol(_) => "websocket_protocol",
         }
     }
 }
@@ -125,6 +128,18 @@ pub(crate) fn clear<'s>(sources: &'s [Source], found: &Found<'_>) -> Option<&'s 
     }
 }
 
+/// The subprotocol to answer with, where a client offers none but the marker before its token.
+pub(crate) fn answered_protocol<'s>(
+    sources: &'s [Source],
+    head: &RequestHead,
+    found: &Found<'_>,
+) -> Option<&'s str> {
+    match sources.get(found.source).map(|source| &source.place) {
+        Some(Place::Subprotocol(marker)) if subprotocol::is_only(&head.headers, marker) => Some(marker),
+        _ => None,
+    }
+}
+
 const fn two(detail: &'static str) -> Refusal {
     refuse(TokenError::TwoTokens, detail)
 }
@@ -142,6 +157,13 @@ impl Place {
             Self::Header { name, .. } => Strip::Remove(name.as_str().to_owned()),
             Self::Cookie(cookie) => without_cookie(&head.headers, &cookie.name),
             Self::Query(name) => Strip::Replace(":path".to_owned(), without_parameter(head.path(), name)),
+            Self::Subprotocol(marker) => {
+                let header = subprotocol::HEADER.to_owned();
+                match subprotocol::without(&head.headers, marker) {
+                    Some(rest) => Strip::Replace(header, rest),
+                    None => Strip::Remove(header),
+                }
+            }
         }
     }
 
@@ -150,7 +172,7 @@ impl Place {
         match (self, other) {
             (Self::Header { name: a, .. }, Self::Header { name: b, .. }) => a == b,
             (Self::Cookie(a), Self::Cookie(b)) => a.name == b.name,
-            (Self::Query(a), Self::Query(b)) => a == b,
+            (Self::Query(a), Self::Query(b)) | (Self::Subprotocol(a), Self::Subprotocol(b)) => a == b,
             _ => false,
         }
     }
@@ -179,6 +201,9 @@ impl Place {
                     |(n, value): &(&[u8], &[u8])| !value.is_empty() && form_decoded(n) == name.as_bytes();
                 let values = parameters(head.path()).filter(is_token);
                 Ok(only(values, "the token's parameter twice")?.map(|(_, value)| form_decoded(value)))
+            }
+            Self::Subprotocol(marker) => {
+                only(subprotocol::tokens(&head.headers, marker), "the token's subprotocol twice")
             }
         }
     }

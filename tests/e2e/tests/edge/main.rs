@@ -4,6 +4,7 @@
 mod common;
 mod differential;
 mod hosts;
+mod live;
 mod paths;
 mod pki;
 mod reload;

@@ -117,6 +117,10 @@ fn unsaid(listener: &Value) -> Vec<ConfigError> {
         [("manager", manager, &KNOWN_MANAGER[..]), ("routes", &manager["route_config"], &KNOWN_CONFIG[..])];
     let found = parts.into_iter().flat_map(|(name, part, known)| unknown_keys(part, name, known));
     errors.extend(found.map(|found| untranslatable(&Node::top().key("gateway"), found, PLANE)));
+    let mut filters = manager["http_filters"].as_array().into_iter().flatten();
+    if filters.any(|filter| filter["name"] == "envoy.filters.http.grpc_web") {
+        errors.push(untranslatable(&Node::top().key("gateway").key("grpc_web"), "`true`", PLANE));
+    }
     errors
 }
 
