@@ -7,6 +7,10 @@ use std::borrow::Cow;
 /// Where there are breakers.
 pub static BREAKERS: Condition = Condition("the policy has a section `breakers`");
 
+/// Where tokens are asked about at a service that has a breaker.
+pub static AUTH_BREAKER: Condition =
+    Condition("a provider has `introspection` at one of `services` that has a breaker");
+
 policy_labels! {
     /// a service that has a breaker
     pub struct Guarded;
@@ -24,6 +28,9 @@ metrics! {
         /// State of the service's circuit breaker: 0 closed, 1 open, 2 half-open.
         gateway_circuit_breaker_state: Gauge { service: Guarded },
             when BREAKERS, promql "max by (service) (gateway_circuit_breaker_state) == 1";
+        /// State of the auth service's circuit breaker: 0 closed, 1 open, 2 half-open; the worst of several auth services.
+        auth_circuit_breaker_state: Gauge {},
+            when AUTH_BREAKER, promql "max(auth_circuit_breaker_state) == 1";
         /// Changes of a circuit breaker's state.
         gateway_circuit_breaker_transitions_total: Counter { service: Guarded, to: State },
             when BREAKERS, promql "sum by (service) (increase(gateway_circuit_breaker_transitions_total{to=\"open\"}[1h]))";

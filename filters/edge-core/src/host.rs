@@ -91,6 +91,13 @@ impl Namespace {
     /// The name of the only instance, where a policy gives none.
     pub const DEFAULT: &'static str = "default";
 
+    /// Whether an instance may have this name: a lower-case letter, then at most 31 of these, digits, `_` and `-`.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let is_rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        name.len() <= 32 && name.bytes().all(is_rest) && name.starts_with(|c: char| c.is_ascii_lowercase())
+    }
+
     /// That of the instance with this name (`gateway.instance` of the policy).
     #[must_use]
     pub fn new(instance: &str) -> Self {

@@ -142,8 +142,9 @@ impl HttpContext for Http {
 
     fn on_log(&mut self) {
         let record = self.record();
-        self.shared.with_metrics(|metrics| record.count(metrics));
-        warn_if_failed(host::set_property(LOG_LINE, &record.lines), "hand over a log line");
+        let handed_over = host::set_property(LOG_LINE, &record.lines);
+        self.shared.with_metrics(|metrics| record.count(metrics, handed_over.is_ok()));
+        warn_if_failed(handed_over, "hand over a log line");
     }
 }
 

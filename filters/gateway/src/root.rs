@@ -1,10 +1,12 @@
 //! The plugin in one worker: its policy, its tick, the answers to its calls.
 
-use crate::host;
+use crate::host::{self, MetricKind};
 use crate::http::Http;
+use crate::perform::warn_if_failed;
 use crate::proxy::ThisProxy;
 use crate::shared::{SOON, Shared};
 use portcullis_edge_core::ConfigError;
+use portcullis_pipeline::{instance_of, rejections_stat};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 use std::rc::Rc;
@@ -37,7 +39,7 @@ impl Drop for Root {
 impl Context for Root {
     /// The worker ends or the policy is replaced: hand over what was counted.
     fn on_done(&mut self) -> bool {
-        self.shared.iter().for_each(|shared| shared.flush());
+        self.shared.iter().for_each(|shared| shared.end());
         true
     }
 
@@ -61,6 +63,7 @@ impl RootContext for Root {
             }
             Err(errors) => {
                 log_errors(&errors);
+                count_rejection(&host::configuration(size).unwrap_or_default());
                 false
             }
         }
@@ -89,6 +92,13 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+/// There are no metrics without a policy: the counter is moved where the policy that serves on has it.
+fn count_rejection(policy: &[u8]) {
+    let name = rejections_stat(&instance_of(policy));
+    let counted = host::define_metric(MetricKind::Counter, &name).and_then(|id| host::increment(id, 1));
+    warn_if_failed(counted, "count a rejected policy");
 }
 
 fn log_errors(errors: &[ConfigError]) {

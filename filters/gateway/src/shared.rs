@@ -118,9 +118,22 @@ impl Shared {
         }
     }
 
+    /// The worker ends, or its policy.
+    pub fn end(&self) {
+        self.measure();
+        if let Ok(mut stats) = self.stats.try_borrow_mut() {
+            stats.metrics().ends();
+            stats.flush();
+        }
+    }
+
     /// Ticks come sooner while requests wait, and the metrics are many. A tick may come a little early by this clock.
     pub fn flush_if_due(&self) {
-        if self.flushed.get().is_none() || self.until_flush() <= SOON {
+        let since = self.flushed.get().map(|flushed| host::mono().since(flushed));
+        if since.is_none() || self.until_flush() <= SOON {
+            if since.is_some_and(|since| since >= self.flush_period().saturating_mul(2)) {
+                self.with_metrics(GatewayMetrics::late_tick);
+            }
             self.flush();
         }
     }
@@ -128,10 +141,14 @@ impl Shared {
     /// Brings the gauges up to date: the age of what is fetched, what the cache did, how many requests wait.
     pub fn measure(&self) {
         let policy = self.pipeline.policy();
-        let states = self.with_guards(|guards| guards.breaker_states(policy, &ThisProxy)).unwrap_or_default();
-        if !states.is_empty() {
-            self.with_metrics(|metrics| metrics.breaker_states(states.into_iter()));
-        }
+        let seen = self.with_guards(|guards| (guards.breaker_states(policy, &ThisProxy), guards.cells()));
+        self.with_metrics(|metrics| {
+            metrics.alive();
+            if let Some((states, cells)) = seen {
+                metrics.breaker_states(&states, Guards::auth_state(policy, &states));
+                cells.into_iter().for_each(|(table, cells)| metrics.cells(table, cells));
+            }
+        });
         let held = self.waiting.try_borrow().map_or(0, |waiting| waiting.held());
         let facts = self.with_tokens(|tokens| {
             let ages: Vec<_> = tokens.facts(host::mono()).map(|(_, facts)| facts.age).collect();

@@ -58,6 +58,10 @@ impl portcullis_pipeline::Stream for HostStream {
         host::property("connection\0tls_version").is_ok_and(|version| !version.is_empty())
     }
 
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        integer("response\0backend_latency")
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         integer("request\0duration").unwrap_or(0)
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{LOGIN_BLOCKED, LoginState, Noted, StoreError, TokenUseState};
+use crate::{Cells, LOGIN_BLOCKED, LoginState, Noted, StoreError, TokenUseState};
 use core::time::Duration;
 use portcullis_edge_core::{ConfigErrors, MemoryHost, Mono, Namespace, Now};
 use serde_json::{Value, json};
@@ -107,6 +107,9 @@ fn a_flood_neither_lifts_a_block_nor_makes_the_gateway_forget_one_that_failed_of
     }
     assert_eq!(door.blocked_for(0, "192.0.2.1"), Some(300));
     assert_eq!(door.answer(0, "192.0.2.2", 401), Noted::Blocks);
+    // Of 50,002 networks the table still holds 16 in each of 256 blocks at most.
+    let Cells { evicted, refused } = door.workers[0].cells();
+    assert!(evicted >= 50_002 - 256 * 16 && refused == 0, "{evicted} {refused}");
     let sizes = door.host.shared_sizes();
     assert!(sizes.len() <= 257 && sizes.iter().all(|(_, size)| *size <= 16 * (3 + 5) * 8));
 }
@@ -116,6 +119,7 @@ fn a_failure_that_finds_only_blocked_networks_is_told() {
     let mut door = Door::new(json!({ "routes": ["/auth/login"], "failures": 1 }));
     let last = (0..20_000_u32).map(|n| door.answer(0, &Ipv4Addr::from(n).to_string(), 401)).last();
     assert_eq!(last, Some(Noted::NoRoom));
+    assert_eq!(door.workers[0].cells(), Cells { evicted: 0, refused: 20_000 - 256 * 16 });
 }
 
 #[test]
@@ -154,6 +158,7 @@ fn tokens_of_any_number_take_the_room_of_the_table() {
     for token in 0..40_000 {
         rule.may_use(token, network("192.0.2.1"), &mut state, &host).unwrap();
     }
+    assert_eq!(state.cells(), Cells { evicted: 40_000 - 1024 * 16, refused: 0 });
     let sizes = host.shared_sizes();
     assert!(sizes.len() <= 1025 && sizes.iter().all(|(_, size)| *size <= 16 * 4 * 8));
 }

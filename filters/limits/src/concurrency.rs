@@ -4,6 +4,7 @@
 //! rows of (key, worker, number): a worker whose VM died gives nothing back, so rows of a worker that has not been heard of for a while
 //! do not count. Rows live in a fixed table of blocks, like limits; a block that is full counts no new keys.
 
+use crate::cells::Cells;
 use crate::compile::plain_hash;
 use crate::key::{Caller, KeyPart};
 use crate::limits::kind_of;
@@ -186,6 +187,7 @@ pub struct ConcurrencyState {
     dead: Vec<u32>,
     /// Places that could not be given back yet.
     owed: Vec<Hashed>,
+    pub(crate) cells: Cells,
 }
 
 impl ConcurrencyState {
@@ -201,6 +203,7 @@ impl ConcurrencyState {
             beaten: None,
             dead: Vec::new(),
             owed: Vec::new(),
+            cells: Cells::default(),
         }
     }
 
@@ -288,7 +291,10 @@ impl Concurrency {
         for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.concerns(caller)) {
             match rule.take(caller, state, host) {
                 Ok((place, Some(true))) => taken.held.0.push(place),
-                Ok((_, Some(false))) => taken.crowded = taken.crowded.saturating_add(1),
+                Ok((_, Some(false))) => {
+                    taken.crowded = taken.crowded.saturating_add(1);
+                    state.cells.count(false, true);
+                }
                 Ok((_, None)) => {
                     taken.hits.push((index, rule.mode));
                     if rule.mode == Mode::Enforce {

@@ -142,6 +142,7 @@ fn a_flood_of_keys_takes_no_more_room_than_the_table_has() {
     let sizes = gateway.host.shared_sizes();
     assert!(sizes.len() <= 1024 + 2 && sizes.iter().all(|(_, size)| *size <= ROWS * ROW));
     assert!(crowded > 0);
+    assert_eq!(gateway.workers[0].cells(), Cells { evicted: 0, refused: crowded.into() });
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod abuse;
 mod abuse_section;
+mod cells;
 mod compile;
 mod concurrency;
 mod fleet;
@@ -26,6 +27,7 @@ mod token_use;
 
 pub use abuse::{Abuse, NETWORK_BLOCKED};
 pub use abuse_section::{RawAbuse, RawBlocked, RawLogins, RawTokens};
+pub use cells::{CellTable, Cells};
 pub use concurrency::{
     Concurrency, ConcurrencyState, Held, RawConcurrency, RawPlaces, TOO_MANY_AT_ONCE, Taken,
 };

@@ -1,5 +1,6 @@
 //! The stage: which limits concern a request, and what they say.
 
+use crate::cells::Cells;
 use crate::compile::{Identity, WAYS};
 use crate::fleet::Refusals;
 use crate::gcra::{Judged, Rate};
@@ -102,6 +103,7 @@ impl Checked {
 /// What a worker needs to count.
 pub struct LimitState {
     pub(crate) refusals: Refusals,
+    pub(crate) cells: Cells,
     secret: Secret,
     secret_key: String,
     /// Keys that clients choose.
@@ -121,6 +123,7 @@ impl LimitState {
     pub fn new(namespace: &Namespace) -> Self {
         Self {
             refusals: Refusals::default(),
+            cells: Cells::default(),
             secret: Secret::default(),
             secret_key: namespace.key("limits/secret"),
             clients: Table::new(namespace.key("limits/c/"), CLIENT_BITS, WAYS),
@@ -188,7 +191,10 @@ impl Limits {
             let Some((identity, rate, cost)) = rule.concerns(caller) else { continue };
             match rule.charge((identity, rate, cost), caller, now, state, host) {
                 Ok(None) => {}
-                Ok(Some(charged)) => self.told(*index, rule, rate, charged, now, checked)?,
+                Ok(Some(charged)) => {
+                    state.cells.count(charged.evicted, false);
+                    self.told(*index, rule, rate, charged, now, checked)?;
+                }
                 Err(error) => {
                     checked.failures.push(error);
                     if rule.on_failure == OnFailure::Deny && rule.mode == Mode::Enforce {

@@ -5,6 +5,7 @@
 //! forget failures only by failing as often itself, and blocks never.
 
 use crate::abuse_section::RawLogins;
+use crate::cells::Cells;
 use crate::compile::plain_hash;
 use crate::key::add_network;
 use crate::secret::{Hashed, Secret};
@@ -34,6 +35,7 @@ pub struct LoginState {
     secret: Secret,
     secret_key: String,
     blocks: Numbered,
+    pub(crate) cells: Cells,
 }
 
 const BLOCK_MASK: u64 = 0xff;
@@ -61,6 +63,7 @@ impl LoginState {
             secret: Secret::default(),
             secret_key: namespace.key("limits/secret"),
             blocks: Numbered::new(namespace.key("logins/")),
+            cells: Cells::default(),
         }
     }
 }
@@ -132,12 +135,14 @@ impl Logins {
         }
         let key = self.key(network, state, host)?;
         let now = host.mono().0;
-        update(host, state.blocks.name(key.place & BLOCK_MASK), |block| {
+        let (noted, evicted) = update(host, state.blocks.name(key.place & BLOCK_MASK), |block| {
             let mut cells = read(block);
-            let noted = self.fail(&mut cells, key.print, now);
+            let (noted, evicted) = self.fail(&mut cells, key.print, now);
             *block = write(&cells);
-            (noted, noted != Noted::NoRoom)
-        })
+            ((noted, evicted), noted != Noted::NoRoom)
+        })?;
+        state.cells.count(evicted, noted == Noted::NoRoom);
+        Ok(noted)
     }
 
     fn key(
@@ -152,12 +157,18 @@ impl Logins {
         Ok(hasher.finish())
     }
 
-    fn fail(&self, cells: &mut Vec<Cell>, print: u64, now: u64) -> Noted {
+    /// What came of a failure, and whether another network had to go for it.
+    fn fail(&self, cells: &mut Vec<Cell>, print: u64, now: u64) -> (Noted, bool) {
         for cell in cells.iter_mut() {
             cell.times.retain(|time| *time <= now && now.saturating_sub(*time) < self.within);
         }
         cells.retain(|cell| cell.print == print || cell.until > now || !cell.times.is_empty());
-        let Some(cell) = find_or_make(cells, print, now) else { return Noted::NoRoom };
+        let is_full = cells.len() >= WAYS && !cells.iter().any(|cell| cell.print == print);
+        let Some(cell) = find_or_make(cells, print, now) else { return (Noted::NoRoom, false) };
+        (self.fail_in(cell, now), is_full)
+    }
+
+    fn fail_in(&self, cell: &mut Cell, now: u64) -> Noted {
         cell.times.push(now);
         if cell.until > now {
             // Logins that were under way when it was blocked.

@@ -1,6 +1,6 @@
 //! What is counted of limits and of abuse.
 
-use crate::{Abuse, Concurrency, Limits, StoreError};
+use crate::{Abuse, CellTable, Concurrency, Limits, StoreError};
 use portcullis_metrics::{
     Condition, Heaviest, Heavy, Row, Vocabulary, label_values, labels, metrics, policy_labels,
 };
@@ -13,6 +13,9 @@ pub static LIMITS: Condition = Condition("the policy has a section `limits` or `
 pub static SUSPICION: Condition = Condition("the policy has a section `abuse` or `source.require`");
 /// Where logins or tokens are watched.
 pub static ABUSE: Condition = Condition("the policy has a section `abuse`");
+
+/// Where there are tables that all workers share.
+pub static TABLES: Condition = Condition("the policy has a section `limits`, `concurrency` or `abuse`");
 
 /// How many masked client addresses are named at a time; see [`Heaviest`].
 const NAMED_CLIENTS: usize = 10;
@@ -73,6 +76,12 @@ metrics! {
         /// Bursts of failed logins, and uses of a token from more networks than may use it, as they were noticed.
         auth_suspicious_activity_total: Counter { type: Activity },
             when ABUSE, promql "sum by (type) (increase(auth_suspicious_activity_total[5m]))";
+        /// Entries of the gateway's fixed tables that went before their time, to make room for others.
+        portcullis_cells_evicted_total: Counter { table: CellTable },
+            when TABLES, promql "sum by (table) (increase(portcullis_cells_evicted_total[1h]))";
+        /// Requests that found no room in one of the gateway's fixed tables, and were not counted there.
+        portcullis_cells_refused_total: Counter { table: CellTable },
+            when TABLES, promql "sum by (table) (increase(portcullis_cells_refused_total[1h]))";
     }
 }
 
@@ -80,6 +89,9 @@ metrics! {
 pub fn describe(limits: &Limits, concurrency: &Concurrency, abuse: &Abuse, vocabulary: &mut Vocabulary) {
     let names = limits.names().chain(concurrency.names());
     let names: Vec<Row> = names.map(|name| vec![Cow::Owned(name.to_owned())]).collect();
+    if !names.is_empty() || !abuse.is_empty() {
+        vocabulary.allow(&TABLES);
+    }
     if !names.is_empty() {
         vocabulary.allow(&LIMITS);
     }

@@ -56,6 +56,8 @@ pub struct Charged {
     pub judged: Judged,
     /// Whether the block was full, so that the key began with what another had used.
     pub crowded: bool,
+    /// Whether a key that had used some quota had to go.
+    pub evicted: bool,
 }
 
 /// A worker's view of the table.
@@ -99,12 +101,14 @@ fn charge_in(block: &mut Vec<u8>, ways: usize, charge: &Charge) -> (Charged, boo
         None => make_room(block, ways, charge),
     };
     let judged = charge.rate.judge(place.tat, charge.now, charge.cost);
+    let mut evicted = false;
     if let Some(tat) = judged.tat {
         let put_out = place.index.and_then(|index| cells(block).nth(index)).filter(|(id, _)| *id != wanted);
         put(block, place.index, wanted, tat);
+        evicted = put_out.is_some();
         put_out.into_iter().for_each(|(_, tat)| note_put_out(block, tat));
     }
-    (Charged { judged, crowded: place.crowded }, judged.is_admitted())
+    (Charged { judged, crowded: place.crowded, evicted }, judged.is_admitted())
 }
 
 /// Where a key's cell goes.

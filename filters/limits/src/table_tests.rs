@@ -181,6 +181,7 @@ fn limits_of_one_block_share_its_places_and_not_their_tats() {
         table.charge(&charge(number, 1, slow, 0), &host).unwrap();
     }
     let other = table.charge(&charge(0, 2, fast, 0), &host).unwrap();
+    assert!(other.evicted && !table.charge(&charge(0, 2, fast, 0), &host).unwrap().evicted);
     assert_eq!((other.crowded, other.judged.remaining), (true, 9), "the other limit's use is not its own");
 }
 

@@ -5,6 +5,7 @@
 //! ago. A worker that has just seen a token pass from a network does not ask again for a while.
 
 use crate::abuse_section::RawTokens;
+use crate::cells::Cells;
 use crate::compile::plain_hash;
 use crate::key::add_network;
 use crate::secret::{Hashed, KeyHasher, Secret};
@@ -41,6 +42,7 @@ pub struct TokenUseState {
     blocks: Numbered,
     /// By their hash: pair, and until when it need not be asked about.
     remembered: Vec<(u64, u64)>,
+    pub(crate) cells: Cells,
 }
 
 impl TokenUseState {
@@ -52,6 +54,7 @@ impl TokenUseState {
             secret_key: namespace.key("limits/secret"),
             blocks: Numbered::new(namespace.key("tokens-in-use/")),
             remembered: vec![(0, 0); REMEMBERED],
+            cells: Cells::default(),
         }
     }
 
@@ -101,12 +104,13 @@ impl TokenUse {
             return Ok(true);
         }
         let name = state.blocks.name(key.place & BLOCK_MASK);
-        let may = update(host, name, |block| {
+        let (may, evicted) = update(host, name, |block| {
             let mut cells = read(block);
-            let may = self.note(&mut cells, key.print, pair.print, now);
+            let (may, evicted) = self.note(&mut cells, key.print, pair.print, now);
             *block = write(&cells);
-            (may, may)
+            ((may, evicted), may)
         })?;
+        state.cells.count(evicted, false);
         let until = now.saturating_add((self.within / 10).min(nanos(REMEMBER)));
         if let Some(slot) = state.slot(pair).filter(|_| may) {
             *slot = (pair.print, until);
@@ -114,11 +118,13 @@ impl TokenUse {
         Ok(may)
     }
 
-    fn note(&self, cells: &mut Vec<Cell>, token: u64, network: u64, now: u64) -> bool {
+    /// Whether the token may be used, and whether another had to go for it.
+    fn note(&self, cells: &mut Vec<Cell>, token: u64, network: u64, now: u64) -> (bool, bool) {
         for cell in cells.iter_mut() {
             cell.seen.retain(|(_, at)| *at <= now && now.saturating_sub(*at) < self.within);
         }
         cells.retain(|cell| !cell.seen.is_empty());
+        let evicted = cells.len() >= WAYS && !cells.iter().any(|cell| cell.token == token);
         if !cells.iter().any(|cell| cell.token == token) {
             if cells.len() >= WAYS {
                 let last = |cell: &Cell| cell.seen.iter().map(|(_, at)| *at).max();
@@ -128,16 +134,16 @@ impl TokenUse {
             }
             cells.push(Cell { token, seen: Vec::new() });
         }
-        let Some(cell) = cells.iter_mut().find(|cell| cell.token == token) else { return true };
+        let Some(cell) = cells.iter_mut().find(|cell| cell.token == token) else { return (true, evicted) };
         if let Some((_, at)) = cell.seen.iter_mut().find(|(known, _)| *known == network) {
             *at = now;
-            return true;
+            return (true, evicted);
         }
         let has_room = cell.seen.len() < self.networks;
         if has_room {
             cell.seen.push((network, now));
         }
-        has_room
+        (has_room, evicted)
     }
 }
 

@@ -10,6 +10,10 @@ pub const OBJECTIVE_BUCKETS: &[u64] = &[
     10_000_000,
 ];
 
+/// Bounds for what a gateway itself takes: mostly less than a millisecond.
+pub const OWN_BUCKETS: &[u64] =
+    &[100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
+
 /// What a family's series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -24,12 +24,12 @@ mod vocabulary;
 
 pub use domain::{About, Axis, Domain, Domains, OTHER, Row, Spelling, Values};
 pub use exposition::exposition;
-pub use family::{CANONICAL_BUCKETS, Family, Key, Kind, OBJECTIVE_BUCKETS};
+pub use family::{CANONICAL_BUCKETS, Family, Key, Kind, OBJECTIVE_BUCKETS, OWN_BUCKETS};
 pub use handle::{Counter, Gauge, Histogram};
 pub use heaviest::{Heaviest, Heavy};
 pub use own::EngineMetrics;
 pub use policy::{METRICS_ROUTE, MetricsPolicy, RawMetrics};
 pub use registry::{Change, Registry};
 pub use shared::{Endpoint, ErrorStatus, Outcome, Served, Service, Status, is_status};
-pub use stat::{Stat, StatId, StatKind};
+pub use stat::{Stat, StatId, StatKind, instance_stat};
 pub use vocabulary::{Condition, Vocabulary};

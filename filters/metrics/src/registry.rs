@@ -272,6 +272,12 @@ impl Registry {
         }
     }
 
+    /// Most series that there may be.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.max_series
+    }
+
     /// Number of series.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -50,6 +50,12 @@ pub(crate) fn tag(label: &str, value: &str) -> String {
     [label, "=.=", value, ";.;"].concat()
 }
 
+/// The name of a stat without labels, of one instance among several in a proxy.
+#[must_use]
+pub fn instance_stat(instance: &str, name: &str) -> String {
+    [&tag(crate::block::INSTANCE, instance), name].concat()
+}
+
 /// The stats of a series of `name` with `tags`. Thousands of names are made at every start: each is put together in one piece.
 /// `les` are the tags of the buckets, the same for every series of a family.
 pub(crate) fn stats_of(kind: Kind, name: &str, tags: &[&str], les: &[String]) -> Vec<Stat> {

@@ -38,22 +38,22 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// The lines of a request's security events, each with its line break.
-    pub(crate) fn events(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<u8> {
+    /// The lines of a request's security events.
+    pub(crate) fn events(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<Vec<u8>> {
         let refused = facts.token.verdict.as_ref().and_then(|verdict| verdict.as_ref().err());
         let forbidden = facts.rules.verdict;
         let forbidden = forbidden.and_then(|(verdict, mode)| Some((verdict.err()?, mode)));
         let token = refused.map(|refusal| self.refusal(refusal, facts.token.mode, request));
-        let permission = forbidden.map(|(forbidden, mode)| prohibition(forbidden, mode, request));
+        let permission = forbidden.map(|(forbidden, mode)| self.prohibition(forbidden, mode, request));
         let events = token.map(|extra| ("jwt_validation", extra));
         let events = events.into_iter().chain(permission.map(|extra| ("access_control", extra)));
         let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
         let line = |(action, extra): (&'static str, SecurityExtra<'_>)| {
             let message = format!("{}: {}", extra.stage, extra.reason);
             let line = SecurityLine { at, service, request_id, action, message: &message, user, extra };
-            [line.to_json(), b"\n".to_vec()].concat()
+            line.to_json()
         };
-        events.flat_map(line).collect()
+        events.map(line).collect()
     }
 
     fn refusal<'a>(
@@ -67,21 +67,46 @@ impl Pipeline {
         let verdict = Verdict::of(mode);
         let reason = refusal.error.as_str();
         let (stage, detail, request) = ("jwt", Some(refusal.detail), Some(request));
-        SecurityExtra { verdict, reason, detail, stage, rule, mode, request, policy: None, more: &[] }
+        SecurityExtra {
+            verdict,
+            reason,
+            detail,
+            stage,
+            rule,
+            mode,
+            request,
+            policy: Some(&self.policy.hash),
+            more: &[],
+        }
+    }
+
+    fn prohibition<'a>(
+        &'a self,
+        forbidden: Forbidden,
+        mode: Mode,
+        request: SecurityRequest<'a>,
+    ) -> SecurityExtra<'a> {
+        let rule = match forbidden {
+            Forbidden::Denied(_) => "deny",
+            Forbidden::NotAllowed(_) => "allow",
+        };
+        let (verdict, reason) = (Verdict::of(mode), forbidden.as_str());
+        let (stage, rule, request) = ("authz", Some(rule), Some(request));
+        SecurityExtra {
+            verdict,
+            reason,
+            detail: None,
+            stage,
+            rule,
+            mode,
+            request,
+            policy: Some(&self.policy.hash),
+            more: &[],
+        }
     }
 }
 
 /// The provider whose limit on trying keys refused a token.
 fn exhausted_of(refusal: Refusal) -> Option<usize> {
     refusal.provider.filter(|_| refusal.error == TokenError::TooManyKeys)
-}
-
-fn prohibition(forbidden: Forbidden, mode: Mode, request: SecurityRequest<'_>) -> SecurityExtra<'_> {
-    let rule = match forbidden {
-        Forbidden::Denied(_) => "deny",
-        Forbidden::NotAllowed(_) => "allow",
-    };
-    let (verdict, reason) = (Verdict::of(mode), forbidden.as_str());
-    let (stage, rule, request) = ("authz", Some(rule), Some(request));
-    SecurityExtra { verdict, reason, detail: None, stage, rule, mode, request, policy: None, more: &[] }
 }

@@ -4,6 +4,7 @@ use crate::ending::{Fault, fault_of, timed_out};
 use crate::facts::{Answerer, Facts, Target};
 use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
+use crate::health::LineCounts;
 use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RoutingError};
 use crate::request_id::RequestId;
 use crate::{Pipeline, Stream, Worker};
@@ -48,11 +49,14 @@ pub struct Record {
     pub events: Vec<Happened>,
     /// Its log lines: one for each security event, then its own; line breaks between.
     pub lines: Vec<u8>,
+    /// How many these are.
+    pub line_counts: LineCounts,
 }
 
 impl Record {
-    /// Counts it.
-    pub fn count(&self, metrics: &mut GatewayMetrics) {
+    /// Counts it. `taken` is whether the proxy took its lines.
+    pub fn count(&self, metrics: &mut GatewayMetrics, taken: bool) {
+        metrics.lines(self.line_counts, taken);
         if let Some(seen) = &self.observation {
             metrics.observe(seen);
             if seen.service.is_some() {
@@ -126,20 +130,23 @@ impl Pipeline {
 
     fn record(&self, facts: &Facts, took: Duration, ending: Ending, stream: &mut dyn Stream) -> Record {
         let Ending { status, failed, .. } = ending;
+        let service = self.service(facts);
+        let upstream = service.filter(|_| facts.counted).and_then(|_| stream.upstream_nanos());
         let observation = Observation {
             endpoint: self.endpoint(facts.target),
             status,
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            service: self.service(facts),
+            upstream_micros: upstream.map(|nanos| nanos / 1_000),
+            service,
             proxy_error: self.kept_from(facts).or_else(|| Some((self.service(facts)?.0, failed?))),
             routing_error: routing_error(facts, status, failed),
         };
         let details = (failed == Some(ProxyError::RequestFailed)).then(|| stream.code_details());
-        let lines = self.lines(facts, status, took, details);
+        let (lines, line_counts) = self.lines(facts, status, took, details);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
         let guards = self.guard_observation(facts);
         let events = self.happened(facts, status);
-        Record { observation: facts.counted.then_some(observation), auth, guards, events, lines }
+        Record { observation: facts.counted.then_some(observation), auth, guards, events, lines, line_counts }
     }
 
     /// The service that a breaker kept a request from.
@@ -166,7 +173,13 @@ impl Pipeline {
     }
 
     /// The lines of a request: one for each security event, then its own.
-    fn lines(&self, facts: &Facts, status: u16, took: Duration, details: Option<Vec<u8>>) -> Vec<u8> {
+    fn lines(
+        &self,
+        facts: &Facts,
+        status: u16,
+        took: Duration,
+        details: Option<Vec<u8>>,
+    ) -> (Vec<u8>, LineCounts) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let at = Wall(facts.started.wall.0.saturating_add(nanos));
         let (method, ip) = (method(facts), facts.client.masked());
@@ -184,11 +197,13 @@ impl Pipeline {
         let line = self.line(facts, (at, took), status, request, details);
         let mut lines = self.events(facts, at, request);
         lines.extend(self.guard_lines(facts, at, request));
+        let security = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        let counts = LineCounts { request: 1, security, sampled: 0 };
         if lines.is_empty() {
-            return line;
+            return (line, counts);
         }
-        lines.extend(line);
-        lines
+        lines.push(line);
+        (lines.join(&b'\n'), counts)
     }
 
     fn line(

@@ -3,7 +3,7 @@
 use crate::facts::{Answerer, Facts};
 use crate::{Pipeline, Worker};
 use core::time::Duration;
-use portcullis_breaker::Outcome;
+use portcullis_breaker::{BreakerState, Breakers, Call, Outcome};
 use portcullis_edge_core::Host;
 
 /// What a request's end says of its service.
@@ -28,6 +28,7 @@ impl Pipeline {
         worker: &mut Worker,
     ) {
         self.leave_places(facts, host, worker);
+        self.drop_question(facts, host, worker);
         self.close_call(facts, outcome, host, worker);
         self.note_login(facts, status, host, worker);
     }
@@ -36,6 +37,13 @@ impl Pipeline {
         let held = core::mem::take(&mut facts.guard.held);
         if let (false, Some(state)) = (held.is_empty(), worker.guards.places_mut()) {
             self.policy.concurrency.leave(held, state, host);
+        }
+    }
+
+    /// A question to the auth service whose client has left: the answer says nothing to anybody.
+    fn drop_question(&self, facts: &mut Facts, host: &dyn Host, worker: &mut Worker) {
+        if let Some(call) = facts.token.call.take() {
+            self.record_call(facts, call, Outcome::Abandoned, host, worker);
         }
     }
 
@@ -48,9 +56,20 @@ impl Pipeline {
             }
             CallOutcome::Abandoned => Outcome::Abandoned,
         };
-        match self.policy.breakers.record(call, outcome, state, host) {
-            Ok(transition) => facts.guard.transitions.extend(transition),
-            Err(error) => facts.guard.failures.push(error.into()),
+        record(&self.policy.breakers, facts, call, outcome, (state, host));
+    }
+
+    /// Gives a call back to its breaker.
+    pub(crate) fn record_call(
+        &self,
+        facts: &mut Facts,
+        call: Call,
+        outcome: Outcome,
+        host: &dyn Host,
+        worker: &mut Worker,
+    ) {
+        if let Some(state) = worker.guards.breakers_mut() {
+            record(&self.policy.breakers, facts, call, outcome, (state, host));
         }
     }
 
@@ -68,5 +87,18 @@ impl Pipeline {
             Ok(noted) => facts.guard.login = Some(noted),
             Err(error) => facts.guard.failures.push(error),
         }
+    }
+}
+
+fn record(
+    breakers: &Breakers,
+    facts: &mut Facts,
+    call: Call,
+    outcome: Outcome,
+    (state, host): (&mut BreakerState, &dyn Host),
+) {
+    match breakers.record(call, outcome, state, host) {
+        Ok(transition) => facts.guard.transitions.extend(transition),
+        Err(error) => facts.guard.failures.push(error.into()),
     }
 }

@@ -6,8 +6,8 @@ use portcullis_breaker::{BreakerState, Call, State, Transition};
 use portcullis_edge_core::{CallError, Denial, Host, Mode, Namespace, Verdict};
 use portcullis_jwt::{Identity, Tokens, Value};
 use portcullis_limits::{
-    Asked, Caller, Checked, ConcurrencyState, Explained, Fleet, Held, LimitState, LoginState,
-    NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
+    Asked, Caller, CellTable, Cells, Checked, ConcurrencyState, Explained, Fleet, Held, LimitState,
+    LoginState, NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
 };
 use portcullis_policy::Policy;
 use portcullis_source_check::Wrong;
@@ -53,6 +53,34 @@ impl Guards {
         let Some(state) = &self.breakers else { return Vec::new() };
         let states = policy.breakers.levels(state, host).enumerate();
         states.filter_map(|(service, state)| Some((policy.breakers.label(service), state?))).collect()
+    }
+
+    /// What the breaker of the auth service shows, the worst of several; nothing where none has one.
+    pub fn auth_state(policy: &Policy, states: &[(Guarded, State)]) -> Option<State> {
+        let of = |service: &usize| {
+            let label = policy.breakers.label(*service);
+            states.iter().find(|(guarded, _)| *guarded == label).map(|(_, state)| *state)
+        };
+        let worst = |state: &State| match state {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open => 2,
+        };
+        policy.auth_services.iter().filter_map(of).max_by_key(worst)
+    }
+
+    /// What the tables could not keep, by table.
+    pub fn cells(&self) -> [(CellTable, Cells); 4] {
+        let limits = self.limits.as_ref().map_or_else(Cells::default, LimitState::cells);
+        let logins = self.logins.as_ref().map_or_else(Cells::default, LoginState::cells);
+        let tokens = self.token_use.as_ref().map_or_else(Cells::default, TokenUseState::cells);
+        let places = self.places.as_ref().map_or_else(Cells::default, ConcurrencyState::cells);
+        [
+            (CellTable::Limits, limits),
+            (CellTable::Logins, logins),
+            (CellTable::Tokens, tokens),
+            (CellTable::Places, places),
+        ]
     }
 
     /// To be called on every tick.

@@ -29,8 +29,8 @@ impl<'a> Event<'a> {
 }
 
 impl Pipeline {
-    /// The lines of the guards' events of a request, each with its line break.
-    pub(crate) fn guard_lines(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<u8> {
+    /// The lines of the guards' events of a request.
+    pub(crate) fn guard_lines(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<Vec<u8>> {
         let events = self.guard_events(facts);
         let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
         let line = |event: &Event<'_>| {
@@ -42,7 +42,7 @@ impl Pipeline {
                 rule: event.rule,
                 mode: event.mode,
                 request: Some(request),
-                policy: None,
+                policy: Some(&self.policy.hash),
                 more: &event.more,
             };
             let message = format!("{}: {}", event.stage, event.reason);
@@ -55,9 +55,9 @@ impl Pipeline {
                 user,
                 extra,
             };
-            [line.to_json(), b"\n".to_vec()].concat()
+            line.to_json()
         };
-        events.iter().flat_map(line).collect()
+        events.iter().map(line).collect()
     }
 
     fn guard_events(&self, facts: &Facts) -> Vec<Event<'_>> {

@@ -55,6 +55,9 @@ impl Stream for Told {
     fn client_tls(&mut self) -> bool {
         false
     }
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        None
+    }
     fn duration_nanos(&mut self) -> u64 {
         0
     }
@@ -343,7 +346,7 @@ fn places_are_held_until_the_stream_ends() {
 /// The series that a record moves.
 fn moved(pipeline: &Pipeline, record: &Record, name: &str) -> Vec<String> {
     let mut metrics = pipeline.metrics().ok().unwrap();
-    record.count(&mut metrics);
+    record.count(&mut metrics, true);
     let mut moved = std::collections::BTreeMap::new();
     metrics.flush(|stat, change| {
         moved.insert(stat.0, change);
@@ -384,7 +387,7 @@ fn whoever_is_refused_most_is_named_and_a_flood_of_others_is_not() {
             if n % 4 == 0 { "203.0.113.9".to_owned() } else { std::net::Ipv4Addr::from(n << 8).to_string() };
         let (facts, step) = gateway.ask("GET", "/orders", &[("x-forwarded-for", address.as_bytes())]);
         assert_eq!(refused(step).status, 429);
-        gateway.answer(facts, Answer::Status(429)).1.count(&mut metrics);
+        gateway.answer(facts, Answer::Status(429)).1.count(&mut metrics, true);
     }
     let text = portcullis_metrics::exposition(metrics.registry(), |_| 0);
     let named: Vec<_> =

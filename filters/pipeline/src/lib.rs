@@ -17,6 +17,7 @@ mod grpc;
 mod guard;
 mod guard_events;
 mod guard_metrics;
+mod health;
 mod metrics;
 mod ops;
 mod order;
@@ -39,6 +40,7 @@ pub use done::Record;
 pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
 pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
+pub use health::{DropReason, HealthMetrics, LineCounts, LineKind, VERSION, instance_of, rejections_stat};
 pub use metrics::{
     AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
 };

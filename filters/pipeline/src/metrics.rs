@@ -1,6 +1,7 @@
 //! What is counted of requests, and the families of all stages together.
 
 use crate::guard_metrics::{GuardMetrics, GuardObservation};
+use crate::health::{Build, HealthMetrics, InForce, VERSION};
 use core::mem;
 use portcullis_authz::{Permission, RuleMetrics};
 use portcullis_breaker::State;
@@ -14,9 +15,11 @@ use portcullis_jwt::metrics::{
 };
 use portcullis_jwt::{CacheCounts, FetchFailure, KeyError, TokenError};
 use portcullis_limits::metrics::LimitMetrics;
+use portcullis_limits::{CellTable, Cells};
 use portcullis_metrics::{
     About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OBJECTIVE_BUCKETS, OTHER,
-    Outcome, Registry, Served, Service, StatId, Status, Values, Vocabulary, is_status, labels, metrics,
+    OWN_BUCKETS, Outcome, Registry, Served, Service, StatId, Status, Values, Vocabulary, is_status, labels,
+    metrics,
 };
 use portcullis_policy::Policy;
 use portcullis_security_headers::TrustMetrics;
@@ -107,6 +110,12 @@ metrics! {
         /// Time from a request's first byte to its answer's last, by the service that it was sent to.
         gateway_request_duration_seconds: Histogram(OBJECTIVE_BUCKETS) { service: Service },
             promql "histogram_quantile(0.95, sum by (le, service) (rate(gateway_request_duration_seconds_bucket[5m])))";
+        /// Time that a service took, as Envoy measured it: from the first byte sent to it to the last of its answer.
+        gateway_upstream_latency_seconds: Histogram(OBJECTIVE_BUCKETS) { service: Service },
+            promql "histogram_quantile(0.95, sum by (le, service) (rate(gateway_upstream_latency_seconds_bucket[5m])))";
+        /// Time of requests to a service that was not the service's: what filters took, waiting for keys and connections, the client's reading.
+        gateway_own_latency_seconds: Histogram(OWN_BUCKETS) { service: Service },
+            promql "histogram_quantile(0.95, sum by (le) (rate(gateway_own_latency_seconds_bucket[5m])))";
         /// Requests the gateway sent to the {service} service.
         service_requests named "{service}_requests_total": Counter { status_code: Status, service/endpoint: Served },
             promql "sum by (status_code) (rate(order_requests_total[5m]))";
@@ -148,6 +157,7 @@ families! {
     source: SourceMetrics,
     business: BusinessMetrics,
     guards: GuardMetrics,
+    health: HealthMetrics,
     engine: EngineMetrics,
 }
 
@@ -166,6 +176,9 @@ pub struct Observation {
     pub status: u16,
     /// From the first byte of the request to the last of the answer, in microseconds.
     pub micros: u64,
+    /// What of this the service took, from the first byte sent to it to the last of its answer, in microseconds; nothing where no service
+    /// answered.
+    pub upstream_micros: Option<u64>,
     /// The service that the request was sent to, if it was.
     pub service: Option<(Service, Served)>,
     /// What went wrong between gateway and this service, if something did; also where a breaker kept the request from it.
@@ -210,6 +223,8 @@ pub struct GatewayMetrics {
     documents: usize,
     /// This worker's share of the host's gauge of waiting requests.
     waiting_reported: i64,
+    /// What of the tables' counts is told already, by table.
+    cells_told: [Cells; 4],
 }
 
 /// Age of a document that is not there.
@@ -221,13 +236,17 @@ impl GatewayMetrics {
     /// # Errors
     /// When `metrics.max_series` does not hold them, or two families have one name.
     pub fn build(policy: &Policy) -> Result<Self, ConfigError> {
-        let vocabulary = &policy.catalogue.vocabulary;
+        let mut vocabulary = policy.catalogue.vocabulary.clone();
+        vocabulary.define::<Build>([vec![VERSION.into()]]);
+        vocabulary.define::<InForce>([vec![Cow::Owned(policy.hash.clone())]]);
+        let vocabulary = &vocabulary;
         let mut registry = Registry::new();
         let families = Families::build(&mut registry, vocabulary);
         check(&registry, policy.metrics.max_series)?;
         registry.limit(policy.metrics.max_series);
         let documents = vocabulary.axis::<FetchedDocument>().rows().len();
-        let mut metrics = Self { registry, families, documents, waiting_reported: 0 };
+        let mut metrics =
+            Self { registry, families, documents, waiting_reported: 0, cells_told: <_>::default() };
         (0..documents).for_each(|document| metrics.document_age(document, None));
         Ok(metrics)
     }
@@ -250,6 +269,11 @@ impl GatewayMetrics {
         let Some((service, served)) = seen.service else { return };
         requests.gateway_routes_total.inc(registry, served);
         requests.gateway_request_duration_seconds.observe(registry, service, seen.micros);
+        if let Some(upstream) = seen.upstream_micros {
+            requests.gateway_upstream_latency_seconds.observe(registry, service, upstream);
+            let own = seen.micros.saturating_sub(upstream);
+            requests.gateway_own_latency_seconds.observe(registry, service, own);
+        }
         requests.service_requests.inc(registry, (status, served));
         requests.service_latency.observe(registry, served, seen.micros);
         if seen.status >= 400 {
@@ -263,6 +287,28 @@ impl GatewayMetrics {
         seen.count(registry, limits, breakers, (guards, source));
     }
 
+    /// Counts what a table could not keep since this was last told; `cells` are all since the worker began.
+    pub fn cells(&mut self, table: CellTable, cells: Cells) {
+        let Self { registry, families: Families { limits, .. }, cells_told, .. } = self;
+        let Some(told) = cells_told.get_mut(table as usize) else { return };
+        let new = cells.since(mem::replace(told, cells));
+        limits.portcullis_cells_evicted_total.add(registry, table, new.evicted);
+        limits.portcullis_cells_refused_total.add(registry, table, new.refused);
+    }
+
+    pub(crate) fn health(&mut self) -> (&mut Registry, &HealthMetrics) {
+        (&mut self.registry, &self.families.health)
+    }
+
+    /// Says how many series there are, and how many there may be.
+    pub(crate) fn size(&mut self) {
+        let Self { registry, families: Families { engine, .. }, .. } = self;
+        let level = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let (series, limit) = (level(registry.len()), level(registry.max_len()));
+        engine.portcullis_metric_series.set(registry, (), series);
+        engine.portcullis_metric_series_limit.set(registry, (), limit);
+    }
+
     /// Counts a business event.
     pub fn happened(&mut self, event: &Happened) {
         let Self { registry, families: Families { business, .. }, .. } = self;
@@ -273,12 +319,15 @@ impl GatewayMetrics {
         event.unread.iter().for_each(|unread| business.business_events_unread_total.inc(registry, *unread));
     }
 
-    /// Says what each service's breaker shows. All workers say the same.
-    pub fn breaker_states(&mut self, states: impl Iterator<Item = (Guarded, State)>) {
+    /// Says what each service's breaker shows, and that of the auth service, if it has one. All workers say the same.
+    pub fn breaker_states(&mut self, states: &[(Guarded, State)], auth: Option<State>) {
         let Self { registry, families: Families { breakers, .. }, .. } = self;
-        states.for_each(|(service, state)| {
-            breakers.gateway_circuit_breaker_state.set(registry, service, state.level());
-        });
+        for (service, state) in states {
+            breakers.gateway_circuit_breaker_state.set(registry, *service, state.level());
+        }
+        if let Some(state) = auth {
+            breakers.auth_circuit_breaker_state.set(registry, (), state.level());
+        }
     }
 
     /// Counts a request that was forwarded with the trust headers.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::LineCounts;
 use portcullis_metrics::exposition;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -89,6 +90,7 @@ fn forwarded(status: u16) -> Observation {
         endpoint: Endpoint(0),
         status,
         micros: 7_000,
+        upstream_micros: None,
         service,
         proxy_error: None,
         routing_error: None,
@@ -113,6 +115,108 @@ fn a_forwarded_request_moves_the_gateways_and_its_services_series() {
         "order_request_latency_seconds_sum{endpoint=\"/orders/{id}\"} 0.007",
     ]);
     assert_eq!(moved(&mut metrics), expected);
+}
+
+#[test]
+fn what_the_service_took_and_what_the_gateway_added_are_two_times() {
+    let mut metrics = metrics(&shop());
+    metrics.observe(&Observation { upstream_micros: Some(6_200), ..forwarded(200) });
+    // Two clocks: the service's time can be a little longer than all of it.
+    metrics.observe(&Observation { upstream_micros: Some(7_001), ..forwarded(200) });
+    metrics.observe(&forwarded(503));
+    let moved = moved(&mut metrics);
+    let of =
+        |name: &str| moved.iter().filter(|line| line.starts_with(name)).cloned().collect::<BTreeSet<_>>();
+    assert_eq!(
+        of("gateway_upstream_latency_seconds"),
+        lines([
+            "gateway_upstream_latency_seconds_count{service=\"order\"} 2",
+            "gateway_upstream_latency_seconds_sum{service=\"order\"} 0.013201",
+        ])
+    );
+    assert_eq!(
+        of("gateway_own_latency_seconds"),
+        lines([
+            "gateway_own_latency_seconds_count{service=\"order\"} 2",
+            "gateway_own_latency_seconds_sum{service=\"order\"} 0.0008",
+        ])
+    );
+}
+
+#[test]
+fn lines_are_counted_by_kind_and_by_what_became_of_them() {
+    let mut metrics = metrics(&shop());
+    let lines_of = |request, security, sampled| LineCounts { request, security, sampled };
+    metrics.lines(lines_of(1, 2, 0), true);
+    metrics.lines(lines_of(0, 0, 1), true);
+    metrics.lines(lines_of(1, 1, 0), false);
+    let expected = lines([
+        "portcullis_log_lines_total{kind=\"request\"} 1",
+        "portcullis_log_lines_total{kind=\"security\"} 2",
+        "portcullis_log_lines_dropped_total{reason=\"sampled\"} 1",
+        "portcullis_log_lines_dropped_total{reason=\"refused\"} 2",
+    ]);
+    assert_eq!(moved(&mut metrics), expected);
+}
+
+#[test]
+fn a_worker_says_what_runs_until_it_ends_and_another_says_it_again() {
+    let (mut one, mut two) = (metrics(&shop()), metrics(&shop()));
+    let mut host = Host::default();
+    let says = |host: &mut Host, of: &mut GatewayMetrics| {
+        let text = host.text(of);
+        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        (line("portcullis_build_info{"), line("portcullis_policy_info{"))
+    };
+    one.alive();
+    let hash = policy(&shop()).hash;
+    let build = format!("portcullis_build_info{{version=\"{VERSION}\"}} 1");
+    let in_force = |level: i64| format!("portcullis_policy_info{{policy=\"{hash}\"}} {level}");
+    assert_eq!(says(&mut host, &mut one), (build.clone(), in_force(1)));
+    one.ends();
+    assert_eq!(says(&mut host, &mut one).1, in_force(0));
+    two.alive();
+    assert_eq!(says(&mut host, &mut two).1, in_force(1));
+    let text = host.text(&mut two);
+    let count = two.registry().len();
+    assert!(text.contains(&format!("\nportcullis_metric_series {count}\n")), "{text}");
+    assert!(text.contains("\nportcullis_metric_series_limit 20000\n"), "{text}");
+}
+
+#[test]
+fn what_tables_gave_up_is_told_once() {
+    let mut document = shop();
+    document["limits"] = json!({ "rules": { "all": { "key": [], "limit": 1, "window": "1m" } } });
+    let mut metrics = metrics(&document);
+    metrics.cells(CellTable::Logins, Cells { evicted: 3, refused: 1 });
+    metrics.cells(CellTable::Logins, Cells { evicted: 5, refused: 1 });
+    metrics.cells(CellTable::Limits, Cells { evicted: 1, refused: 0 });
+    let expected = lines([
+        "portcullis_cells_evicted_total{table=\"failed_logins\"} 5",
+        "portcullis_cells_evicted_total{table=\"limits\"} 1",
+        "portcullis_cells_refused_total{table=\"failed_logins\"} 1",
+    ]);
+    assert_eq!(moved(&mut metrics), expected);
+}
+
+#[test]
+fn a_rejected_policy_is_counted_where_its_instance_counts() {
+    let stat = |policy: &str| crate::rejections_stat(&crate::instance_of(policy.as_bytes()));
+    let mut edge = shop();
+    edge["gateway"] = json!({ "instance": "edge" });
+    let names = |document: &Value| {
+        metrics(document).registry().stats_from(0).map(|stat| stat.name).collect::<BTreeSet<_>>()
+    };
+    assert!(names(&edge).contains(&stat(r#"{"gateway": {"instance": "edge"}, "wrong": 1}"#)));
+    for plain in [
+        "",
+        "nonsense",
+        "{}",
+        r#"{"gateway": {"instance": "default"}}"#,
+        r#"{"gateway": {"instance": ";.;"}}"#,
+    ] {
+        assert!(names(&shop()).contains(&stat(plain)), "{plain}");
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub trait Stream {
     fn response_code(&mut self) -> Option<u16>;
     /// Whether the client's connection to the host is TLS.
     fn client_tls(&mut self) -> bool;
+    /// Nanoseconds from the first byte sent to the service to the last of its answer; `None` where none came.
+    fn upstream_nanos(&mut self) -> Option<u64>;
     /// Nanoseconds from the request's first byte to now, as the host measured them.
     fn duration_nanos(&mut self) -> u64;
 }

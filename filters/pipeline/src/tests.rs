@@ -111,6 +111,10 @@ impl Stream for Fake {
         self.tls
     }
 
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        None
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         250_000_000
     }

@@ -2,10 +2,14 @@
 
 use crate::{Event, Facts, Pipeline, Worker};
 use portcullis_authz::{Scalar, Subject};
-use portcullis_edge_core::{Answered, Call, CallError, Class, Denial, Host, Mode, Mono, Verdict, Wall};
+use portcullis_breaker::Outcome;
+use portcullis_edge_core::{
+    Answered, Call, CallError, Class, Denial, Host, HttpCall, Mode, Mono, Reason, Verdict, Wall,
+};
 use portcullis_jwt::{
     Authn, Found, Identity, Jwt, Pending, Refusal, RouteAuth, Strip, TokenError, Tokens, Value,
 };
+use portcullis_limits::StoreError;
 use portcullis_policy::Route;
 use std::rc::Rc;
 
@@ -34,6 +38,8 @@ pub struct TokenSlot {
     pub(crate) strip: Option<Strip>,
     /// The question that an auth service has not answered yet.
     pub(crate) pending: Option<Box<Pending>>,
+    /// The question, to be given back to the auth service's breaker.
+    pub(crate) call: Option<portcullis_breaker::Call>,
     /// When the check of the token began; anew for a request that has waited for keys.
     pub(crate) began: Mono,
     /// From there to the token's verdict, in microseconds.
@@ -106,11 +112,8 @@ impl Pipeline {
                 let detail = "as many requests wait already as may";
                 self.refuse(facts, Refusal { error: TokenError::KeysPending, detail, provider: None }, host)
             }
-            Event::Answer(answer) => match (facts.token.pending.take(), worker.tokens.as_mut()) {
-                (Some(pending), Some(tokens)) => {
-                    let authn = tokens.on_answer(*pending, http(answer), host.now(), host);
-                    self.take_authn(facts, authn, host, worker)
-                }
+            Event::Answer(answer) => match facts.token.pending.take() {
+                Some(pending) => self.on_auth_answer(facts, pending, http(answer), host, worker),
                 // An answer to nothing that was asked says nothing.
                 _ => {
                     let detail = "the auth service answered what nobody asked";
@@ -131,11 +134,45 @@ impl Pipeline {
         facts.token.bearer().filter(|_| auth.mode() == Mode::Enforce)?.expires()
     }
 
+    fn on_auth_answer(
+        &self,
+        facts: &mut Facts,
+        pending: Box<Pending>,
+        answer: Result<(u16, &[u8]), CallError>,
+        host: &dyn Host,
+        worker: &mut Worker,
+    ) -> Verdict {
+        self.close_question(facts, &answer, host, worker);
+        let Some(tokens) = worker.tokens.as_mut() else {
+            return Denial::new(Reason::SERVICE_UNAVAILABLE).into();
+        };
+        let authn = tokens.on_answer(*pending, answer, host.now(), host);
+        self.take_authn(facts, authn, host, worker)
+    }
+
+    /// Tells the auth service's breaker what became of a question.
+    fn close_question(
+        &self,
+        facts: &mut Facts,
+        answer: &Result<(u16, &[u8]), CallError>,
+        host: &dyn Host,
+        worker: &mut Worker,
+    ) {
+        let Some(call) = facts.token.call.take() else { return };
+        let outcome = match answer {
+            Ok((status, _)) if *status < 500 => Outcome::Answered(host.mono().since(call.begun())),
+            // The proxy has no such cluster: a mistake of ours.
+            Err(CallError::NotSent) => Outcome::Abandoned,
+            Ok(_) | Err(_) => Outcome::Failed,
+        };
+        self.record_call(facts, call, outcome, host, worker);
+    }
+
     pub(crate) fn route_of(&self, facts: &Facts) -> Option<&Route> {
         self.policy.routes.get(facts.route()?)
     }
 
-    fn take_authn(&self, facts: &mut Facts, authn: Authn, host: &dyn Host, worker: &Worker) -> Verdict {
+    fn take_authn(&self, facts: &mut Facts, authn: Authn, host: &dyn Host, worker: &mut Worker) -> Verdict {
         match authn {
             Authn::Anonymous => Verdict::Continue,
             Authn::Bearer { identity, .. } => {
@@ -196,15 +233,37 @@ impl Pipeline {
         jwt.clear_cookie(found).map(|cookie| cookie.as_bytes().to_vec())
     }
 
-    fn ask(&self, facts: &mut Facts, pending: Box<Pending>, host: &dyn Host, worker: &Worker) -> Verdict {
+    fn ask(&self, facts: &mut Facts, pending: Box<Pending>, host: &dyn Host, worker: &mut Worker) -> Verdict {
         let Some(call) = worker.tokens.as_ref().and_then(|tokens| tokens.question(&pending)) else {
             let detail = "there is no auth service to ask";
             let refusal = Refusal { error: TokenError::RevocationUnknown, detail, provider: None };
             return self.refuse(facts, refusal, host);
         };
+        if !self.may_ask(facts, &call, host, worker) {
+            let Some(tokens) = worker.tokens.as_mut() else { return Verdict::Continue };
+            // An auth service that is not asked gives no answer. It may be asked again, and is not, a few times at most.
+            let authn = tokens.on_answer(*pending, Err(CallError::Reset), host.now(), host);
+            return self.take_authn(facts, authn, host, worker);
+        }
         facts.token.pending = Some(pending);
         facts.token.asked = true;
         Verdict::Call(Call::Http(call))
+    }
+
+    /// Whether the auth service's breaker lets a question through; one without a breaker is always asked.
+    fn may_ask(&self, facts: &mut Facts, call: &HttpCall, host: &dyn Host, worker: &mut Worker) -> bool {
+        let is_it = |index: &&usize| {
+            self.policy.services.get(**index).is_some_and(|service| service.name == call.cluster)
+        };
+        let Some(service) = self.policy.auth_services.iter().find(is_it) else { return true };
+        let Some(state) = worker.guards.breakers_mut() else { return true };
+        let admitted = self.policy.breakers.admit(*service, state, host);
+        facts.token.call = admitted.call;
+        facts.guard.transitions.extend(admitted.transition);
+        if admitted.failed {
+            facts.guard.failures.push(StoreError::Host);
+        }
+        admitted.denial.is_none()
     }
 
     /// A refused token as a denial: a bad one with a challenge (RFC 6750 section 3), one that cannot be checked now without.

@@ -2,7 +2,7 @@
 
 use crate::raw::RawGateway;
 use crate::routes::Route;
-use portcullis_edge_core::{ConfigError, Node, PolicyDuration};
+use portcullis_edge_core::{ConfigError, Namespace, Node, PolicyDuration};
 use portcullis_metrics::RawMetrics;
 use portcullis_route::Template;
 
@@ -44,11 +44,8 @@ fn check_name(name: &str, at: &Node) -> Option<ConfigError> {
 }
 
 fn check_instance(name: &str, at: &Node) -> Option<ConfigError> {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    let is_good =
-        name.len() <= 32 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain);
     let expected = "a name of 1 to 32 lower-case letters, digits, `_` and `-` that begins with a letter";
-    (!is_good).then(|| at.error(format!("`{}`", name.escape_debug()), expected))
+    (!Namespace::is_name(name)).then(|| at.error(format!("`{}`", name.escape_debug()), expected))
 }
 
 pub(crate) fn check_address(address: &str, at: &Node) -> Option<ConfigError> {

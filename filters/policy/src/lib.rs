@@ -9,6 +9,7 @@ mod clusters;
 mod document;
 mod gateway;
 mod guards;
+mod hash;
 mod listeners;
 mod policy;
 mod raw;

@@ -5,6 +5,7 @@ use crate::clusters::Cluster;
 use crate::document::Document;
 use crate::gateway;
 use crate::guards::{Guards, RawGuards};
+use crate::hash;
 use crate::listeners;
 use crate::raw::{RawCluster, RawGateway, RawProxy, RawRoute, RawService, RawTls};
 use crate::references;
@@ -113,6 +114,10 @@ pub struct Policy {
     pub catalogue: Catalogue,
     /// What the proxy does.
     pub proxy: RawProxy,
+    /// Names the policy: the same however it is written, another when anything in it changes.
+    pub hash: String,
+    /// Services that are asked about tokens and have a breaker, by index.
+    pub auth_services: Vec<usize>,
     /// Variables of the proxy's environment that the policy refers to.
     pub environment: Vec<String>,
 }
@@ -179,7 +184,8 @@ impl Policy {
             env(name)
         };
         let policy = Self::compile(value, &env)?;
-        Ok(Self { environment: asked.take().into_iter().collect(), ..policy })
+        let environment = asked.take().into_iter().collect();
+        Ok(Self { environment, hash: hash::of(value), ..policy })
     }
 
     fn compile(value: &Value, env: Env<'_>) -> Result<Self, Vec<ConfigError>> {
@@ -194,6 +200,15 @@ impl Policy {
             _ => Err(document.errors),
         }
     }
+}
+
+/// Services that are asked about tokens and have a breaker. A service's cluster has its name.
+fn asked_with_breaker(jwt: Option<&Jwt>, services: &[Service], breakers: &Breakers) -> Vec<usize> {
+    let asked: Vec<&str> = jwt.map(|jwt| jwt.auth_clusters().collect()).unwrap_or_default();
+    let services = services.iter().enumerate();
+    let is_asked =
+        |(index, service): &(usize, &Service)| breakers.has(*index) && asked.contains(&service.name.as_str());
+    services.filter(is_asked).map(|(index, _)| index).collect()
 }
 
 /// An unset variable and one that is no text are alike: no secret.
@@ -281,7 +296,8 @@ impl Parts {
         document.errors.extend(listeners::check(&self.gateway, &metrics.listen));
         document.errors.extend(gateway::check_routes(&routes, [&self.gateway.health_path, &metrics.path]));
         let routes: Vec<Route> = routes.into_iter().map(|(_, route)| route).collect();
-        let catalogue = Catalogue::of(
+        let auth_services = asked_with_breaker(self.tokens.jwt.as_ref(), &self.services, &guards.breakers);
+        let mut catalogue = Catalogue::of(
             &self.gateway.instance,
             &self.services,
             &routes,
@@ -289,6 +305,9 @@ impl Parts {
             self.tokens.jwt.as_ref(),
             &guards,
         );
+        if !auth_services.is_empty() {
+            catalogue.vocabulary.allow(&portcullis_breaker::metrics::AUTH_BREAKER);
+        }
         let gateway = GatewayPaths::new(self.gateway);
         Some(Policy {
             gateway,
@@ -311,6 +330,8 @@ impl Parts {
             metrics,
             catalogue,
             proxy: self.proxy,
+            hash: String::new(),
+            auth_services,
             environment: Vec::new(),
         })
     }

@@ -53,6 +53,7 @@ impl Books {
                 endpoint: *endpoint,
                 status: 200,
                 micros,
+                upstream_micros: Some(micros - 400),
                 service: Some((*service, *served)),
                 proxy_error: None,
                 routing_error: None,

@@ -227,6 +227,10 @@ impl Stream for Imagined {
         false
     }
 
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        None
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         0
     }

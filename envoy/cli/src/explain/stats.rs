@@ -9,7 +9,7 @@ pub fn moved(record: &Record, metrics: &mut GatewayMetrics) -> Vec<(String, i64)
     let mut names: Vec<String> = metrics.registry().stats_from(0).map(|stat| series(&stat.name)).collect();
     // What a new policy sets its gauges to is no request's doing.
     metrics.flush(|_, _| {});
-    record.count(metrics);
+    record.count(metrics, true);
     names.extend(metrics.registry().stats_from(names.len()).map(|stat| series(&stat.name)));
     let mut moved = Vec::new();
     metrics.flush(|stat, change| {

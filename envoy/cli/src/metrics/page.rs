@@ -9,7 +9,7 @@ const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
 
 /// The titles of the stages' chapters, in order.
-const STAGES: [(&str, &str); 10] = [
+const STAGES: [(&str, &str); 11] = [
     ("requests", "Requests"),
     ("headers", "Headers"),
     ("tokens", "Tokens"),
@@ -19,7 +19,8 @@ const STAGES: [(&str, &str); 10] = [
     ("source", "Source validation"),
     ("guards", "All guards"),
     ("business", "Business events"),
-    ("engine", "The filter itself"),
+    ("health", "The filter itself"),
+    ("engine", "Series"),
 ];
 
 /// The whole page.

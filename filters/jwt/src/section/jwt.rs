@@ -68,6 +68,11 @@ impl Jwt {
         self.providers.iter().any(|provider| provider.introspection.is_some())
     }
 
+    /// The clusters of the auth services that are asked.
+    pub fn auth_clusters(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().filter_map(|provider| Some(provider.introspection.as_ref()?.cluster.as_str()))
+    }
+
     /// The token of a request; `None` where there is none.
     ///
     /// # Errors
