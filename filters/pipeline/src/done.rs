@@ -115,7 +115,7 @@ impl Pipeline {
     /// What a request's call says of its service. A call that came to no end by the client's doing, or by ours, says nothing; nor does
     /// one whose end nobody explains; nor a good answer that a time-out cut: a client that reads nothing could open the breaker for all.
     fn call_outcome(facts: &Facts, ending: &Ending) -> CallOutcome {
-        let is_services_fault = ending.fault == Some(Fault::Service) || ending.status >= 500;
+        let is_services_fault = ending.fault == Some(Fault::Service) || (500..600).contains(&ending.status);
         match facts.answerer {
             Answerer::Service if ending.status < 500 && ending.timed_out => CallOutcome::Abandoned,
             Answerer::Service if is_services_fault => CallOutcome::Failed,

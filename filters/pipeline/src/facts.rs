@@ -87,6 +87,8 @@ pub struct Facts {
     pub(crate) unroutable: Option<Reason>,
     /// Whether it was sent to the service behind its route.
     pub(crate) forwarded: bool,
+    /// Whether it is exempt from the check of where it comes from.
+    pub(crate) unvouched: bool,
     /// Whether its WebSocket's handshake was given a key.
     pub(crate) keyed: bool,
     /// When the answer began, where somebody wants to know.

@@ -92,6 +92,42 @@ fn metrics_are_for_the_networks_of_the_policy_and_for_their_own_listener() {
     assert!(!serves(&open, "203.0.113.1", host().with_stream(StreamFact::Peer, b"203.0.113.1:5")));
 }
 
+/// Behind a balancer that is not in the policy every client has the balancer's private address.
+#[test]
+fn metrics_are_not_for_who_comes_by_a_proxy_that_nobody_named() {
+    let networks = json!({"metrics": {"networks": ["10.0.0.0/8"]}, "client_ip": {}});
+    let open = behind_a_proxy(networks);
+    let serves = |peer: &str, headers: &[(&str, &[u8])]| {
+        matches!(judge(&open, from(peer, "/metrics", headers), &host()).1, Step::ServeMetrics)
+    };
+    assert!(serves("10.0.0.9", &[]));
+    assert!(
+        !serves("10.0.0.9", &[("forwarded", b"for=8.8.8.8")]) && !serves("10.0.0.9", &[("via", b"1.1 lb")])
+    );
+    let two = RequestHead {
+        headers: portcullis_edge_core::Headers::from_pairs([
+            (":authority", &b"gateway"[..]),
+            (":method", b"GET"),
+            (":path", b"/metrics"),
+            ("x-forwarded-for", b"8.8.8.8,10.0.0.9"),
+        ]),
+        peer: Vec::new(),
+    };
+    assert!(!matches!(judge(&open, two, &host()).1, Step::ServeMetrics));
+}
+
+#[test]
+fn who_is_exempt_in_front_of_a_backend_says_nothing_that_only_the_gateway_may() {
+    let source = json!({"require": {"exempt_networks": ["192.0.2.0/24"],
+        "signature": {"secrets": ["a-secret-of-thirty-two-bytes-or-more"]}}});
+    let pipeline = behind_a_proxy(json!({"source": source, "client_ip": {}}));
+    let claims: [(&str, &[u8]); 4] =
+        [("x-user-id", b"root"), ("x_user_role", b"admin"), ("x-source", b"gateway"), ("accept", b"*/*")];
+    let ops = forwarded(judge(&pipeline, from("192.0.2.1", "/a", &claims), &host()).1);
+    let removed: Vec<&[u8]> = ops.remove.iter().map(Vec::as_slice).collect();
+    assert_eq!(removed, [&b"x-user-id"[..], b"x_user_role", b"x-source"]);
+}
+
 #[test]
 fn pages_are_not_for_grpc() {
     let pipeline = behind_a_proxy(json!({"metrics": {"networks": ["127.0.0.0/8"]}, "client_ip": {}}));
@@ -128,7 +164,7 @@ const MOST_LOG: usize = 3072;
 
 #[test]
 fn the_lines_of_a_request_are_bounded_whatever_it_is() {
-    let jwt = json!({"providers": {"main": {"secrets": [{"alg": "HS256", "value": "k".repeat(32)}]}}});
+    let jwt = json!({"providers": {"main": {"secrets": [{"alg": "HS256", "value": "a-secret-of-thirty-two-bytes-or-more"}]}}});
     let routes = json!([{ "path": "/{*rest}", "methods": ["GET"], "service": "order", "auth": {} }]);
     let pipeline = behind_a_proxy(json!({"jwt": jwt, "routes": routes}));
     let long = |with: &str| format!("/{}", with.repeat(8000 / with.len()));

@@ -97,6 +97,7 @@ impl Pipeline {
             status: None,
             trace: None,
             forwarded: false,
+            unvouched: false,
             keyed: false,
             complete: false,
             started: now,
@@ -187,20 +188,31 @@ impl Pipeline {
             _ => return None,
         };
         let reads = matches!(head.method(), b"GET" | b"HEAD") && !head.is_grpc();
-        (reads && (page == Page::Health || self.may_read_metrics(client, host))).then_some(page)
+        (reads && (page == Page::Health || self.may_read_metrics(head, client, host))).then_some(page)
     }
 
     /// Who may is a client of the networks in the policy, or comes by the metrics' own listener. A peer on this machine stands in
     /// `X-Forwarded-For` under the machine's own address, so the connection is asked too.
-    fn may_read_metrics(&self, client: ClientIp, host: &dyn Host) -> bool {
+    fn may_read_metrics(&self, head: &RequestHead, client: ClientIp, host: &dyn Host) -> bool {
         let networks = &self.policy.metrics.networks;
         let allows = |client: ClientIp| client.address().is_some_and(|address| networks.contains(address));
         let peer = || host.stream(StreamFact::Peer).map(|peer| ClientIp::parse(&peer));
         let is_local = |peer: ClientIp| peer.address().is_some_and(|address| address.is_loopback());
         let is_direct = !self.policy.client_ip.trusts_proxies();
-        allows(client)
-            || host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes())
-            || (is_direct && peer().is_some_and(|peer| is_local(peer) && allows(peer)))
+        if host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes()) {
+            return true;
+        }
+        // Where no proxy is trusted, all that comes by one has the proxy's own address.
+        if is_direct && Self::came_by_a_proxy(head) {
+            return false;
+        }
+        allows(client) || (is_direct && peer().is_some_and(|peer| is_local(peer) && allows(peer)))
+    }
+
+    /// Whether a request says that some proxy has sent it on. The proxy around this filter has added one address itself.
+    fn came_by_a_proxy(head: &RequestHead) -> bool {
+        let hops = head.headers.all("x-forwarded-for").flat_map(|line| line.split(|byte| *byte == b','));
+        hops.count() > 1 || ["forwarded", "via"].iter().any(|name| head.headers.first(name).is_some())
     }
 
     fn is_uncounted(&self, target: Target, path: Result<&str, PathError>) -> bool {
@@ -217,6 +229,7 @@ impl Pipeline {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
             ..HeaderOps::default()
         };
+        self.without_claims(facts, &mut ops);
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
         }

@@ -1,7 +1,7 @@
 //! How backends know their gateway: the check in front of a backend, and the gateway's signature.
 
 use crate::{Facts, HeaderOps, Pipeline};
-use portcullis_edge_core::{Denial, Host, Mode, Verdict};
+use portcullis_edge_core::{Denial, Host, Mode, Verdict, spelt_alike};
 use portcullis_source_check::{Claims, INVALID_SOURCE};
 
 const USER: &str = "x-user-id";
@@ -14,6 +14,7 @@ impl Pipeline {
         let Some(required) = &self.policy.source.require else { return Verdict::Continue };
         // Of a client that a proxy tells of, the address is only as good as everybody in that proxy's network.
         if !facts.by_proxy && required.exempts(facts.client.address()) {
+            facts.unvouched = true;
             return Verdict::Continue;
         }
         let result = required.check(&facts.head.headers, self.identity_names(), host.now().wall);
@@ -22,6 +23,19 @@ impl Pipeline {
             (Err(_), Mode::Enforce) => Denial::new(INVALID_SOURCE).into(),
             _ => Verdict::Continue,
         }
+    }
+
+    /// Takes out of an exempt client's request what only the gateway may say: nothing there has been checked.
+    pub(crate) fn without_claims(&self, facts: &Facts, ops: &mut HeaderOps) {
+        if !facts.unvouched {
+            return;
+        }
+        let (user, role) = self.identity_names();
+        let required = self.policy.source.require.iter().flat_map(|required| required.headers());
+        let names: Vec<&str> = required.chain([user, role]).collect();
+        let is_claim = |name: &&[u8]| names.iter().any(|own| spelt_alike(own.as_bytes(), name));
+        ops.remove
+            .extend(facts.head.headers.iter().map(|(name, _)| name).filter(is_claim).map(<[u8]>::to_vec));
     }
 
     /// The names of the headers with user and roles.

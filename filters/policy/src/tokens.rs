@@ -34,6 +34,8 @@ impl Section {
         if !self.is_given {
             return None;
         }
+        let issuer = self.raw.iter().filter_map(|raw| raw.issuer_header.as_deref());
+        let issuer = issuer.map(|name| ClaimHeaderName { name, at: at().key("issuer_header") });
         let headers = providers.into_iter().flatten().flat_map(|(provider, raw)| {
             let at = at().key("providers").key(provider).key("claim_to_headers");
             let name = move |(index, header)| {
@@ -42,7 +44,7 @@ impl Section {
             };
             raw.claim_to_headers.iter().enumerate().map(name)
         });
-        Some(headers.collect())
+        Some(issuer.chain(headers).collect())
     }
 
     /// Headers that tokens are read from.

@@ -307,18 +307,25 @@ pub(crate) fn header_value(value: &str, at: &Node) -> Result<Vec<u8>, ConfigErro
     let fine =
         !value.is_empty() && value.bytes().all(|b| matches!(b, b'\t' | 0x20..=0x7e)) && value.trim() == value;
     if !fine {
-        let found = format!("`{}`", value.escape_debug());
+        // It may be a secret that gateway and services share.
         return Err(at.error(
-            found,
+            "a value that is none, which is not shown",
             "a header value: visible ASCII, not empty, no line breaks, no space at either end",
         ));
     }
     Ok(value.as_bytes().to_vec())
 }
 
-/// Headers that the proxy and this gateway write themselves. A client's own are dealt with where they are written; a misspelt
-/// copy would arrive beside the genuine one.
-const PROXYS: [&str; 3] = ["x-request-id", "x-forwarded-for", "x-forwarded-proto"];
+/// Headers that the proxy and this gateway write, or read, themselves. A client's own are dealt with there; a misspelt copy would
+/// arrive beside the genuine one.
+const PROXYS: [&str; 6] = [
+    "x-request-id",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-client-cert",
+    "transfer-encoding",
+    "content-length",
+];
 
 /// Lengths beyond 63 share the last bit.
 fn length_bit(length: usize) -> u64 {

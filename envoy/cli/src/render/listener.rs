@@ -151,6 +151,8 @@ fn http2_protocol_options(allow_connect: bool) -> Value {
         "max_concurrent_streams": 100,
         "initial_stream_window_size": 65_536,
         "initial_connection_window_size": 1_048_576,
+        // A malformed request ends its own stream, not all others on the connection of a balancer in front.
+        "override_stream_error_on_invalid_http_message": true,
     });
     if allow_connect {
         options["allow_connect"] = true.into();

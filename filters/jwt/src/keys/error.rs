@@ -23,11 +23,13 @@ labelled! {
         ShortSecret = "short_secret",
         /// A secret that is a public key or another structure that people publish: PEM, JWK, SSH, DER.
         SecretIsKey = "secret_is_key",
+        /// A secret that is one short word over and over.
+        RepeatedSecret = "repeated_secret",
         /// An RSA modulus below 2048 or above 4096 bits.
         RsaSize = "rsa_size",
         /// An RSA exponent that is even, 1, or larger than 33 bits.
         RsaExponent = "rsa_exponent",
-        /// An RSA modulus that is even or has another small factor.
+        /// An RSA modulus that is even, has another small factor, or two that are equal or next to each other.
         RsaModulus = "rsa_modulus",
         /// An RSA modulus whose factors can be found (CVE-2017-15361).
         Roca = "roca",
@@ -56,7 +58,10 @@ impl KeyError {
     /// Whether a key of a fetched set can have it: no PEM, and no secret that is read, comes in one.
     #[must_use]
     pub const fn is_of_fetched(self) -> bool {
-        !matches!(self, Self::ShortSecret | Self::SecretIsKey | Self::NotPem | Self::Certificate)
+        !matches!(
+            self,
+            Self::ShortSecret | Self::SecretIsKey | Self::RepeatedSecret | Self::NotPem | Self::Certificate
+        )
     }
 
     /// What would have been right.
@@ -80,6 +85,7 @@ impl KeyError {
                  64 for HS512; `min_secret_bytes` sets another minimum"
             }
             Self::SecretIsKey => "random bytes; this is a key, certificate or JWK, which others may know",
+            Self::RepeatedSecret => "random bytes; this is one word over and over, which can be guessed",
             Self::RsaSize => "an RSA key of 2048 to 4096 bits",
             Self::RsaExponent => "an odd RSA exponent from 3 to 33 bits",
             Self::RsaModulus => "an RSA modulus that is the product of two large primes",

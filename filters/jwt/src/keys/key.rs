@@ -59,6 +59,9 @@ impl Key {
         if secret_form::is_key(secret) {
             return Err(KeyError::SecretIsKey);
         }
+        if secret_form::is_repetitive(secret) {
+            return Err(KeyError::RepeatedSecret);
+        }
         Self::library(kid, alg, &DecodingKey::from_secret(secret), None, KeyError::ShortSecret)
     }
 

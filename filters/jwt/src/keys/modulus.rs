@@ -1,6 +1,8 @@
 //! Whether an RSA modulus has a weakness that shows without factoring it.
 
 use super::error::KeyError;
+use rsa::BigUint;
+use std::sync::LazyLock;
 
 /// The odd primes below 170. 65537 generates a small part of the residues of most of them, and a modulus of the ROCA kind has its
 /// residues there for every one; another modulus does with a probability of about 2^-27 (Nemec et al., CCS 2017).
@@ -8,6 +10,12 @@ const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
+
+/// Small factors are looked for below this.
+const MOST_SMALL: u32 = 1 << 16;
+
+/// Steps of Fermat's method: two primes that lie next to each other are found by the first ones (CVE-2022-26320).
+const FERMAT_STEPS: usize = 100;
 
 /// Checks a modulus, big-endian.
 pub(super) fn check(modulus: &[u8]) -> Result<(), KeyError> {
@@ -21,7 +29,71 @@ pub(super) fn check(modulus: &[u8]) -> Result<(), KeyError> {
     if residues.iter().all(|(prime, residue)| is_power_of_65537(*residue, *prime)) {
         return Err(KeyError::Roca);
     }
+    if has_small_factor(modulus) || has_close_factors(&BigUint::from_bytes_be(modulus)) {
+        return Err(KeyError::RsaModulus);
+    }
     Ok(())
+}
+
+/// The odd primes below [`MOST_SMALL`], three at a time: their product fits into 48 bits.
+static SMALL: LazyLock<Vec<[u64; 3]>> = LazyLock::new(|| {
+    let primes: Vec<u64> = (3..MOST_SMALL).step_by(2).filter(|n| is_prime(*n)).map(u64::from).collect();
+    primes.chunks(3).map(|chunk| core::array::from_fn(|at| chunk.get(at).copied().unwrap_or(1))).collect()
+});
+
+fn is_prime(number: u32) -> bool {
+    let mut roots = (3_u32..).step_by(2).take_while(|root| root.saturating_mul(*root) <= number);
+    roots.all(|root| number.checked_rem(root) != Some(0))
+}
+
+/// Whether a small prime divides it.
+fn has_small_factor(modulus: &[u8]) -> bool {
+    SMALL.iter().any(|primes| {
+        let rest = residue_48(modulus, primes.iter().fold(1, |product, prime| product.wrapping_mul(*prime)));
+        primes.iter().any(|prime| *prime > 1 && rest.checked_rem(*prime) == Some(0))
+    })
+}
+
+/// The residue by a number below 2^48, two bytes at a time.
+fn residue_48(number: &[u8], by: u64) -> u64 {
+    let (pairs, last) = number.as_chunks::<2>();
+    let rest = pairs.iter().fold(0_u64, |rest, pair| {
+        (rest.wrapping_shl(16) | u64::from(u16::from_be_bytes(*pair))).checked_rem(by).unwrap_or(0)
+    });
+    last.iter()
+        .fold(rest, |rest, byte| (rest.wrapping_shl(8) | u64::from(*byte)).checked_rem(by).unwrap_or(0))
+}
+
+/// Whether it is a square, or the product of two numbers next to its root (Fermat): `a` squared less the modulus is a square for an `a`
+/// close to the root.
+#[allow(
+    clippy::arithmetic_side_effects,
+    reason = "large integers do not overflow, and `a` is not below the root"
+)]
+fn has_close_factors(modulus: &BigUint) -> bool {
+    let root = modulus.sqrt();
+    if &root * &root == *modulus {
+        return true;
+    }
+    let mut a = root;
+    (0..FERMAT_STEPS).any(|_| {
+        a += 1_u32;
+        is_square(&(&a * &a - modulus))
+    })
+}
+
+/// Squares have few residues: nearly all numbers are told by theirs, and no root is taken of them.
+#[allow(clippy::arithmetic_side_effects, reason = "large integers do not overflow")]
+fn is_square(number: &BigUint) -> bool {
+    let bytes = number.to_bytes_be();
+    let may_be = |by: u64| {
+        let rest = residue_48(&bytes, by);
+        (0..by).any(|root| root.wrapping_mul(root).checked_rem(by) == Some(rest))
+    };
+    [64, 63, 65, 11].into_iter().all(may_be) && {
+        let root = number.sqrt();
+        &root * &root == *number
+    }
 }
 
 fn residue(number: &[u8], prime: u32) -> u32 {
@@ -55,14 +127,30 @@ mod tests {
         }
     }
 
+    #[allow(clippy::arithmetic_side_effects, reason = "large integers do not overflow")]
+    fn product(one: u128, other: u128) -> Vec<u8> {
+        (BigUint::from(one) * BigUint::from(other)).to_bytes_be()
+    }
+
+    #[test]
+    fn factors_that_are_small_equal_or_next_to_each_other_are_found() {
+        let prime = (1_u128 << 89) - 1;
+        assert_eq!(check(&product(prime, prime)), Err(KeyError::RsaModulus), "a square");
+        assert_eq!(check(&product(65_521, prime)), Err(KeyError::RsaModulus), "a small factor");
+        assert_eq!(check(&product(prime, prime + 30)), Err(KeyError::RsaModulus), "close");
+        assert!(has_close_factors(&BigUint::from_bytes_be(&product(prime, prime + 30))));
+        assert!(!has_close_factors(&BigUint::from_bytes_be(&product(prime, (1 << 61) - 1))));
+        assert_eq!(SMALL.len(), 6541_usize.div_ceil(3), "there are 6,542 primes below 2^16");
+    }
+
     #[test]
     fn a_power_of_65537_has_the_residues_of_the_weak_keys_and_its_neighbour_has_not() {
         // 65537^4 = 2^64 + 4 * 2^48 + 6 * 2^32 + 4 * 2^16 + 1.
         let power = [0, 1, 0, 4, 0, 6, 0, 4, 0, 1];
         assert_eq!(check(&power), Err(KeyError::Roca));
         assert_eq!(check(&[0, 1, 0, 4, 0, 6, 0, 4, 0, 2]), Err(KeyError::RsaModulus));
-        // 2^61 - 1, a prime.
-        assert_eq!(check(&((1_u64 << 61) - 1).to_be_bytes()), Ok(()));
+        // (2^61 - 1) * (2^89 - 1), which are primes far apart.
+        assert_eq!(check(&product((1 << 61) - 1, (1 << 89) - 1)), Ok(()));
         // 167 * (2^61 - 1).
         assert_eq!(check(&(167 * ((1_u128 << 61) - 1)).to_be_bytes()), Err(KeyError::RsaModulus));
         assert_eq!(check(&[]), Err(KeyError::RsaModulus));

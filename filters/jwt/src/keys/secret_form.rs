@@ -11,16 +11,39 @@ const SSH: [&[u8]; 6] = [b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-", b"--
 /// Whether the bytes of a secret are a key or a certificate in one of the forms in which they are written.
 pub(super) fn is_key(secret: &[u8]) -> bool {
     let text = secret.trim_ascii();
-    is_pem(text) || is_ssh(text) || is_json(text) || is_der(secret) || is_encoded_der(text)
+    is_plain_key(text)
+        || is_der(secret)
+        || decoded(text).iter().any(|bytes| is_plain_key(bytes) || is_der(bytes))
 }
+
+fn is_plain_key(text: &[u8]) -> bool {
+    is_pem(text) || is_ssh(text) || is_json(text)
+}
+
+/// Whether a secret is of so few different bytes that people guess it: `000...`, one word over and over.
+pub(super) fn is_repetitive(secret: &[u8]) -> bool {
+    let is_period = |period: usize| secret.chunks(period).all(|part| secret.starts_with(part));
+    (1..=MOST_PERIOD).any(is_period) && secret.len() > MOST_PERIOD
+}
+
+/// The longest word whose repetition is no secret.
+const MOST_PERIOD: usize = 12;
 
 fn is_pem(text: &[u8]) -> bool {
     text.windows(11).any(|window| window == b"-----BEGIN ")
 }
 
 fn is_ssh(text: &[u8]) -> bool {
-    // `AAAA` begins the base64 of every SSH key: a length of four bytes.
-    SSH.iter().any(|begin| text.starts_with(begin)) && (text.len() > 60)
+    // `AAAA` begins the base64 of every SSH key: a length of four bytes. Options may stand before it (sshd(8), AUTHORIZED_KEYS).
+    let begins = |text: &[u8]| SSH.iter().any(|begin| text.starts_with(begin));
+    let mut words = text.split(|byte| *byte == b' ');
+    (begins(text) || words.any(|word| word.starts_with(b"AAAA") && word.len() > 60) || is_ssh_blob(text))
+        && text.len() > 50
+}
+
+/// An SSH key without its base64: the length of the name of its kind, and the name (RFC 4253 section 6.6).
+fn is_ssh_blob(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, 0, _, rest @ ..] if rest.starts_with(b"ssh-") || rest.starts_with(b"ecdsa-sha2-"))
 }
 
 /// A JWK or a set of them.
@@ -30,10 +53,16 @@ fn is_json(text: &[u8]) -> bool {
         && Json::parse(text).is_ok_and(|json| json.root().value() == Value::Object && is_jwk(&json))
 }
 
-/// The base64 of DER, which is a PEM block without its lines.
-fn is_encoded_der(text: &[u8]) -> bool {
+/// What a text says in base64 (a PEM block without its lines, a JWK in a Kubernetes secret) and in hexadecimal digits.
+fn decoded(text: &[u8]) -> [Vec<u8>; 2] {
     let one_line: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    STANDARD.decode(one_line).is_ok_and(|der| is_der(&der))
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)?.wrapping_shl(4) | digit(*low)?),
+        _ => None,
+    };
+    let hex: Option<Vec<u8>> = one_line.chunks(2).map(pair).collect();
+    [STANDARD.decode(&one_line).unwrap_or_default(), hex.unwrap_or_default()]
 }
 
 /// A SubjectPublicKeyInfo, or a DER sequence of 128 bytes and more whose length is just that of the secret: certificates, private
@@ -71,12 +100,25 @@ mod tests {
             br#" {"keys":[{"kty":"RSA"}]} "#,
             ssh.as_bytes(),
             ssh.replace("ssh-ed25519 ", "").as_bytes(),
+            format!("restrict,pty {ssh}").as_bytes(),
+            &STANDARD.decode("AAAAC3NzaC1lZDI1NTE5AAAAIGPnmHNJL7hJ5yx2cPEbTkTfZ0Wl0XcMdU9RYTwmXj8P").unwrap(),
+            STANDARD.encode(br#"{"kty":"RSA","n":"AyM1SysPpbyDfgZld3umj1qz","e":"AQAB"}"#).as_bytes(),
+            der.iter().map(|byte| format!("{byte:02x}")).collect::<String>().as_bytes(),
             ED25519.as_bytes(),
             &der,
             &long,
         ] {
             assert!(is_key(secret), "{}", String::from_utf8_lossy(secret));
         }
+    }
+
+    #[test]
+    fn one_word_over_and_over_is_no_secret() {
+        for secret in ["0".repeat(32), "changeme".repeat(4), "secret-secret-secret-secret-secret".to_owned()]
+        {
+            assert!(is_repetitive(secret.as_bytes()), "{secret}");
+        }
+        assert!(!is_repetitive(b"a long enough secret of 32 bytes") && !is_repetitive(b"0000"));
     }
 
     #[test]

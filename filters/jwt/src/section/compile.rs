@@ -25,12 +25,19 @@ impl RawJwt {
         let providers = &at.key("providers");
         let compile =
             |(name, raw): (&String, &RawProvider)| Part { raw, at: &providers.key(name), env }.compile(name);
-        let mut compiled = Vec::new();
+        let mut compiled: Vec<Provider> = Vec::new();
         for result in self.providers.iter().map(compile) {
             match result {
                 Ok(provider) => compiled.push(provider),
                 Err(errors) => mistakes.0.extend(errors),
             }
+        }
+        let prefixes: Vec<String> = compiled.iter().map(|provider| provider.role_prefix.clone()).collect();
+        for provider in &mut compiled {
+            let is_foreign = |prefix: &&String| {
+                **prefix != provider.role_prefix && prefix.starts_with(&provider.role_prefix)
+            };
+            provider.foreign_prefixes = prefixes.iter().filter(is_foreign).cloned().collect();
         }
         let sources = compile_sources::compile(&self.sources, &at.key("sources"), &mut mistakes);
         NumberRange { least: 1, most: 65_536 }.check(self.max_waiting, &at.key("max_waiting"), &mut mistakes);
@@ -104,6 +111,7 @@ impl Part<'_> {
             user: raw.user_claim.clone(),
             role: raw.role_claim.clone(),
             role_prefix: raw.role_prefix.clone(),
+            foreign_prefixes: Vec::new(),
             scope: raw.scope_claim.clone(),
             headers,
             revocation,

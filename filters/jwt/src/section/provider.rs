@@ -32,6 +32,8 @@ pub struct Provider {
     pub(crate) role: Pointer,
     /// Put before each role, so that it is this provider's.
     pub(crate) role_prefix: String,
+    /// Those of other providers that this one could write itself.
+    pub(crate) foreign_prefixes: Vec<String>,
     pub(crate) scope: Pointer,
     pub(crate) headers: Vec<ClaimHeader>,
     pub(crate) revocation: Option<Revocation>,

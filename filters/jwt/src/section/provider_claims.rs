@@ -124,12 +124,25 @@ impl Provider {
     }
 
     /// Takes out of the claims what the rest of the gateway asks for.
+    /// A role that begins as another provider's do would be taken for that provider's.
+    fn check_roles(&self, roles: &[Box<str>]) -> Result<(), Refusal> {
+        let is_foreign = |role: &str| self.foreign_prefixes.iter().any(|prefix| role.starts_with(prefix));
+        match roles.iter().any(|role| is_foreign(role)) {
+            true => Err(refuse(
+                TokenError::InvalidClaim,
+                "a role that begins with another provider's `role_prefix`",
+            )),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn identify(&self, index: usize, mut json: Json, facts: Facts) -> Result<Identity, Refusal> {
         let Facts { from, until, signed } = facts;
         json.shrink();
         let claims = json.root();
         let user = token::user(claims, &self.user)?;
         let roles = self.roles(claims)?;
+        self.check_roles(&roles)?;
         let scopes = token::texts(claims, &self.scope, Some(' '))?;
         check_words(user.as_deref(), &roles, &scopes)?;
         let mut headers = Vec::new();

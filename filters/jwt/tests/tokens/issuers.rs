@@ -55,6 +55,23 @@ fn a_role_of_another_provider_is_another_role_and_services_learn_the_issuer() {
 }
 
 #[test]
+fn a_role_that_begins_as_another_providers_is_refused() {
+    let mut worker = Worker::new(two());
+    let both = worker.route(json!({"providers": ["ours", "theirs"]}));
+    let mut refused = |issuer: &str, role: Value| {
+        let token = claims(issuer, json!({"role": role}));
+        match worker.request(&both, &[&format!("Bearer {token}")], NOW) {
+            portcullis_jwt::Authn::Refused(refusal) => Some(refusal.error),
+            _ => None,
+        }
+    };
+    assert_eq!(refused("https://ours", json!("partner:admin")), Some(TokenError::InvalidClaim));
+    assert_eq!(refused("https://ours", json!(["user", "partner:"])), Some(TokenError::InvalidClaim));
+    assert_eq!(refused("https://ours", json!("partners")), None);
+    assert_eq!(refused("https://theirs", json!("partner:admin")), None, "which is `partner:partner:admin`");
+}
+
+#[test]
 fn an_issuer_that_nobody_vouches_for_is_told_by_the_providers_name() {
     let mut worker =
         Worker::new(json!({"providers": {"any": provider(json!({}))}, "issuer_header": "X-Token-Issuer"}));
