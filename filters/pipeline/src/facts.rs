@@ -7,6 +7,7 @@ use crate::request_id::RequestId;
 use crate::rules::RulesSlot;
 use crate::token::TokenSlot;
 use crate::trace::Trace;
+use portcullis_access_log::TraceContext;
 use portcullis_business::{Bodies, Happened};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Denial, Mono, Now, Reason, RequestHead};
@@ -87,6 +88,10 @@ pub struct Facts {
     pub(crate) unroutable: Option<Reason>,
     /// Whether it was sent to the service behind its route.
     pub(crate) forwarded: bool,
+    /// The trace that it belongs to, where the policy wants to know.
+    pub(crate) context: Option<TraceContext>,
+    /// Whether that trace begins here.
+    pub(crate) begins_trace: bool,
     /// When the answer began, where somebody wants to know.
     pub(crate) answered_at: Option<Mono>,
     /// Whether the answer came to its end.
