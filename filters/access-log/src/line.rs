@@ -1,5 +1,5 @@
+use crate::field::FieldValue;
 use crate::json::{escaped, push_thousandths};
-use crate::user::loggable_user;
 use core::time::Duration;
 use portcullis_edge_core::Wall;
 use std::borrow::Cow;
@@ -44,7 +44,7 @@ pub struct RequestLine<'a> {
     pub service: &'a str,
     /// Joins all lines of a request.
     pub request_id: &'a str,
-    /// The client's user name, if a good token told it. Cut at [`crate::MAX_USER`] bytes.
+    /// The client's user, as [`crate::Logs::user`] shows it.
     pub user: Option<&'a str>,
     /// From the first byte of the request to the last of the answer.
     pub took: Duration,
@@ -75,6 +75,23 @@ pub struct RequestExtra<'a> {
     pub denied: Option<&'a str>,
     /// Why the service gave no answer, in Envoy's words (response code details).
     pub details: Option<&'a str>,
+    /// What kind of stream it was, where it was one: `event_stream`, `grpc`, or the protocol of an upgrade.
+    pub stream: Option<&'a str>,
+    /// Who ended it, where it did not end by itself: `client`, `service` or `gateway`.
+    pub ended_by: Option<&'a str>,
+    /// The trace that it belongs to.
+    pub trace: Option<Trace<'a>>,
+    /// Fields that the policy adds.
+    pub more: &'a [(&'a str, FieldValue)],
+}
+
+/// A trace and the span of the gateway in it, in the hexadecimal digits of W3C trace context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace<'a> {
+    /// 32 digits.
+    pub trace_id: &'a str,
+    /// 16 digits.
+    pub span_id: &'a str,
 }
 
 impl RequestLine<'_> {
@@ -85,7 +102,7 @@ impl RequestLine<'_> {
         let extra = EscapedExtra::of(&self.extra);
         self.write_head(&mut line, &extra);
         if let Some(user) = self.user {
-            push(&mut line, [r#","user":""#, &escaped(&loggable_user(user)), "\""]);
+            push(&mut line, [r#","user":""#, &escaped(user), "\""]);
         }
         push(&mut line, [r#","duration_ms":"#]);
         push_thousandths(&mut line, u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
@@ -124,10 +141,28 @@ impl<'a> EscapedExtra<'a> {
         push(line, [r#","ip":""#, ip, r#"","target_service":""#, &self.target_service]);
         push(line, [r#"","auth_flow":""#, &escaped(extra.auth_flow), r#"","security_headers":"#]);
         push(line, [if extra.security_headers { "true" } else { "false" }]);
-        for (name, text) in [(r#","denied":""#, extra.denied), (r#","details":""#, extra.details)] {
+        for (name, text) in [
+            (r#","denied":""#, extra.denied),
+            (r#","details":""#, extra.details),
+            (r#","stream":""#, extra.stream),
+            (r#","ended_by":""#, extra.ended_by),
+            (r#","trace_id":""#, extra.trace.map(|trace| trace.trace_id)),
+            (r#","span_id":""#, extra.trace.map(|trace| trace.span_id)),
+        ] {
             text.iter().for_each(|text| push(line, [name, &escaped(text), "\""]));
         }
+        extra.more.iter().for_each(|(name, value)| push_field(line, name, value));
         push(line, ["}}"]);
+    }
+}
+
+/// Names of fields are plain.
+fn push_field(line: &mut Vec<u8>, name: &str, value: &FieldValue) {
+    push(line, [r#",""#, name, r#"":"#]);
+    match value {
+        FieldValue::Text(text) => push(line, ["\"", &escaped(text), "\""]),
+        FieldValue::Number(number) => push(line, [itoa::Buffer::new().format(*number)]),
+        FieldValue::Thousandths(number) => push_thousandths(line, *number),
     }
 }
 
@@ -147,8 +182,16 @@ mod tests {
         line_of(None, path, status)
     }
 
+    fn line_with<'a>(change: impl FnOnce(RequestExtra<'a>) -> RequestExtra<'a>) -> Value {
+        read(None, change(extra("/a", 200)))
+    }
+
     fn line_of(user: Option<&str>, path: &str, status: u16) -> Value {
-        let extra = RequestExtra {
+        read(user, extra(path, status))
+    }
+
+    fn extra(path: &str, status: u16) -> RequestExtra<'_> {
+        RequestExtra {
             method: "GET",
             path,
             endpoint: "/a",
@@ -159,7 +202,14 @@ mod tests {
             security_headers: true,
             denied: None,
             details: None,
-        };
+            stream: None,
+            ended_by: None,
+            trace: None,
+            more: &[],
+        }
+    }
+
+    fn read(user: Option<&str>, extra: RequestExtra<'_>) -> Value {
         let line = RequestLine {
             at: Wall(0),
             service: "gateway",
@@ -189,10 +239,31 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_named_once_known_and_never_at_length() {
+    fn a_user_is_named_once_known() {
         assert_eq!(line("/a", 200).get("user"), None);
         assert_eq!(line_of(Some("ada"), "/a", 200)["user"], "ada");
-        assert_eq!(line_of(Some(&"a".repeat(1_000)), "/a", 200)["user"], "a".repeat(128) + "…");
+    }
+
+    #[test]
+    fn a_stream_says_what_it_was_who_ended_it_and_what_the_policy_wants_to_know() {
+        let more = [
+            ("tenant", FieldValue::Text("a\"b".to_owned())),
+            ("bytes", FieldValue::Number(u64::MAX)),
+            ("upstream_ms", FieldValue::Thousandths(12_034)),
+        ];
+        let trace = Some(Trace { trace_id: "0af7651916cd43dd8448eb211c80319c", span_id: "b7ad6b7169203331" });
+        let line = line_with(|extra| RequestExtra {
+            stream: Some("websocket"),
+            ended_by: Some("client"),
+            trace,
+            more: &more,
+            ..extra
+        });
+        let expected = json!({ "stream": "websocket", "ended_by": "client", "tenant": "a\"b", "bytes": u64::MAX,
+            "upstream_ms": 12.034, "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331" });
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&line["extra"][name], value, "{name}");
+        }
     }
 
     #[test]

@@ -1,10 +1,19 @@
 use crate::json::Object;
-use crate::line::Level;
-use crate::user::loggable_user;
+use crate::line::{Level, Trace};
 use portcullis_edge_core::{Mode, Wall};
 
 /// Longest text of an event's own, in bytes (reason, detail, rule, and what [`SecurityExtra::more`] holds).
 pub const MAX_TEXT: usize = 256;
+
+/// What kinds of events there are, as `action` names them.
+pub const ACTIONS: [&str; 6] = [
+    "jwt_validation",
+    "access_control",
+    "rate_limit_violation",
+    "circuit_breaker_change",
+    "suspicious_activity",
+    "security_header_validation",
+];
 
 /// What a rule did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +66,14 @@ pub struct SecurityLine<'a> {
     pub service: &'a str,
     /// Joins all lines of a request; of an event of no request, `-`.
     pub request_id: &'a str,
-    /// What kind of event: `jwt_validation`, `access_control`, `rate_limit_violation`, `circuit_breaker_change`,
-    /// `suspicious_activity`, `security_header_validation`.
+    /// What kind of event, one of [`ACTIONS`].
     pub action: &'static str,
     /// A sentence for people.
     pub message: &'a str,
-    /// The client's user name, if a good token told it. Cut at [`crate::MAX_USER`] bytes.
+    /// The client's user, as [`crate::Logs::user`] shows it.
     pub user: Option<&'a str>,
+    /// The trace that the request belongs to.
+    pub trace: Option<Trace<'a>>,
     /// Everything else.
     pub extra: SecurityExtra<'a>,
 }
@@ -88,7 +98,9 @@ pub struct SecurityExtra<'a> {
     /// The policy in force, as a hash.
     pub policy: Option<&'a str>,
     /// What only this kind of event has, in order (a limit and what is left of it, a breaker's states).
-    pub more: &'a [(&'static str, Fact<'a>)],
+    pub more: Vec<(&'static str, Fact<'a>)>,
+    /// How many lines of such events were left out before this one, where only a share is written.
+    pub left_out: u64,
 }
 
 /// The request of a security event.
@@ -126,9 +138,13 @@ impl SecurityLine<'_> {
         line.text("request_id", &[self.request_id]);
         line.text("action", &[self.action]);
         line.bounded("message", self.message, MAX_TEXT);
-        self.user.iter().for_each(|user| line.text("user", &[&loggable_user(user)]));
+        self.user.iter().for_each(|user| line.text("user", &[user]));
         line.open("extra");
         self.extra.write(&mut line);
+        if let Some(trace) = &self.trace {
+            line.text("trace_id", &[trace.trace_id]);
+            line.text("span_id", &[trace.span_id]);
+        }
         line.close();
         line.end()
     }
@@ -145,6 +161,9 @@ impl SecurityExtra<'_> {
         self.request.iter().for_each(|request| request.write(line));
         self.policy.iter().for_each(|policy| line.bounded("policy", policy, MAX_TEXT));
         self.more.iter().for_each(|(name, fact)| fact.write(name, line));
+        if self.left_out > 0 {
+            line.number("left_out", self.left_out);
+        }
     }
 }
 
@@ -185,7 +204,8 @@ mod tests {
             mode: Mode::Enforce,
             request: Some(request),
             policy: Some("5f3a"),
-            more: &[],
+            more: Vec::new(),
+            left_out: 0,
         };
         SecurityLine {
             at: Wall(0),
@@ -194,6 +214,7 @@ mod tests {
             action: "jwt_validation",
             message: "The token has expired",
             user: None,
+            trace: None,
             extra,
         }
     }
@@ -221,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn an_event_belongs_to_its_requests_trace() {
+        let mut line = refused();
+        line.trace =
+            Some(Trace { trace_id: "0af7651916cd43dd8448eb211c80319c", span_id: "b7ad6b7169203331" });
+        let extra = &read(&line)["extra"];
+        assert_eq!(extra["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(extra["span_id"], "b7ad6b7169203331");
+    }
+
+    #[test]
     fn what_shadow_mode_would_have_refused_is_no_warning() {
         let mut line = refused();
         (line.extra.verdict, line.extra.mode) = (Verdict::of(Mode::Shadow), Mode::Shadow);
@@ -234,12 +265,12 @@ mod tests {
     #[test]
     fn an_event_of_another_kind_brings_its_own_facts_and_needs_no_request() {
         let more =
-            [("from", Fact::Text("closed")), ("failures", Fact::Number(5)), ("trial", Fact::Flag(false))];
+            vec![("from", Fact::Text("closed")), ("failures", Fact::Number(5)), ("trial", Fact::Flag(false))];
         let mut line = refused();
         line.action = "circuit_breaker_change";
         line.extra.verdict = Verdict::Noted;
         (line.extra.request, line.extra.policy, line.extra.detail) = (None, None, None);
-        (line.extra.rule, line.extra.stage, line.extra.more) = (Some("order"), "circuit_breaker", &more);
+        (line.extra.rule, line.extra.stage, line.extra.more) = (Some("order"), "circuit_breaker", more);
         let line = read(&line);
         assert_eq!((&line["level"], &line["action"]), (&json!("INFO"), &json!("circuit_breaker_change")));
         assert_eq!(
@@ -255,21 +286,13 @@ mod tests {
     fn a_line_stays_small_and_whole_whatever_it_is_told() {
         let long = "é\u{0}\"".repeat(10_000);
         let (long, odd) = (long.as_str(), "\"\\\r\n\u{1b}[31m\u{2028}");
-        let more = [("more", Fact::Text(long))];
+        let more = vec![("more", Fact::Text(long))];
         let mut line = refused();
-        (line.message, line.user) = (long, Some(long));
+        line.message = long;
         (line.extra.reason, line.extra.detail, line.extra.rule) = (long, Some(long), Some(odd));
-        (line.extra.policy, line.extra.more) = (Some(long), &more);
+        (line.extra.policy, line.extra.more) = (Some(long), more);
         let line_length = line.to_json().len();
         assert!(line_length < 5 * MAX_TEXT * 6, "{line_length} bytes");
         assert_eq!(read(&line)["extra"]["rule"], odd);
-        assert!(read(&line)["user"].as_str().unwrap().ends_with('…'));
-    }
-
-    #[test]
-    fn a_user_name_that_is_a_token_is_struck_out() {
-        let mut line = refused();
-        line.user = Some("eyJhbGciOiJub25lIn0.e30.c2lnbmF0dXJl");
-        assert_eq!(read(&line)["user"], "[token]");
     }
 }

@@ -5,7 +5,7 @@ use crate::perform::{apply, give_up, look_at, warn_if_failed};
 use crate::proxy::ThisProxy;
 use crate::shared::Shared;
 use crate::stream::{HostStream, Stream};
-use portcullis_edge_core::RequestHead;
+use portcullis_edge_core::{HostError, RequestHead};
 use portcullis_pipeline::{HeaderOps, LocalReply, Pipeline, Record, Side, Step};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -67,6 +67,13 @@ impl Http {
         if !self.stream.held.get() {
             look_at(&self.shared, &self.stream, side, size);
         }
+    }
+
+    /// Leaves the lines, and what stands beside them, as filter state.
+    fn hand_over(&self, record: &Record) -> Result<(), HostError> {
+        let state = record.state.iter().map(|(name, value)| host::set_property(name, value));
+        state.for_each(|done| warn_if_failed(done, "leave facts for an access log"));
+        if record.lines.is_empty() { Ok(()) } else { host::set_property(LOG_LINE, &record.lines) }
     }
 
     fn response_ends(&self) {
@@ -142,7 +149,7 @@ impl HttpContext for Http {
 
     fn on_log(&mut self) {
         let record = self.record();
-        let handed_over = host::set_property(LOG_LINE, &record.lines);
+        let handed_over = self.hand_over(&record);
         self.shared.with_metrics(|metrics| record.count(metrics, handed_over.is_ok()));
         warn_if_failed(handed_over, "hand over a log line");
     }

@@ -7,6 +7,7 @@
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use portcullis_edge_core::Mono;
+use portcullis_metrics::Format;
 
 /// How often the text is made in one flush interval.
 const TEXTS: u32 = 8;
@@ -26,7 +27,8 @@ pub enum Reader {
 /// What is out, and what was made when.
 #[derive(Default)]
 pub struct Pages {
-    text: RefCell<String>,
+    /// By format.
+    texts: [RefCell<String>; 2],
     /// When the current interval began.
     since: Cell<Option<Mono>>,
     /// How often the text was made in it.
@@ -53,14 +55,23 @@ impl Pages {
     }
 
     /// The text: what `make` gives, or what it gave last where it has been made often enough since `interval` ago.
-    pub fn text(&self, now: Mono, interval: Duration, make: impl FnOnce() -> String) -> String {
+    pub fn text(
+        &self,
+        format: Format,
+        now: Mono,
+        interval: Duration,
+        make: impl FnOnce() -> String,
+    ) -> String {
         let is_over = self.since.get().is_none_or(|since| now.since(since) >= interval);
         if is_over {
             self.since.set(Some(now));
             self.made.set(0);
         }
-        let Ok(mut text) = self.text.try_borrow_mut() else { return String::new() };
-        if self.made.get() < TEXTS {
+        let [plain, open] = &self.texts;
+        let text = if format == Format::Text { plain } else { open };
+        let Ok(mut text) = text.try_borrow_mut() else { return String::new() };
+        // One that was never made is no last one.
+        if self.made.get() < TEXTS || text.is_empty() {
             self.made.set(self.made.get().saturating_add(1));
             *text = make();
         }

@@ -29,11 +29,12 @@ fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
         return give_up(shared, stream);
     }
     stream.page.set(Some(reader));
-    let text = shared.pages.text(host::mono(), shared.flush_period(), || {
+    let format = stream.with_facts(|facts| shared.pipeline.metrics_format(facts)).unwrap_or_default();
+    let text = shared.pages.text(format, host::mono(), shared.flush_period(), || {
         shared.measure();
-        shared.stats.try_borrow_mut().map(|mut stats| stats.text()).unwrap_or_default()
+        shared.stats.try_borrow_mut().map(|mut stats| stats.text(format)).unwrap_or_default()
     });
-    let answer = stream.with_facts(|facts| shared.pipeline.metrics_reply(facts, text));
+    let answer = stream.with_facts(|facts| shared.pipeline.metrics_reply(facts, format, text));
     reply(&answer.unwrap_or_else(LocalReply::unavailable))
 }
 

@@ -3,7 +3,7 @@
 use crate::host::{self, MetricKind};
 use core::cell::RefCell;
 use portcullis_edge_core::{HostError, Namespace};
-use portcullis_metrics::{Change, Stat, StatId, StatKind, exposition};
+use portcullis_metrics::{Change, Format, Stat, StatId, StatKind, exposition};
 use portcullis_pipeline::GatewayMetrics;
 use proxy_wasm::types::LogLevel;
 use rustc_hash::FxHashMap;
@@ -31,13 +31,15 @@ pub struct Stats {
     ids: Vec<Option<u32>>,
     /// Keys of series born here that the index does not have yet.
     born: Vec<String>,
+    /// The version of the index that was adopted last.
+    adopted: Option<u32>,
 }
 
 impl Stats {
     /// Defines every stat, so that it exists at 0.
     pub fn define(metrics: GatewayMetrics, namespace: &Namespace) -> Self {
         let index = namespace.key(SERIES_INDEX);
-        let mut stats = Self { metrics, index, ids: Vec::new(), born: Vec::new() };
+        let mut stats = Self { metrics, index, ids: Vec::new(), born: Vec::new(), adopted: None };
         stats.define_new();
         stats
     }
@@ -60,7 +62,9 @@ impl Stats {
     /// Adds what this VM has counted to the proxy's stats.
     pub fn flush(&mut self) {
         self.born.extend(self.metrics.registry_mut().take_born());
-        self.define_new();
+        self.publish();
+        self.adopt();
+        self.metrics.size();
         let ids = &self.ids;
         let mut failed = 0_u64;
         self.metrics.flush(|stat, change| {
@@ -75,7 +79,6 @@ impl Stats {
         if failed > 0 {
             host::log(LogLevel::Error, &format!("portcullis: {failed} metrics were refused by the host"));
         }
-        self.publish();
     }
 
     fn publish(&mut self) {
@@ -100,20 +103,23 @@ impl Stats {
     }
 
     /// The metrics of all workers as text; what the others have not flushed yet is missing.
-    pub fn text(&mut self) -> String {
+    pub fn text(&mut self, format: Format) -> String {
         self.flush();
-        self.adopt();
         let total = |stat: StatId| {
             let id = self.ids.get(stat.0).copied().flatten();
             id.and_then(|id| host::read_metric(id).ok()).unwrap_or(0)
         };
-        exposition(self.metrics.registry(), total)
+        exposition(self.metrics.registry(), format, total)
     }
 
+    /// Learns of series that other workers have seen.
     fn adopt(&mut self) {
-        let index = host::shared(&self.index).map(|(index, _)| index).unwrap_or_default();
-        for key in String::from_utf8_lossy(&index).lines() {
-            self.metrics.registry_mut().adopt(key);
+        let (index, version) = host::shared(&self.index).unwrap_or_default();
+        if self.adopted != Some(version) {
+            self.adopted = Some(version);
+            for key in String::from_utf8_lossy(&index).lines() {
+                self.metrics.registry_mut().adopt(key);
+            }
         }
         self.define_new();
     }

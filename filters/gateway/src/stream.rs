@@ -62,6 +62,18 @@ impl portcullis_pipeline::Stream for HostStream {
         integer("response\0backend_latency")
     }
 
+    fn upstream_host(&mut self) -> Vec<u8> {
+        host::property("upstream\0address").unwrap_or_default()
+    }
+
+    fn request_bytes(&mut self) -> Option<u64> {
+        integer("request\0size")
+    }
+
+    fn response_bytes(&mut self) -> Option<u64> {
+        integer("response\0size")
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         integer("request\0duration").unwrap_or(0)
     }

@@ -1,7 +1,7 @@
 //! What a stage counts with.
 
 use crate::registry::Declared;
-use crate::{Domains, Family, Kind, Registry, Vocabulary};
+use crate::{Domains, Exemplar, Family, Kind, Registry, Vocabulary};
 use core::marker::PhantomData;
 
 /// A family to count in: where its series lie in the registry. One that the policy has no use for takes everything and keeps nothing.
@@ -95,9 +95,24 @@ impl<D: Domains> Histogram<D> {
     /// Adds a duration, in microseconds.
     #[inline]
     pub fn observe(&self, registry: &mut Registry, values: D::Values<'_>, micros: u64) {
+        self.observe_traced(registry, values, micros, None);
+    }
+
+    /// The same of something that belongs to a trace.
+    #[inline]
+    pub fn observe_traced(
+        &self,
+        registry: &mut Registry,
+        values: D::Values<'_>,
+        micros: u64,
+        exemplar: Option<Exemplar>,
+    ) {
         let sum = self.bounds.len().wrapping_add(2);
         let Some(first) = self.handle.stat(registry, &values, sum.wrapping_add(1)) else { return };
         let bucket = self.bounds.partition_point(|bound| *bound < micros);
+        if let Some(exemplar) = exemplar {
+            registry.keep_exemplar(first.wrapping_add(bucket), exemplar, micros);
+        }
         registry.bump(first.wrapping_add(bucket), 1);
         registry.bump(first.wrapping_add(sum), micros);
     }

@@ -10,6 +10,7 @@
 mod block;
 mod declare;
 mod domain;
+mod exemplar;
 mod exposition;
 mod family;
 mod handle;
@@ -23,7 +24,8 @@ mod stat;
 mod vocabulary;
 
 pub use domain::{About, Axis, Domain, Domains, OTHER, Row, Spelling, Values};
-pub use exposition::exposition;
+pub use exemplar::Exemplar;
+pub use exposition::{Format, exposition};
 pub use family::{CANONICAL_BUCKETS, Family, Key, Kind, OBJECTIVE_BUCKETS, OWN_BUCKETS};
 pub use handle::{Counter, Gauge, Histogram};
 pub use heaviest::{Heaviest, Heavy};

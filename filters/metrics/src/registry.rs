@@ -2,6 +2,7 @@
 
 use crate::block::{Block, INSTANCE, Spelt};
 use crate::domain::Spelling;
+use crate::exemplar::{Exemplar, Exemplars};
 use crate::{Axis, Family, Kind, Stat, StatId, Vocabulary};
 use core::hash::{Hash as _, Hasher as _};
 use hashbrown::HashTable;
@@ -46,6 +47,7 @@ pub struct Registry {
     levels: Vec<(StatId, i64)>,
     overflow: u64,
     published: usize,
+    exemplars: Exemplars,
 }
 
 /// Separates the parts of a key; policies cannot contain it.
@@ -92,6 +94,7 @@ impl Registry {
             levels: Vec::new(),
             overflow: 0,
             published: 0,
+            exemplars: Exemplars::default(),
         }
     }
 
@@ -129,6 +132,15 @@ impl Registry {
         if let Some(value) = self.pending.get_mut(stat) {
             *value = value.saturating_add(by);
         }
+    }
+
+    pub(crate) fn keep_exemplar(&mut self, stat: usize, exemplar: Exemplar, micros: u64) {
+        self.exemplars.keep(stat, exemplar, micros);
+    }
+
+    /// The last trace that fell into a bucket, and what it took.
+    pub(crate) fn exemplar(&self, stat: usize) -> Option<&(Exemplar, u64)> {
+        self.exemplars.of(stat)
     }
 
     pub(crate) fn shift(&mut self, stat: usize, by: i64) {

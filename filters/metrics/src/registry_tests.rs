@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    Endpoint, ErrorStatus, Heaviest, Heavy, Outcome, Row, Served, Status, exposition, labels, metrics,
-    policy_labels,
+    Endpoint, ErrorStatus, Exemplar, Format, Heaviest, Heavy, Outcome, Row, Served, Status, exposition,
+    labels, metrics, policy_labels,
 };
 use std::collections::HashMap;
 #[cfg(target_arch = "wasm32")]
@@ -97,7 +97,7 @@ impl Worker {
                 Change::Set(level) => *value = level.cast_unsigned(),
             }
         }
-        exposition(&self.registry, |stat| self.totals.get(&stat.0).copied().unwrap_or(0))
+        exposition(&self.registry, Format::Text, |stat| self.totals.get(&stat.0).copied().unwrap_or(0))
     }
 
     /// The series that are not 0.
@@ -353,4 +353,31 @@ fn two_families_of_one_name_are_found() {
     assert_eq!(registry.doubled(), ["names_requests_total"]);
     clash.names_requests_total.inc(&mut registry, ());
     drop(forms);
+}
+
+#[test]
+fn openmetrics_has_counters_by_their_family_units_exemplars_and_an_end() {
+    let mut worker = Worker::of(&vocabulary(""));
+    let exemplar = Exemplar { trace: *b"0af7651916cd43dd8448eb211c80319c", at_millis: 1_767_225_600_250 };
+    worker.forms.requests_total.inc(&mut worker.registry, (Status(200), Endpoint(0)));
+    worker.forms.step_seconds.observe_traced(&mut worker.registry, Step::Read, 15, Some(exemplar));
+    let mut totals = HashMap::<usize, u64>::new();
+    worker.registry.flush(|stat, change| {
+        let Change::Add(by) = change else { panic!("{change:?}") };
+        *totals.entry(stat.0).or_default() += by.unsigned_abs();
+    });
+    let text =
+        exposition(&worker.registry, Format::OpenMetrics, |stat| totals.get(&stat.0).copied().unwrap_or(0));
+    for expected in [
+        "# TYPE requests counter\n# HELP requests Requests.\nrequests_total{status_code=\"200\",endpoint=\"/a\"} 1\n",
+        "# TYPE one_requests counter\n",
+        "# TYPE step_seconds histogram\n# HELP step_seconds Times.\n# UNIT step_seconds seconds\n",
+        "step_seconds_bucket{step=\"read\",le=\"0.00001\"} 0\n",
+        "step_seconds_bucket{step=\"read\",le=\"0.00002\"} 1 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.000015 1767225600.25\n",
+        "step_seconds_bucket{step=\"read\",le=\"+Inf\"} 1\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+    }
+    assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
+    assert!(!exposition(&worker.registry, Format::Text, |_| 0).contains("trace_id"));
 }

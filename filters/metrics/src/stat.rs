@@ -38,6 +38,13 @@ pub(crate) fn le(bounds: &[u64], bucket: usize) -> String {
     bounds.get(bucket).map_or_else(|| "+Inf".to_owned(), |micros| seconds(*micros))
 }
 
+/// The same as OpenMetrics writes it: a floating point number always has a fraction.
+pub(crate) fn le_float(bounds: &[u64], bucket: usize) -> String {
+    let le = le(bounds, bucket);
+    let is_whole = le.bytes().all(|b| b.is_ascii_digit());
+    if is_whole { le + ".0" } else { le }
+}
+
 /// Microseconds as decimal seconds, exactly, without trailing zeros.
 pub(crate) fn seconds(micros: u64) -> String {
     let (whole, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
@@ -109,6 +116,12 @@ mod tests {
         );
         assert_eq!(names.len(), width(kind));
         assert!(stats.iter().all(|stat| stat.kind == StatKind::Counter));
+    }
+
+    #[test]
+    fn bounds_have_a_fraction_in_openmetrics() {
+        let shown: Vec<_> = (0..4).map(|bucket| le_float(&[5_000, 1_000_000, 10_000_000], bucket)).collect();
+        assert_eq!(shown, ["0.005", "1.0", "10.0", "+Inf"]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is counted and logged of a request's bearer.
 
+use crate::lines::SecurityEvent;
 use crate::metrics::AuthObservation;
 use crate::{Facts, Pipeline};
-use portcullis_access_log::{SecurityExtra, SecurityLine, SecurityRequest, Verdict};
+use portcullis_access_log::{SecurityExtra, SecurityRequest, Verdict};
 use portcullis_authz::Forbidden;
-use portcullis_edge_core::{Mode, Wall};
+use portcullis_edge_core::Mode;
 use portcullis_jwt::{Refusal, TokenError};
 
 impl Pipeline {
@@ -38,22 +39,19 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// The lines of a request's security events.
-    pub(crate) fn events(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<Vec<u8>> {
+    /// A request's security events of token and rules.
+    pub(crate) fn events<'a>(
+        &'a self,
+        facts: &'a Facts,
+        request: SecurityRequest<'a>,
+    ) -> Vec<SecurityEvent<'a>> {
         let refused = facts.token.verdict.as_ref().and_then(|verdict| verdict.as_ref().err());
         let forbidden = facts.rules.verdict;
         let forbidden = forbidden.and_then(|(verdict, mode)| Some((verdict.err()?, mode)));
         let token = refused.map(|refusal| self.refusal(refusal, facts.token.mode, request));
         let permission = forbidden.map(|(forbidden, mode)| self.prohibition(forbidden, mode, request));
         let events = token.map(|extra| ("jwt_validation", extra));
-        let events = events.into_iter().chain(permission.map(|extra| ("access_control", extra)));
-        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
-        let line = |(action, extra): (&'static str, SecurityExtra<'_>)| {
-            let message = format!("{}: {}", extra.stage, extra.reason);
-            let line = SecurityLine { at, service, request_id, action, message: &message, user, extra };
-            line.to_json()
-        };
-        events.map(line).collect()
+        events.into_iter().chain(permission.map(|extra| ("access_control", extra))).collect()
     }
 
     fn refusal<'a>(
@@ -76,7 +74,8 @@ impl Pipeline {
             mode,
             request,
             policy: Some(&self.policy.hash),
-            more: &[],
+            more: Vec::new(),
+            left_out: 0,
         }
     }
 
@@ -101,7 +100,8 @@ impl Pipeline {
             mode,
             request,
             policy: Some(&self.policy.hash),
-            more: &[],
+            more: Vec::new(),
+            left_out: 0,
         }
     }
 }

@@ -5,17 +5,17 @@ use crate::facts::{Answerer, Facts, Target};
 use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
 use crate::health::LineCounts;
+use crate::lines::{LineState, Lines, Told};
 use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RoutingError};
 use crate::request_id::RequestId;
 use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
-use portcullis_access_log::{RequestExtra, RequestLine, SecurityRequest, as_text, loggable_path};
+use portcullis_access_log::TraceContext;
 use portcullis_breaker::BREAKER_OPEN;
 use portcullis_business::Happened;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Host, Now, Reason, RequestHead, Wall};
-use portcullis_metrics::{Endpoint, Served, Service};
-use std::borrow::Cow;
+use portcullis_metrics::{Endpoint, Exemplar, Served, Service};
 
 /// Status of a request whose client left before it was answered (a convention of nginx's).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -33,6 +33,8 @@ struct Ending {
     fault: Option<Fault>,
     /// Whether a time-out ended it.
     timed_out: bool,
+    /// The same, and of an upgrade, which either side may end, who did.
+    ended_by: Option<Fault>,
     failed: Option<ProxyError>,
 }
 
@@ -51,6 +53,8 @@ pub struct Record {
     pub lines: Vec<u8>,
     /// How many these are.
     pub line_counts: LineCounts,
+    /// What is left as filter state beside them; nothing for most requests.
+    pub state: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Record {
@@ -81,7 +85,7 @@ impl Pipeline {
         let took = host.mono().since(facts.started.mono);
         let ending = Self::ending(facts, stream);
         self.give_back(facts, ending.status, Self::call_outcome(facts, &ending), host, worker);
-        self.record(facts, took, ending, stream)
+        self.record(facts, took, ending, stream, &mut worker.lines)
     }
 
     /// The same for a request that was answered before it reached this filter. `head.peer` is the peer's address, which the
@@ -100,16 +104,19 @@ impl Pipeline {
             facts.target = Target::Unmatched;
         }
         let ending = Self::ending(&facts, stream);
-        self.record(&facts, took, ending, stream)
+        self.record(&facts, took, ending, stream, &mut LineState::default())
     }
 
     fn ending(facts: &Facts, stream: &mut dyn Stream) -> Ending {
         let status = facts.status.or_else(|| stream.response_code()).unwrap_or(CLIENT_CLOSED_REQUEST);
         let is_refused = facts.answerer == Answerer::Proxy && status >= 500;
-        let flags = if is_whole(facts) && !is_refused { 0 } else { stream.response_flags() };
-        let fault = fault_of(flags);
+        let is_upgrade = facts.status == Some(SWITCHING_PROTOCOLS);
+        let is_known = is_whole(facts) && !is_refused;
+        let flags = if is_known && !is_upgrade { 0 } else { stream.response_flags() };
+        let ended_by = fault_of(flags);
+        let fault = ended_by.filter(|_| !is_known);
         let failed = proxy_error(facts, status, fault);
-        Ending { status, fault, timed_out: timed_out(flags), failed }
+        Ending { status, fault, timed_out: timed_out(flags) && !is_known, ended_by, failed }
     }
 
     /// What a request's call says of its service. A call that came to no end by the client's doing, or by ours, says nothing; nor does
@@ -128,8 +135,15 @@ impl Pipeline {
         }
     }
 
-    fn record(&self, facts: &Facts, took: Duration, ending: Ending, stream: &mut dyn Stream) -> Record {
-        let Ending { status, failed, .. } = ending;
+    fn record(
+        &self,
+        facts: &Facts,
+        took: Duration,
+        ending: Ending,
+        stream: &mut dyn Stream,
+        state: &mut LineState,
+    ) -> Record {
+        let Ending { status, failed, ended_by, .. } = ending;
         let service = self.service(facts);
         let upstream = service.filter(|_| facts.counted).and_then(|_| stream.upstream_nanos());
         let observation = Observation {
@@ -137,16 +151,26 @@ impl Pipeline {
             status,
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             upstream_micros: upstream.map(|nanos| nanos / 1_000),
+            exemplar: facts.context.as_ref().and_then(|context| exemplar(context, facts.started.wall)),
             service,
             proxy_error: self.kept_from(facts).or_else(|| Some((self.service(facts)?.0, failed?))),
             routing_error: routing_error(facts, status, failed),
         };
         let details = (failed == Some(ProxyError::RequestFailed)).then(|| stream.code_details());
-        let (lines, line_counts) = self.lines(facts, status, took, details);
+        let told = Told { status, took, upstream, ended_by, details, state };
+        let Lines { text: lines, counts: line_counts, facts: state } = self.lines(facts, told, stream);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
         let guards = self.guard_observation(facts);
         let events = self.happened(facts, status);
-        Record { observation: facts.counted.then_some(observation), auth, guards, events, lines, line_counts }
+        Record {
+            observation: facts.counted.then_some(observation),
+            auth,
+            guards,
+            events,
+            lines,
+            line_counts,
+            state,
+        }
     }
 
     /// The service that a breaker kept a request from.
@@ -162,7 +186,7 @@ impl Pipeline {
         Some((Service(service), self.policy.catalogue.routes.get(route)?.served))
     }
 
-    fn endpoint(&self, target: Target) -> Endpoint {
+    pub(crate) fn endpoint(&self, target: Target) -> Endpoint {
         let catalogue = &self.policy.catalogue;
         match target {
             Target::Route(route) | Target::Preflight(route) => {
@@ -171,71 +195,12 @@ impl Pipeline {
             Target::Page(_) | Target::Unmatched => catalogue.unmatched,
         }
     }
+}
 
-    /// The lines of a request: one for each security event, then its own.
-    fn lines(
-        &self,
-        facts: &Facts,
-        status: u16,
-        took: Duration,
-        details: Option<Vec<u8>>,
-    ) -> (Vec<u8>, LineCounts) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let at = Wall(facts.started.wall.0.saturating_add(nanos));
-        let (method, ip) = (method(facts), facts.client.masked());
-        let path = loggable_path(if facts.shown_path().is_empty() {
-            NOT_SENT.as_bytes()
-        } else {
-            facts.shown_path()
-        });
-        let request = SecurityRequest {
-            method: &method,
-            path: &path,
-            ip: &ip,
-            endpoint: self.policy.catalogue.label(self.endpoint(facts.target)),
-        };
-        let line = self.line(facts, (at, took), status, request, details);
-        let mut lines = self.events(facts, at, request);
-        lines.extend(self.guard_lines(facts, at, request));
-        let security = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        let counts = LineCounts { request: 1, security, sampled: 0 };
-        if lines.is_empty() {
-            return (line, counts);
-        }
-        lines.push(line);
-        (lines.join(&b'\n'), counts)
-    }
-
-    fn line(
-        &self,
-        facts: &Facts,
-        (at, took): (Wall, Duration),
-        status: u16,
-        request: SecurityRequest<'_>,
-        details: Option<Vec<u8>>,
-    ) -> Vec<u8> {
-        let details = details.map(|d| String::from_utf8_lossy(&d).into_owned());
-        let extra = RequestExtra {
-            method: request.method,
-            path: request.path,
-            endpoint: request.endpoint,
-            status,
-            ip: request.ip,
-            target_service: self.target_name(facts),
-            auth_flow: facts.token.flow(),
-            security_headers: facts.forwarded_route().is_some(),
-            denied: facts.denial.as_ref().map(|denial| denial.reason.name),
-            details: details.as_deref(),
-        };
-        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
-        RequestLine { at, service, request_id, user, took, extra }.to_json()
-    }
-
-    fn target_name(&self, facts: &Facts) -> &str {
-        let route = facts.forwarded_route().and_then(|r| self.policy.routes.get(r));
-        let service = route.and_then(|r| self.policy.services.get(r.service));
-        service.map_or(&self.policy.gateway.name, |s| &s.name)
-    }
+/// A trace that is kept somewhere; nothing of one that nobody keeps.
+fn exemplar(context: &TraceContext, at: Wall) -> Option<Exemplar> {
+    let trace = context.shown().trace_id.as_bytes().try_into().ok()?;
+    context.is_sampled().then_some(Exemplar { trace, at_millis: at.0 / 1_000_000 })
 }
 
 /// Why a request got no answer of a service.
@@ -282,18 +247,4 @@ fn without_appended_peer(mut head: RequestHead) -> RequestHead {
         head.peer.clear();
     }
     head
-}
-
-/// In the place of a method or path that the client did not send.
-const NOT_SENT: &str = "-";
-
-/// Longest method a log line shows, in bytes; known ones are shorter.
-const MAX_METHOD: usize = 32;
-
-fn method(facts: &Facts) -> Cow<'_, str> {
-    let method = facts.head.method();
-    if method.is_empty() {
-        return Cow::Borrowed(NOT_SENT);
-    }
-    as_text(method.get(..MAX_METHOD).unwrap_or(method))
 }

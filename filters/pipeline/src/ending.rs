@@ -56,6 +56,23 @@ pub(crate) fn timed_out(flags: u64) -> bool {
     set.any(|(_, (name, _))| OF_EITHER.contains(name))
 }
 
+impl Fault {
+    /// As log lines say it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// The short names of flags, as Envoy's access log writes them; empty where there are none.
+pub(crate) fn names(flags: u64) -> String {
+    let set = FLAGS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+    set.map(|(_, (name, _))| *name).collect::<Vec<_>>().join(",")
+}
+
 /// Whose doing an end with these flags was; nothing where they do not say. A client that left was there to the end of no answer; and
 /// what we did not let through the service could not answer.
 pub(crate) fn fault_of(flags: u64) -> Option<Fault> {

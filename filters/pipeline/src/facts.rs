@@ -7,6 +7,7 @@ use crate::request_id::RequestId;
 use crate::rules::RulesSlot;
 use crate::token::TokenSlot;
 use crate::trace::Trace;
+use portcullis_access_log::TraceContext;
 use portcullis_business::{Bodies, Happened};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Denial, Mono, Now, Reason, RequestHead};
@@ -91,6 +92,10 @@ pub struct Facts {
     pub(crate) unvouched: bool,
     /// Whether its WebSocket's handshake was given a key.
     pub(crate) keyed: bool,
+    /// The trace that it belongs to, where the policy wants to know.
+    pub(crate) context: Option<TraceContext>,
+    /// Whether that trace begins here.
+    pub(crate) begins_trace: bool,
     /// When the answer began, where somebody wants to know.
     pub(crate) answered_at: Option<Mono>,
     /// Whether the answer came to its end.

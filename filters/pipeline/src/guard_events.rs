@@ -1,8 +1,9 @@
 //! The log lines of what the guards did. Every one of these events has its line.
 
+use crate::lines::SecurityEvent;
 use crate::{Facts, Pipeline};
-use portcullis_access_log::{Fact, SecurityExtra, SecurityLine, SecurityRequest, Verdict};
-use portcullis_edge_core::{Mode, Wall};
+use portcullis_access_log::{Fact, SecurityExtra, SecurityRequest, Verdict};
+use portcullis_edge_core::Mode;
 use portcullis_limits::{
     LOGIN_BLOCKED, NETWORK_BLOCKED, Noted, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
 };
@@ -29,11 +30,13 @@ impl<'a> Event<'a> {
 }
 
 impl Pipeline {
-    /// The lines of the guards' events of a request.
-    pub(crate) fn guard_lines(&self, facts: &Facts, at: Wall, request: SecurityRequest<'_>) -> Vec<Vec<u8>> {
-        let events = self.guard_events(facts);
-        let (service, request_id, user) = (&self.policy.gateway.name, facts.request_id(), facts.token.user());
-        let line = |event: &Event<'_>| {
+    /// What the guards did with a request, as security events.
+    pub(crate) fn guard_extras<'a>(
+        &'a self,
+        facts: &'a Facts,
+        request: SecurityRequest<'a>,
+    ) -> impl Iterator<Item = SecurityEvent<'a>> {
+        self.guard_events(facts).into_iter().map(move |event| {
             let extra = SecurityExtra {
                 verdict: event.verdict,
                 reason: event.reason,
@@ -43,21 +46,11 @@ impl Pipeline {
                 mode: event.mode,
                 request: Some(request),
                 policy: Some(&self.policy.hash),
-                more: &event.more,
+                more: event.more,
+                left_out: 0,
             };
-            let message = format!("{}: {}", event.stage, event.reason);
-            let line = SecurityLine {
-                at,
-                service,
-                request_id,
-                action: event.action,
-                message: &message,
-                user,
-                extra,
-            };
-            line.to_json()
-        };
-        events.iter().map(line).collect()
+            (event.action, extra)
+        })
     }
 
     fn guard_events(&self, facts: &Facts) -> Vec<Event<'_>> {

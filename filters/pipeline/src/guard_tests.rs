@@ -58,6 +58,18 @@ impl Stream for Told {
     fn upstream_nanos(&mut self) -> Option<u64> {
         None
     }
+    fn upstream_host(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn request_bytes(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn response_bytes(&mut self) -> Option<u64> {
+        None
+    }
+
     fn duration_nanos(&mut self) -> u64 {
         0
     }
@@ -351,9 +363,11 @@ fn moved(pipeline: &Pipeline, record: &Record, name: &str) -> Vec<String> {
     metrics.flush(|stat, change| {
         moved.insert(stat.0, change);
     });
-    let text = portcullis_metrics::exposition(metrics.registry(), |stat| match moved.get(&stat.0) {
-        Some(portcullis_metrics::Change::Add(by)) => by.unsigned_abs(),
-        _ => 0,
+    let text = portcullis_metrics::exposition(metrics.registry(), portcullis_metrics::Format::Text, |stat| {
+        match moved.get(&stat.0) {
+            Some(portcullis_metrics::Change::Add(by)) => by.unsigned_abs(),
+            _ => 0,
+        }
     });
     let lines = text.lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
     lines.map(str::to_owned).collect()
@@ -389,7 +403,7 @@ fn whoever_is_refused_most_is_named_and_a_flood_of_others_is_not() {
         assert_eq!(refused(step).status, 429);
         gateway.answer(facts, Answer::Status(429)).1.count(&mut metrics, true);
     }
-    let text = portcullis_metrics::exposition(metrics.registry(), |_| 0);
+    let text = portcullis_metrics::exposition(metrics.registry(), portcullis_metrics::Format::Text, |_| 0);
     let named: Vec<_> =
         text.lines().filter(|line| line.starts_with("gateway_rate_limit_hits_total{")).collect();
     assert!(named.iter().any(|line| line.contains("client_ip=\"203.0.113.0\"")), "{named:?}");

@@ -73,11 +73,10 @@ impl GatewayMetrics {
         }
     }
 
-    /// Says which module and which policy run, and how many series there are. Said again and again: another worker may say of the same
+    /// Says which module and which policy run. Said again and again: another worker may say of the same
     /// policy that it has ended.
     pub fn alive(&mut self) {
         self.in_force(1);
-        self.size();
     }
 
     /// Says that the policy ends in this worker.

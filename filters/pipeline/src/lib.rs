@@ -18,6 +18,7 @@ mod guard;
 mod guard_events;
 mod guard_metrics;
 mod health;
+mod lines;
 mod metrics;
 mod ops;
 mod order;
@@ -41,6 +42,7 @@ pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
 pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use health::{DropReason, HealthMetrics, LineCounts, LineKind, VERSION, instance_of, rejections_stat};
+pub use lines::LineState;
 pub use metrics::{
     AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
 };
@@ -118,7 +120,8 @@ impl Pipeline {
     pub fn worker(&self, number: u32) -> Worker {
         let namespace = self.namespace();
         let guards = Guards::new(&self.policy, &namespace, number);
-        Worker { tokens: self.jwt.clone().map(|jwt| Tokens::in_namespace(jwt, &namespace)), guards }
+        let tokens = self.jwt.clone().map(|jwt| Tokens::in_namespace(jwt, &namespace));
+        Worker { tokens, guards, lines: LineState::default() }
     }
 
     /// How many requests of a worker may wait at once.
@@ -154,6 +157,9 @@ mod guard_tests;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod hardening_tests;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod line_tests;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests;

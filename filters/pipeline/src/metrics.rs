@@ -17,9 +17,9 @@ use portcullis_jwt::{CacheCounts, FetchFailure, KeyError, TokenError};
 use portcullis_limits::metrics::LimitMetrics;
 use portcullis_limits::{CellTable, Cells};
 use portcullis_metrics::{
-    About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Family, OBJECTIVE_BUCKETS, OTHER,
-    OWN_BUCKETS, Outcome, Registry, Served, Service, StatId, Status, Values, Vocabulary, is_status, labels,
-    metrics,
+    About, Axis, Change, Domain, Endpoint, EngineMetrics, ErrorStatus, Exemplar, Family, OBJECTIVE_BUCKETS,
+    OTHER, OWN_BUCKETS, Outcome, Registry, Served, Service, StatId, Status, Values, Vocabulary, is_status,
+    labels, metrics,
 };
 use portcullis_policy::Policy;
 use portcullis_security_headers::TrustMetrics;
@@ -179,6 +179,8 @@ pub struct Observation {
     /// What of this the service took, from the first byte sent to it to the last of its answer, in microseconds; nothing where no service
     /// answered.
     pub upstream_micros: Option<u64>,
+    /// The trace that it belongs to, where requests are traced.
+    pub exemplar: Option<Exemplar>,
     /// The service that the request was sent to, if it was.
     pub service: Option<(Service, Served)>,
     /// What went wrong between gateway and this service, if something did; also where a breaker kept the request from it.
@@ -256,7 +258,8 @@ impl GatewayMetrics {
         let Self { registry, families: Families { requests, .. }, .. } = self;
         let (status, error) = (Status(seen.status), ErrorStatus(seen.status));
         requests.gateway_requests_total.inc(registry, (status, seen.endpoint));
-        requests.gateway_request_latency_seconds.observe(registry, seen.endpoint, seen.micros);
+        let (latency, exemplar) = (&requests.gateway_request_latency_seconds, seen.exemplar);
+        latency.observe_traced(registry, seen.endpoint, seen.micros, exemplar);
         if seen.status >= 400 {
             requests.gateway_errors_total.inc(registry, (error, seen.endpoint));
         }
@@ -268,14 +271,14 @@ impl GatewayMetrics {
         }
         let Some((service, served)) = seen.service else { return };
         requests.gateway_routes_total.inc(registry, served);
-        requests.gateway_request_duration_seconds.observe(registry, service, seen.micros);
+        requests.gateway_request_duration_seconds.observe_traced(registry, service, seen.micros, exemplar);
         if let Some(upstream) = seen.upstream_micros {
             requests.gateway_upstream_latency_seconds.observe(registry, service, upstream);
             let own = seen.micros.saturating_sub(upstream);
             requests.gateway_own_latency_seconds.observe(registry, service, own);
         }
         requests.service_requests.inc(registry, (status, served));
-        requests.service_latency.observe(registry, served, seen.micros);
+        requests.service_latency.observe_traced(registry, served, seen.micros, exemplar);
         if seen.status >= 400 {
             requests.service_errors.inc(registry, (error, served));
         }
@@ -301,7 +304,7 @@ impl GatewayMetrics {
     }
 
     /// Says how many series there are, and how many there may be.
-    pub(crate) fn size(&mut self) {
+    pub fn size(&mut self) {
         let Self { registry, families: Families { engine, .. }, .. } = self;
         let level = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let (series, limit) = (level(registry.len()), level(registry.max_len()));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::LineCounts;
-use portcullis_metrics::exposition;
+use portcullis_metrics::{Format, exposition};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 #[cfg(target_arch = "wasm32")]
@@ -65,7 +65,7 @@ impl Host {
 
     fn text(&mut self, metrics: &mut GatewayMetrics) -> String {
         self.flush(metrics);
-        exposition(metrics.registry(), |stat| self.0.get(&stat.0).copied().unwrap_or(0))
+        exposition(metrics.registry(), Format::Text, |stat| self.0.get(&stat.0).copied().unwrap_or(0))
     }
 
     /// The series that are not 0, without the buckets that a time is not the first to fall into.
@@ -91,6 +91,7 @@ fn forwarded(status: u16) -> Observation {
         status,
         micros: 7_000,
         upstream_micros: None,
+        exemplar: None,
         service,
         proxy_error: None,
         routing_error: None,
@@ -176,6 +177,7 @@ fn a_worker_says_what_runs_until_it_ends_and_another_says_it_again() {
     one.ends();
     assert_eq!(says(&mut host, &mut one).1, in_force(0));
     two.alive();
+    two.size();
     assert_eq!(says(&mut host, &mut two).1, in_force(1));
     let text = host.text(&mut two);
     let count = two.registry().len();

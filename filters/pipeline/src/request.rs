@@ -10,13 +10,14 @@ use crate::rules::RulesSlot;
 use crate::token::{TokenSlot, micros};
 use crate::trace::Trace;
 use crate::{HeaderOps, Pipeline, Worker};
+use portcullis_access_log::{TRACEPARENT, TRACESTATE, TraceContext};
 use portcullis_client_ip::{ClientIp, Sender};
 use portcullis_edge_core::{
     Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, StreamFact,
     is_authority,
 };
 use portcullis_jwt::{Identity, Strip};
-use portcullis_metrics::METRICS_ROUTE;
+use portcullis_metrics::{Format, METRICS_ROUTE};
 use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
 
@@ -77,6 +78,7 @@ impl Pipeline {
         let (target, unroutable) = self.target(&head, path, sender.client, host);
         let counted = !self.is_uncounted(target, path);
         let has_proxies = self.policy.client_ip.trusts_proxies();
+        let (context, begins_trace) = self.trace_context(&head.headers, host);
         let trusted = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
         Facts {
             client: sender.client,
@@ -91,6 +93,8 @@ impl Pipeline {
             guard: GuardSlot::default(),
             bodies: None,
             happened: None,
+            context,
+            begins_trace,
             answered_at: None,
             answerer: Answerer::Nobody,
             denial: None,
@@ -106,6 +110,19 @@ impl Pipeline {
             unroutable,
             head,
         }
+    }
+
+    /// The trace that a request belongs to, and whether it begins here: where the client names none, or is not to name one.
+    fn trace_context(&self, headers: &Headers, host: &dyn Host) -> (Option<TraceContext>, bool) {
+        let Some(tracing) = &self.policy.tracing else { return (None, false) };
+        let mut given = headers.all(TRACEPARENT);
+        let only = given.next().filter(|_| given.next().is_none());
+        let believed = only.filter(|_| tracing.continues || self.policy.proxy.begins_traces);
+        if let Some(context) = believed.and_then(TraceContext::parse) {
+            return (Some(context), false);
+        }
+        let [span @ .., _, _, _, _, _, _, _, _] = host.random_16();
+        (Some(TraceContext::begin(host.random_16(), span)), true)
     }
 
     fn sender(&self, head: &RequestHead) -> Sender {
@@ -241,6 +258,10 @@ impl Pipeline {
         if let Some(id) = facts.request_id.to_send() {
             ops.set(request_id::HEADER, id.as_bytes());
         }
+        if let Some(context) = facts.context.filter(|_| facts.begins_trace) {
+            ops.set(TRACEPARENT, context.header().as_bytes());
+            ops.remove.extend(facts.head.headers.first(TRACESTATE).map(|_| TRACESTATE.as_bytes().to_vec()));
+        }
         // A client's copy is removed even where the proxy's routes set ours: filters behind this one see the request before
         // the routes do.
         if !self.policy.proxy.sets_trust_headers {
@@ -352,8 +373,17 @@ impl Pipeline {
     }
 
     /// The answer to [`Step::ServeMetrics`].
-    pub fn metrics_reply(&self, facts: &mut Facts, text: String) -> LocalReply {
-        self.reply(facts, 200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
+    pub fn metrics_reply(&self, facts: &mut Facts, format: Format, text: String) -> LocalReply {
+        let mut reply = self.reply(facts, 200, format.content_type(), text.into_bytes());
+        // A cache must not give one reader what another had asked for.
+        reply.headers.push(("vary".to_owned(), b"Accept".to_vec()));
+        reply
+    }
+
+    /// The format in which the metrics are asked for.
+    #[must_use]
+    pub fn metrics_format(&self, facts: &Facts) -> Format {
+        Format::negotiate(facts.head.headers.all("accept"))
     }
 
     /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and is dressed there.

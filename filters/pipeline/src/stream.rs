@@ -14,6 +14,12 @@ pub trait Stream {
     fn client_tls(&mut self) -> bool;
     /// Nanoseconds from the first byte sent to the service to the last of its answer; `None` where none came.
     fn upstream_nanos(&mut self) -> Option<u64>;
+    /// Address and port of the host that served; empty where none did.
+    fn upstream_host(&mut self) -> Vec<u8>;
+    /// Bytes of the request's body.
+    fn request_bytes(&mut self) -> Option<u64>;
+    /// Bytes of the answer's body.
+    fn response_bytes(&mut self) -> Option<u64>;
     /// Nanoseconds from the request's first byte to now, as the host measured them.
     fn duration_nanos(&mut self) -> u64;
 }

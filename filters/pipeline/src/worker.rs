@@ -1,4 +1,5 @@
 use crate::guard::Guards;
+use crate::lines::LineState;
 use portcullis_jwt::Tokens;
 
 /// What a worker learns while it serves: known tokens, fetched keys, its view of limits and breakers. The pipeline itself never
@@ -8,4 +9,6 @@ pub struct Worker {
     pub tokens: Option<Tokens>,
     /// For the stages that guard the gateway and its services.
     pub guards: Guards,
+    /// For its log lines.
+    pub lines: LineState,
 }

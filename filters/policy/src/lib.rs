@@ -23,6 +23,7 @@ mod upstream;
 pub use catalogue::{Catalogue, Counted};
 pub use clusters::{Cluster, ClusterTls};
 pub use policy::{GatewayPaths, Policy};
+pub use portcullis_access_log::Tracing;
 pub use portcullis_edge_core::{ConfigError, Node, PathSegment};
 pub use portcullis_jwt::{Env, Variable};
 pub use raw::{

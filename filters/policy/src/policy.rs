@@ -15,6 +15,7 @@ use crate::tls;
 use crate::tokens::Section;
 use core::cell::RefCell;
 use core::time::Duration;
+use portcullis_access_log::{Logs, RawLogs, RawTracing, Tracing};
 use portcullis_breaker::Breakers;
 use portcullis_business::Business;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
@@ -110,6 +111,10 @@ pub struct Policy {
     pub browser: BrowserHeaders,
     /// Metrics section.
     pub metrics: MetricsPolicy,
+    /// What stands in log lines.
+    pub logs: Logs,
+    /// Traces; nothing without a section `tracing`.
+    pub tracing: Option<Tracing>,
     /// What can be counted.
     pub catalogue: Catalogue,
     /// What the proxy does.
@@ -123,7 +128,7 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 19] = [
+pub(crate) const FIELDS: [&str; 21] = [
     "version",
     "gateway",
     "path_prefix",
@@ -142,6 +147,8 @@ pub(crate) const FIELDS: [&str; 19] = [
     "browser_headers",
     "business",
     "metrics",
+    "logs",
+    "tracing",
     "proxy",
 ];
 
@@ -250,6 +257,8 @@ struct Parts {
     trust: Option<TrustHeaders>,
     browser: BrowserHeaders,
     metrics: Option<MetricsPolicy>,
+    logs: RawLogs,
+    tracing: Option<RawTracing>,
     proxy: RawProxy,
 }
 
@@ -268,6 +277,8 @@ impl Parts {
         let trust = trust.and_then(|trust| with_signature(trust, &guards, document));
         let browser = read_browser(document);
         let metrics = read_metrics(document, &gateway.health_path);
+        let logs = document.section("logs").unwrap_or_default();
+        let tracing = document.section("tracing");
         let proxy = document.section("proxy").unwrap_or_default();
         Self {
             gateway,
@@ -282,6 +293,8 @@ impl Parts {
             trust,
             browser,
             metrics,
+            logs,
+            tracing,
             proxy,
         }
     }
@@ -291,6 +304,8 @@ impl Parts {
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
         let guards = self.compile_guards(env, document);
+        let logs = self.compile_logs(env, document);
+        let tracing = self.compile_tracing(document);
         document.errors.extend(self.tokens.check_waits(self.gateway.request_timeout));
         let metrics = self.metrics?;
         document.errors.extend(listeners::check(&self.gateway, &metrics.listen));
@@ -328,6 +343,8 @@ impl Parts {
             trust: self.trust?,
             browser: self.browser,
             metrics,
+            logs: logs?,
+            tracing,
             catalogue,
             proxy: self.proxy,
             hash: String::new(),
@@ -340,6 +357,19 @@ impl Parts {
         let services: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
         let clusters: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         self.guards.compile(&self.routes, &services, &clusters, env, document)
+    }
+
+    fn compile_logs(&self, env: Env<'_>, document: &mut Document<'_>) -> Option<Logs> {
+        let routes: Vec<&str> = self.routes.iter().map(|(_, route)| route.path.as_str()).collect();
+        let signature = self.guards.signature_header().map(|(name, _)| name);
+        let secret: Vec<&str> = self.tokens.headers().chain(signature).collect();
+        document.keep(self.logs.compile(&Node::top().key("logs"), &routes, &secret, env))
+    }
+
+    fn compile_tracing(&self, document: &mut Document<'_>) -> Option<Tracing> {
+        let clusters: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let raw = self.tracing.as_ref()?;
+        document.keep(raw.compile(&Node::top().key("tracing"), &clusters))
     }
 
     fn compile_routes(&self, document: &mut Document<'_>) -> Vec<(usize, Route)> {

@@ -15,6 +15,7 @@ pub use upstream::{
 };
 
 use deserr::Deserr;
+use portcullis_access_log::{RawLogs, RawTracing};
 use portcullis_breaker::RawBreaker;
 use portcullis_business::RawBusiness;
 use portcullis_client_ip::RawClientIp;
@@ -85,6 +86,12 @@ pub struct RawPolicy {
     /// What is counted.
     #[schemars(default)]
     pub metrics: RawMetrics,
+    /// What stands in log lines, and which lines are written.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawLogs")]
+    pub logs: Option<RawLogs>,
+    /// The traces that requests belong to.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawTracing")]
+    pub tracing: Option<RawTracing>,
     /// What the proxy around the filter does already.
     #[schemars(default)]
     pub proxy: RawProxy,
@@ -226,4 +233,8 @@ pub struct RawProxy {
     #[deserr(default)]
     #[schemars(default)]
     pub sets_browser_headers: bool,
+    /// The proxy gives each request the `traceparent` that `tracing` says, before any filter sees it.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub begins_traces: bool,
 }

@@ -54,6 +54,7 @@ impl Books {
                 status: 200,
                 micros,
                 upstream_micros: Some(micros - 400),
+                exemplar: None,
                 service: Some((*service, *served)),
                 proxy_error: None,
                 routing_error: None,

@@ -1,6 +1,7 @@
 //! Running scenarios: on the sides that were asked for, several at a time, each against what it expects, and the sides
 //! against each other.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +39,8 @@ pub struct Report {
     pub took: Duration,
     /// What became of it.
     pub result: Outcome,
+    /// Metrics of the plugins that moved, by name, on any side.
+    pub moved: BTreeSet<String>,
 }
 
 /// What became of a file.
@@ -169,19 +172,26 @@ fn report(job: &Job, options: &Options, modules: &backend::Modules) -> Report {
             name: file.display().to_string(),
             took: *took,
             result: Outcome::Unusable(unusable.clone()),
+            moved: BTreeSet::new(),
         },
         Job::Run(plan) => {
-            let result = on_sides(plan, options, modules);
-            Report { file: plan.file.clone(), name: plan.name.clone(), took: started.elapsed(), result }
+            let (result, moved) = on_sides(plan, options, modules);
+            Report {
+                file: plan.file.clone(),
+                name: plan.name.clone(),
+                took: started.elapsed(),
+                result,
+                moved,
+            }
         }
     }
 }
 
-fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> Outcome {
+fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> (Outcome, BTreeSet<String>) {
     let may = |side: &Side| plan.only.as_ref().is_none_or(|(only, _)| only == side);
     let sides: Vec<_> = options.sides.iter().copied().filter(may).collect();
     if let (true, Some((only, because))) = (sides.is_empty(), &plan.only) {
-        return Outcome::Skipped { only: *only, because: because.clone() };
+        return (Outcome::Skipped { only: *only, because: because.clone() }, BTreeSet::new());
     }
     let ran: Vec<_> = sides.iter().map(|side| (*side, on_side(plan, *side, modules))).collect();
     let judged = ran.iter().map(|(side, ran)| OnSide {
@@ -193,7 +203,9 @@ fn on_sides(plan: &Plan, options: &Options, modules: &backend::Modules) -> Outco
         [(Side::Harness, harness), (Side::Envoy, envoy)] => differences(plan, harness, envoy),
         _ => Vec::new(),
     };
-    Outcome::Ran(judged.collect(), differences)
+    let moved = ran.iter().flat_map(|(_, ran)| &ran.steps).flat_map(|step| step.metrics.keys());
+    let moved = moved.filter_map(|series| series.split('{').next()).map(str::to_owned).collect();
+    (Outcome::Ran(judged.collect(), differences), moved)
 }
 
 /// A mistake of ours ends this scenario, and no other.

@@ -159,7 +159,7 @@ fn answer(
         _ => (service_status, Vec::new(), None),
     };
     if matches!(facts.target, Target::Page(_)) && matches!(step, Step::ServeMetrics) {
-        pipeline.metrics_reply(facts, String::new());
+        pipeline.metrics_reply(facts, portcullis_metrics::Format::Text, String::new());
     }
     let response = pipeline.on_response(facts, status, body.is_some(), host, &mut Imagined(status));
     pipeline.on_response_end(facts);
@@ -228,6 +228,18 @@ impl Stream for Imagined {
     }
 
     fn upstream_nanos(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn upstream_host(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn request_bytes(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn response_bytes(&mut self) -> Option<u64> {
         None
     }
 

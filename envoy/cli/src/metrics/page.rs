@@ -49,7 +49,9 @@ fn chapter(out: &mut String, families: &[&Family]) {
         let name = family.name.replace('{', "<").replace('}', ">");
         let (kind, labels, help) = (kind(family.kind), labels.join(", "), help(family));
         let promql = family.promql.replace('|', "\\|");
-        let _ = writeln!(out, "| `{name}` | {kind} | {labels} | {help} | `{promql}` |");
+        // What compares with a bad level is empty until it is reached.
+        let empty = if promql.ends_with(" == 1") { " (empty while all is well)" } else { "" };
+        let _ = writeln!(out, "| `{name}` | {kind} | {labels} | {help} | `{promql}`{empty} |");
     }
     let mut told: Vec<String> = Vec::new();
     for key in families.iter().flat_map(|family| family.keys) {

@@ -16,8 +16,12 @@ const MADE_UP_ID: &str = "%UNIQUE_ID%";
 
 pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
     let usual = json!({ "and_filter": { "filters": [status("NE", 0), status("NE", NO_VM)] } });
-    let prepared =
-        json!({ "or_filter": { "filters": [usual, expression(&format!("'{LINE}' in filter_state"))] } });
+    let is_there = expression(&format!("'{LINE}' in filter_state"));
+    // Where lines are left out, a request without one may have any status.
+    let prepared = match policy.logs.sampling.is_on() {
+        true => is_there,
+        false => json!({ "or_filter": { "filters": [usual, is_there] } }),
+    };
     let prepared = json!({ "and_filter": { "filters": [at_the_end(), prepared] } });
     let line =
         json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({LINE}:PLAIN)%\n") } });

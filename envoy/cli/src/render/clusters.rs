@@ -9,7 +9,8 @@ use std::net::IpAddr;
 pub(super) fn clusters(policy: &Policy, options: &Options) -> Vec<Value> {
     let services = policy.services.iter().map(|service| of_service(service, options));
     let others = policy.clusters.iter().map(|cluster| {
-        let speaks_grpc = policy.limits.fleet_cluster() == Some(cluster.name.as_str());
+        let collector = policy.tracing.as_ref().and_then(|tracing| tracing.collector.as_deref());
+        let speaks_grpc = [policy.limits.fleet_cluster(), collector].contains(&Some(cluster.name.as_str()));
         with_http2(of_cluster(cluster, options), speaks_grpc)
     });
     services.chain(others).collect()

@@ -1,4 +1,6 @@
-use super::{Options, access_log, bodies, downstream, local_replies, plugin, routes, socket_address};
+use super::{
+    Options, access_log, bodies, downstream, local_replies, plugin, routes, socket_address, tracing,
+};
 use portcullis_metrics::METRICS_ROUTE;
 use portcullis_policy::{Policy, Upgrade};
 use serde_json::{Value, json};
@@ -52,10 +54,35 @@ fn metrics_listener(document: &Value, policy: &Policy, options: &Options) -> Val
     });
     let own = json!({
         "stat_prefix": name,
-        "http_filters": [plugin::plugin(document, policy, options), router()],
+        "http_filters": [compressor(), plugin::plugin(document, policy, options), router()],
         "route_config": { "name": name, "virtual_hosts": [{ "name": name, "domains": ["*"], "routes": [page] }] },
     });
     listening(&name, address, connection_manager(policy, options, own))
+}
+
+/// A page of ten thousand series is a megabyte, and a tenth of it compressed. Envoy's own compressor takes a quarter of the time that
+/// one inside the VM would.
+fn compressor() -> Value {
+    json!({
+        "name": "envoy.filters.http.compressor",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor",
+            "response_direction_config": { "common_config": {
+                "min_content_length": 1_024,
+                "content_type": ["text/plain", "application/openmetrics-text"],
+            } },
+            "compressor_library": {
+                "name": "gzip",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip",
+                    "compression_level": "BEST_SPEED",
+                    "memory_level": 9,
+                    "window_bits": 15,
+                    "chunk_size": 65_536,
+                },
+            },
+        },
+    })
 }
 
 fn listening(name: &str, address: &str, manager: Value) -> Value {
@@ -78,7 +105,15 @@ fn connection_manager(policy: &Policy, options: &Options, own: Value) -> Value {
         "access_log": access_log::access_log(policy, options),
     });
     let replies = if options.offload { local_replies::local_replies(policy) } else { json!({}) };
-    for part in [identity(policy, options), paths(policy), limits(policy), upgrades(policy), replies, own] {
+    for part in [
+        identity(policy, options),
+        paths(policy),
+        limits(policy),
+        upgrades(policy),
+        tracing::parts(policy),
+        replies,
+        own,
+    ] {
         if let (Some(fields), Value::Object(part)) = (manager.as_object_mut(), part) {
             fields.extend(part);
         }

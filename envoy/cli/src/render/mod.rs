@@ -19,6 +19,7 @@ mod overload;
 mod plugin;
 mod routes;
 mod tls;
+mod tracing;
 mod upstream;
 
 use portcullis_pipeline::labels;

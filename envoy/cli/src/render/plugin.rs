@@ -58,6 +58,12 @@ fn told_what_envoy_does(document: &Value, options: &Options) -> Value {
         "assigns_request_id": options.offload,
         "sets_trust_headers": options.offload,
         "sets_browser_headers": options.offload,
+        "begins_traces": true,
     });
+    if document.get("tracing").is_none()
+        && let Some(proxy) = policy["proxy"].as_object_mut()
+    {
+        proxy.remove("begins_traces");
+    }
     policy
 }

@@ -232,6 +232,7 @@ fn a_client_that_leaves_before_it_is_answered_is_499_and_no_proxy_error() {
         let line = stage.line_for("/api/v1/orders/left");
         assert_eq!((&line["level"], &line["extra"]["status"]), (&"WARN".into(), &499.into()), "{line}");
         assert_eq!(line["extra"]["details"], Value::Null, "{line}");
+        assert_eq!(line["extra"]["ended_by"], "client", "{line}");
     });
 }
 
@@ -259,6 +260,11 @@ fn a_client_that_leaves_amid_its_answer_has_the_status_that_it_saw() {
             client.reset().expect("it was there");
             service.wait_for_close();
         });
-        assert_eq!(stage.line_for("/api/v1/orders/left-late")["extra"]["status"], 200);
+        let line = stage.line_for("/api/v1/orders/left-late");
+        assert_eq!(
+            (&line["extra"]["status"], &line["extra"]["ended_by"]),
+            (&200.into(), &"client".into()),
+            "{line}"
+        );
     });
 }

@@ -20,6 +20,7 @@ mod metrics;
 mod metrics_over_time;
 mod paths;
 mod policy_errors;
+mod prometheus;
 mod reload_state;
 mod request_id;
 mod routing;

@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Write a JUnit report into this file.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write the names of all metrics that moved in any scenario into this file, one a line.
+    #[arg(long, value_name = "FILE")]
+    moved: Option<PathBuf>,
     /// Print the Test Anything Protocol instead.
     #[arg(long)]
     tap: bool,
@@ -92,6 +95,10 @@ fn once(arguments: &Arguments) -> std::io::Result<ExitCode> {
     let reports = run_all(&files, &options, &tell);
     if let Some(file) = &arguments.junit {
         std::fs::write(file, report::junit(&reports))?;
+    }
+    if let Some(file) = &arguments.moved {
+        let moved: std::collections::BTreeSet<_> = reports.iter().flat_map(|report| &report.moved).collect();
+        std::fs::write(file, moved.iter().flat_map(|name| [name.as_str(), "\n"]).collect::<String>())?;
     }
     let sum = report::Sum::of(&reports);
     if arguments.tap {
