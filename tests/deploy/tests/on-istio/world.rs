@@ -64,7 +64,7 @@ impl World {
         kubernetes.pod(NAMESPACE, "gateway-0", &template);
         said.push(steps.step(8));
         let demo = Demo::start(&folder);
-        let proxy = Proxy::start(&folder, NAMESPACE, "gateway-0", &template);
+        let proxy = Proxy::start(&folder, &kubernetes, NAMESPACE, "gateway-0", &template);
         proxy.eventually("the filter answers", &Request::get("/health"), |answer| answer.status == 200);
         let in_mesh = Seen::at(proxy.address(), &demo);
         said.extend((9..=10).map(|number| steps.step(number)));
