@@ -218,6 +218,18 @@ fn the_bootstrap_of_the_pods_has_a_rule_for_each_label() {
 }
 
 #[test]
+fn each_histogram_has_a_rule_that_makes_seconds_of_its_sum() {
+    let groups = render(POLICY, &[]).objects("recording-rules.yaml").remove(0);
+    let rules = groups["groups"][0]["rules"].as_array().expect("rules").clone();
+    let expected = serde_json::json!({
+        "record": "order_history_request_latency_seconds_sum", "expr": "order_history_request_latency_microseconds_sum / 1e6",
+    });
+    assert!(rules.contains(&expected), "{rules:#?}");
+    let is_one = |rule: &Value| rule["record"].as_str().is_some_and(|name| name.ends_with("_seconds_sum"));
+    assert!(rules.iter().all(is_one), "{rules:#?}");
+}
+
+#[test]
 fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     let run = render(POLICY, &["--selector", "istio=ingressgateway,app=edge"]);
     let plugin = run.object("plugin.yaml", "WasmPlugin", "portcullis");

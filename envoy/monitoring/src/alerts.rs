@@ -170,6 +170,15 @@ const ALERTS: &[Alert] = &[
         summary: "The filter crashed and was restarted",
         description: "A worker's VM trapped within the last 10 minutes. Requests of that worker were answered with 503 until it had a new one.",
     },
+    // Envoy's own interface, and a listener that only redirects, have no filter. Where Envoy's stats are not scraped, there is no data.
+    Alert {
+        name: "FilterBypassed",
+        tier: Tier::Critical,
+        expr: r#"1 - ((sum by (job, instance) (rate(gateway_requests_total[2m])) + sum by (job, instance) (rate(gateway_uncounted_requests_total[2m]))) or 0 * sum by (job, instance) (rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|.*-redirect"}[2m]))) / (sum by (job, instance) (rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|.*-redirect"}[2m])) > 0) > 0.05"#,
+        hold: "2m",
+        summary: "Requests to {{ $labels.instance }} do not pass the filter",
+        description: "{{ $value | humanizePercentage }} of the requests that Envoy has answered were not seen by the filter for 2 minutes: it is not there, or cannot run. They were refused, or passed unfiltered.",
+    },
 ];
 
 /// All alerts; runbooks and dashboards are found below these addresses.

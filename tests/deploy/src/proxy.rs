@@ -69,6 +69,17 @@ impl Proxy {
         SocketAddr::from(([127, 0, 0, 1], 15000))
     }
 
+    /// Seconds that Envoy has run.
+    ///
+    /// # Panics
+    /// If it does not say so.
+    #[must_use]
+    pub fn uptime(&self) -> u64 {
+        let answer = Request::get("/server_info").send(self.admin()).json();
+        let text = answer["uptime_current_epoch"].as_str().and_then(|text| text.strip_suffix('s'));
+        text.and_then(|seconds| seconds.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+    }
+
     /// Sends a request to the gateway.
     #[must_use]
     pub fn send(&self, request: &Request) -> Answer {

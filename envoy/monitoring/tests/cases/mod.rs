@@ -72,6 +72,33 @@ const WAITING: &str = r#"gateway_jwt_waiting_refused_total{job="gateway"}"#;
 const OVERFLOW: &str = r#"portcullis_metric_series_overflow_total{job="gateway"}"#;
 const TRAP: &str = r#"envoy_wasm_portcullis_vm_reload_success{job="gateway"}"#;
 
+/// Requests as Envoy counts them, and as the filter does.
+fn bypass() -> Vec<Case> {
+    const ALL: &str = r#"envoy_http_downstream_rq_completed{job="gateway",instance="a",envoy_http_conn_manager_prefix="gateway"}"#;
+    const ADMIN: &str = r#"envoy_http_downstream_rq_completed{job="gateway",instance="a",envoy_http_conn_manager_prefix="admin"}"#;
+    const SEEN: &str =
+        r#"gateway_requests_total{job="gateway",instance="a",status_code="200",endpoint="/a"}"#;
+    const LEFT_OUT: &str = r#"gateway_uncounted_requests_total{job="gateway",instance="a"}"#;
+    const OTHERS: &str =
+        r#"gateway_requests_total{job="gateway",instance="b",status_code="200",endpoint="/a"}"#;
+    let of = |fires, at, series: &[(&'static str, &str)]| case("FilterBypassed", fires, at, series);
+    vec![
+        of(true, "10m", &[(ALL, "0+100x40"), (SEEN, "0+92x40"), (LEFT_OUT, "0+1x40")]),
+        of(false, "10m", &[(ALL, "0+100x40"), (SEEN, "0+97x40"), (LEFT_OUT, "0x40")]),
+        // Nothing but a balancer's questions.
+        of(false, "10m", &[(ALL, "0+10x40"), (SEEN, "0x40"), (LEFT_OUT, "0+10x40")]),
+        of(true, "10m", &[(ALL, "0+10x40"), (SEEN, "0x40"), (LEFT_OUT, "0x40")]),
+        // The proxy has started without the filter: there are no series of it.
+        of(true, "10m", &[(ALL, "0+100x40"), (OTHERS, "0+100x40")]),
+        of(false, "10m", &[(ALL, "0x40"), (SEEN, "0x40"), (LEFT_OUT, "0x40")]),
+        of(false, "10m", &[(ADMIN, "0+100x40"), (SEEN, "0x40"), (LEFT_OUT, "0x40")]),
+        of(false, "10m", &[(SEEN, "0+100x40"), (LEFT_OUT, "0x40")]),
+        // Requests of half a minute alone.
+        of(false, "6m30s", &[(ALL, "0+100x40"), (SEEN, "0+100x10 1000+100x29"), (LEFT_OUT, "0x40")]),
+        of(false, "10m", &[]),
+    ]
+}
+
 /// All situations.
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -134,6 +161,7 @@ pub fn cases() -> Vec<Case> {
         case("FilterTrapped", true, "6m", &[(TRAP, "0x8 1x20")]),
         case("FilterTrapped", false, "6m", &[(TRAP, "0x20")]),
     ];
+    cases.extend(bypass());
     cases.extend(latency());
     cases.extend(burn_rates());
     cases

@@ -153,4 +153,29 @@ fn a_changed_policy_is_obeyed_and_a_broken_one_refused_while_the_old_one_serves_
     let answer = world.gateway.send(&Request::get("/api/v1/orders"));
     assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("AUTH_001")), "{answer:?}");
     world.restore();
+    eventually("verify finds nothing wrong any more", || {
+        let said = world.verify();
+        if said.status == Some(0) { Ok(()) } else { Err(said.stdout) }
+    });
+}
+
+/// Envoy Gateway answers itself where it has no module: the one that served before does not serve on.
+#[test]
+fn a_wrong_digest_fails_every_request_and_verify_tells() {
+    let world = world();
+    let mut objects = world.objects();
+    let extension =
+        objects.iter_mut().find(|object| object["kind"] == "EnvoyExtensionPolicy").expect("a filter");
+    let name = world.image.split('@').next().expect("a name");
+    extension["spec"]["wasm"][0]["code"]["image"]["url"] = format!("{name}@sha256:{}", "0".repeat(64)).into();
+    world.gateway.apply(&objects);
+    let page = Request::get("/api/v1/inventory/assets");
+    let failed = world.eventually("every request fails", &page, |answer| answer.status == 500);
+    assert_eq!(frame(&failed), None, "by Envoy: {failed:?}");
+    let said = eventually("verify finds it", || {
+        let said = world.verify();
+        if said.status == Some(1) { Ok(said.stdout) } else { Err(said.stdout) }
+    });
+    assert!(said.contains("no filter of ours"), "{said}");
+    world.restore();
 }

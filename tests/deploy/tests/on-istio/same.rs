@@ -2,7 +2,7 @@
 
 use crate::world::{NAMESPACE, index, world};
 use portcullis_deploy_tests::{
-    Difference, Istiod, differences, eventually, is_known, metric_differences, read,
+    Difference, Istiod, Rules, differences, eventually, is_known, metric_differences, read,
 };
 use portcullis_e2e::{Request, Sample, Samples};
 use serde_json::Value;
@@ -50,8 +50,8 @@ fn the_metrics_of_that_day_are_the_same() {
     assert!(found.is_empty(), "- without Istio, + with it:\n{}", lines(&found));
 }
 
-/// In a scrape of the pod are the series of `GET /metrics`, those and no others of these names, with the same labels and numbers: sums, which
-/// are whole microseconds there, as the recording rule reads them.
+/// In a scrape of the pod are the series of `GET /metrics`, those and no others of these names, with the same labels and numbers; sums are
+/// whole microseconds there.
 #[test]
 fn a_scrape_of_the_pod_has_the_numbers_of_the_gateways_own_page() {
     let world = world();
@@ -72,7 +72,29 @@ fn a_scrape_of_the_pod_has_the_numbers_of_the_gateways_own_page() {
     }
 }
 
-/// What the recording rule for sums does.
+/// The rule that is rendered beside the objects makes seconds of the sums, in Prometheus's own rule engine.
+#[test]
+fn the_recording_rules_for_sums_give_the_sums_of_the_page() {
+    let world = world();
+    let rules = Rules::of(world.folder.join("deploy/recording-rules.yaml"));
+    let page = world.proxy.send(&Request::get("/metrics"));
+    let page = Samples::parse(page.text()).expect("an exposition");
+    let sums: BTreeSet<_> = page
+        .all()
+        .into_iter()
+        .map(|sample| sample.name)
+        .filter(|name| name.ends_with("_seconds_sum"))
+        .collect();
+    assert!(sums.contains("gateway_request_latency_seconds_sum") && sums.len() > 5, "{sums:?}");
+    for name in sums {
+        let micros = (page.sum(&name, &[]) * 1e6).round();
+        eventually(&format!("{name} is what the page has"), || {
+            rules.check(&format!("round(sum({name}) * 1e6)"), &world.proxy.samples(15090), micros)
+        });
+    }
+}
+
+/// What the recording rule does to a sum.
 fn in_seconds(sample: &mut Sample) {
     if let Some(name) = sample.name.strip_suffix("_microseconds_sum") {
         sample.name = format!("{name}_seconds_sum");

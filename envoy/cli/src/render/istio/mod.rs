@@ -23,7 +23,7 @@ mod traffic;
 
 pub(crate) use places::{endpoints, section};
 
-use crate::render::kubernetes::{File, Image, object_name};
+use crate::render::kubernetes::{self, File, Image, object_name};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -144,6 +144,7 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
         File::resource("bootstrap.yaml", BOOTSTRAP, vec![bootstrap::config_map(options)]),
     ];
     files.push(deployment::proxies(policy, listeners, &ports, options));
+    files.push(kubernetes::sums(policy));
     Ok(files)
 }
 
