@@ -107,7 +107,7 @@ test-deploy: image ## What is rendered for Istio and Envoy Gateway, on the real 
 	@$(TOOLS) envoy promtool
 	@$(PLANES) etcd crane kubernetes istio envoy-gateway
 	@echo "== test: deployments, on real control planes"
-	@cargo --locked test --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
+	@cargo --locked test --no-fail-fast --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
 		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" \
 		--test on-istio --test on-envoy-gateway -- --test-threads=1
 

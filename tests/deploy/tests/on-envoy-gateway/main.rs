@@ -171,7 +171,7 @@ fn a_wrong_digest_fails_every_request_and_verify_tells() {
     world.gateway.apply(&objects);
     let page = Request::get("/api/v1/inventory/assets");
     let failed = world.eventually("every request fails", &page, |answer| answer.status == 500);
-    assert_eq!(frame(&failed), None, "by Envoy: {failed:?}");
+    assert_eq!(failed.json()["code"], "SVC_001", "by Envoy: {failed:?}");
     let said = eventually("verify finds it", || {
         let said = world.verify();
         if said.status == Some(1) { Ok(said.stdout) } else { Err(said.stdout) }
