@@ -32,15 +32,15 @@ impl Rules {
         Self::of(folder.join("rules.yaml"))
     }
 
-    /// Whether `alert` fires if nine minutes go on as it went between the two scrapes, a step of 30 s each.
+    /// Whether `alert` fires if twenty minutes go on as it went between the two scrapes, a step of 30 s each.
     ///
     /// # Panics
     /// If Prometheus cannot read the rules.
     #[must_use]
     pub fn fires(&self, alert: &str, before: &Samples, after: &Samples) -> bool {
         let firing = format!(r#"count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)"#);
-        let series: Vec<_> = after.all().iter().map(|sample| series(sample, before)).collect();
-        let is = |count: f64| self.evaluate(&firing, &series, count);
+        let series = self.series(before, after);
+        let is = |count: f64| self.evaluate(&[(firing.clone(), count)], &series);
         let fires = is(1.0).is_ok();
         if !fires {
             is(0.0).unwrap_or_else(|said| panic!("{said}"));
@@ -48,21 +48,28 @@ impl Rules {
         fires
     }
 
-    /// Looks whether a query of a number has this value, by the rules and a scrape.
+    /// Looks whether queries of a number have these values, by the rules and a scrape.
     ///
     /// # Errors
     /// What Prometheus says.
-    pub fn check(&self, query: &str, samples: &Samples, value: f64) -> Result<(), String> {
-        let series: Vec<_> = samples.all().iter().map(|sample| series(sample, samples)).collect();
-        self.evaluate(query, &series, value)
+    pub fn check(&self, queries: &[(String, f64)], samples: &Samples) -> Result<(), String> {
+        self.evaluate(queries, &self.series(samples, samples))
     }
 
-    fn evaluate(&self, query: &str, series: &[Value], value: f64) -> Result<(), String> {
-        let expected = json!([{ "labels": "{}", "value": value }]);
+    /// Those series that a rule may look at.
+    fn series(&self, before: &Samples, after: &Samples) -> Vec<Value> {
+        let rules = fs::read_to_string(&self.file).expect("the rules");
+        let all = after.all().into_iter().filter(|sample| rules.contains(&sample.name));
+        all.map(|sample| series(&sample, before)).collect()
+    }
+
+    fn evaluate(&self, queries: &[(String, f64)], series: &[Value]) -> Result<(), String> {
+        let expected = |value: f64| json!([{ "labels": "{}", "value": value }]);
+        let test = |(query, value): &(String, f64)| json!({ "expr": query, "eval_time": "20m", "exp_samples": expected(*value) });
         let tests = json!({ "rule_files": [&self.file], "evaluation_interval": "30s", "tests": [{
             "interval": "30s",
             "input_series": series,
-            "promql_expr_test": [{ "expr": query, "eval_time": "9m", "exp_samples": expected }],
+            "promql_expr_test": queries.iter().map(test).collect::<Vec<_>>(),
         }] });
         let file = self.file.with_extension("tests.yaml");
         fs::write(&file, tests.to_string()).expect("it can be written");
@@ -83,6 +90,6 @@ fn series(sample: &Sample, before: &Samples) -> Value {
     let labels = labels.collect::<Vec<_>>().join(",");
     json!({
         "series": format!("{}{{{labels}}}", sample.name),
-        "values": format!("{first}{:+}x20", sample.value - first),
+        "values": format!("{first}{:+}x40", sample.value - first),
     })
 }

@@ -86,12 +86,9 @@ fn the_recording_rules_for_sums_give_the_sums_of_the_page() {
         .filter(|name| name.ends_with("_seconds_sum"))
         .collect();
     assert!(sums.contains("gateway_request_latency_seconds_sum") && sums.len() > 5, "{sums:?}");
-    for name in sums {
-        let micros = (page.sum(&name, &[]) * 1e6).round();
-        eventually(&format!("{name} is what the page has"), || {
-            rules.check(&format!("round(sum({name}) * 1e6)"), &world.proxy.samples(15090), micros)
-        });
-    }
+    let query = |name: &String| (format!("round(sum({name}) * 1e6)"), (page.sum(name, &[]) * 1e6).round());
+    let queries: Vec<_> = sums.iter().map(query).collect();
+    eventually("the sums are what the page has", || rules.check(&queries, &world.proxy.samples(15090)));
 }
 
 /// What the recording rule does to a sum.
