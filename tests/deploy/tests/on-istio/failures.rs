@@ -30,7 +30,7 @@ const REQUESTS: u32 = 200;
 
 /// The request that it traps at.
 fn deadly() -> Request {
-    (0..50).fold(Request::get(PUBLIC), |request, number| request.header(&format!("x-{number}"), "1"))
+    (0..50).fold(Request::get(PUBLIC), |request, number| request.header(format!("x-{number}"), "1"))
 }
 
 fn trap(world: &World) -> String {
