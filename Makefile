@@ -103,13 +103,13 @@ image: build ## The module as an OCI image (layout, bill of materials, digest) i
 # Control planes want ports and folders of their own: each test program runs in a namespace. The same features as `make test` has, so
 # that nothing is compiled twice.
 PLANES := tests/deploy/tools.sh
-test-deploy: image ## What is rendered for Istio, on its real control plane and a stock Envoy
-	@$(TOOLS) envoy
-	@$(PLANES) etcd crane kubernetes istio
+test-deploy: image ## What is rendered for Istio and Envoy Gateway, on the real control planes and a stock Envoy
+	@$(TOOLS) envoy promtool
+	@$(PLANES) etcd crane kubernetes istio envoy-gateway
 	@echo "== test: deployments, on real control planes"
-	@cargo --locked test --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
+	@cargo --locked test --no-fail-fast --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
 		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" \
-		--test on-istio -- --test-threads=1
+		--test on-istio --test on-envoy-gateway -- --test-threads=1
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -12,6 +12,8 @@ prepare='
   mkdir -p /var/lib/istio
   mount -t tmpfs tmpfs /var/lib/istio
   mkdir /var/lib/istio/data
+  # Where the Envoy of Envoy Gateway looks for certificates.
+  mkdir -p /certs
   exec "$@"
 '
 as_root=()

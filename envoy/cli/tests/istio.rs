@@ -193,9 +193,7 @@ fn the_pods_have_the_labels_and_settings_that_the_metrics_and_addresses_need() {
         template["metadata"]["annotations"]["proxy.istio.io/config"].as_str().expect("it is there");
     let config: Value = serde_saphyr::from_str(annotation).expect("YAML");
     assert_eq!(config["gatewayTopology"]["numTrustedProxies"], 1);
-    let labels: Vec<_> =
-        config["extraStatTags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    assert_eq!(labels, portcullis_pipeline::labels().into_iter().collect::<Vec<_>>());
+    assert!(config.get("extraStatTags").is_none(), "Istio would find `type` in `error_type`: {config}");
     assert_eq!(config["connectionSettings"]["httpMergeSlashes"], true);
     assert!(config["connectionSettings"].get("httpPathWithEscapedSlashesAction").is_none(), "{config}");
     let env = &template["spec"]["containers"][0]["env"][0];
@@ -203,6 +201,32 @@ fn the_pods_have_the_labels_and_settings_that_the_metrics_and_addresses_need() {
         (&env["name"], &env["valueFrom"]["secretKeyRef"]["key"]),
         (&"TILL_SECRET".into(), &"TILL_SECRET".into())
     );
+}
+
+#[test]
+fn the_bootstrap_of_the_pods_has_a_rule_for_each_label() {
+    let run = render(POLICY, &[]);
+    let template = run.object("proxies.yaml", "Deployment", "shop")["spec"]["template"].clone();
+    assert_eq!(template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"], "shop-bootstrap");
+    let map = run.object("bootstrap.yaml", "ConfigMap", "shop-bootstrap");
+    let added = map["data"]["custom_bootstrap.json"].as_str().expect("the name that the injector looks for");
+    let added: Value = serde_json::from_str(added).expect("JSON");
+    let tags = added["stats_config"]["stats_tags"].as_array().expect("rules");
+    let names: Vec<_> = tags.iter().filter_map(|tag| tag["tag_name"].as_str()).collect();
+    assert_eq!(names, portcullis_pipeline::labels().into_iter().collect::<Vec<_>>());
+    assert!(run.objects("kustomization.yaml")[0]["resources"].to_string().contains("bootstrap.yaml"));
+}
+
+#[test]
+fn each_histogram_has_a_rule_that_makes_seconds_of_its_sum() {
+    let groups = render(POLICY, &[]).objects("recording-rules.yaml").remove(0);
+    let rules = groups["groups"][0]["rules"].as_array().expect("rules").clone();
+    let expected = serde_json::json!({
+        "record": "order_history_request_latency_seconds_sum", "expr": "order_history_request_latency_microseconds_sum / 1e6",
+    });
+    assert!(rules.contains(&expected), "{rules:#?}");
+    let is_one = |rule: &Value| rule["record"].as_str().is_some_and(|name| name.ends_with("_seconds_sum"));
+    assert!(rules.iter().all(is_one), "{rules:#?}");
 }
 
 #[test]
@@ -216,7 +240,10 @@ fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     assert!(!run.out().join("proxies.yaml").exists());
     let resources = run.objects("kustomization.yaml")[0]["resources"].clone();
     assert!(!resources.to_string().contains("pod-patch"), "{resources}");
-    assert!(run.objects("pod-patch.yaml")[0]["spec"]["template"]["metadata"]["annotations"].is_object());
+    let annotations = run.objects("pod-patch.yaml")[0]["spec"]["template"]["metadata"]["annotations"].clone();
+    for name in ["proxy.istio.io/config", "sidecar.istio.io/bootstrapOverride"] {
+        assert!(annotations[name].is_string(), "{annotations}");
+    }
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn a_module_that_is_not_loaded_or_has_no_policy_is_found_by_the_stats() {
 /// As pilot-agent puts it in the place of a plugin whose image it could not get.
 #[test]
 fn an_image_that_could_not_be_had_is_told_apart_from_a_filter_that_is_not_there() {
-    let mut dump = dump(|listener| {
+    let dump = dump(|listener| {
         manager(listener)["http_filters"][0] =
             json!({ "name": "gw.portcullis", "config_discovery": { "type_urls": [] } });
     });
@@ -223,10 +223,16 @@ fn an_image_that_could_not_be_had_is_told_apart_from_a_filter_that_is_not_there(
         let filter = json!({ "name": "gw.portcullis", "typed_config": typed });
         json!({ "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump", "ecds_filters": [{ "ecds_filter": filter }] })
     };
-    let rbac = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC" });
-    dump["configs"].as_array_mut().expect("a list").push(filter(rbac));
-    let found = complaints(&verify(&dump, "", None));
-    assert!(found.iter().any(|line| line.contains("denies every request")), "{found:#?}");
+    let kind = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
+    let sent = |rbac: Value| {
+        let mut dump = dump.clone();
+        dump["configs"].as_array_mut().expect("a list").push(filter(rbac));
+        complaints(&verify(&dump, "", None))
+    };
+    let denies = sent(json!({ "@type": kind, "rules": {} }));
+    assert!(denies.iter().any(|line| line.contains("denies every request")), "{denies:#?}");
+    let passes = sent(json!({ "@type": kind }));
+    assert!(passes.iter().any(|line| line.contains("lets every request pass unfiltered")), "{passes:#?}");
 }
 
 #[test]

@@ -275,12 +275,12 @@ fn of_the_filter() -> Vec<Alert> {
             "FilterBypassed",
             "10m",
             query!(
-                r#"sum(rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|agent|stats|gateway_metrics"}[5m])) - sum(rate(gateway_requests_total[5m])) > 1 + 0.05 * sum(rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|agent|stats|gateway_metrics"}[5m]))"#
+                r#"sum(rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|agent|stats|.*-redirect"}[5m])) - (sum(rate(gateway_requests_total[5m])) or vector(0)) - (sum(rate(gateway_uncounted_requests_total[5m])) or vector(0)) > 0.05 * sum(rate(envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix!~"admin|agent|stats|.*-redirect"}[5m]))"#
             ),
         )
         .says(
-            "Requests pass the filter by",
-            "Envoy finishes {{ $value | humanize }} requests a second that the filter does not count, and more than a tolerable share for 10 minutes: a listener or route without the filter.",
+            "Requests do not pass the filter",
+            "Envoy finishes {{ $value | humanize }} requests a second that the filter does not see, and more than 5 % of all for 10 minutes: the filter is not there, or cannot run. They were refused, or passed unfiltered.",
             "security-monitoring",
         ),
         warning(

@@ -41,7 +41,7 @@ struct Ending {
 /// What is left of a request.
 #[derive(Debug)]
 pub struct Record {
-    /// What to count; `None` for what is not counted.
+    /// What to count; `None` for what is only counted as left out.
     pub observation: Option<Observation>,
     /// What to count of the request's token; `None` where there was nothing to look at.
     pub auth: Option<AuthObservation>,
@@ -61,11 +61,14 @@ impl Record {
     /// Counts it. `taken` is whether the proxy took its lines.
     pub fn count(&self, metrics: &mut GatewayMetrics, taken: bool) {
         metrics.lines(self.line_counts, taken);
-        if let Some(seen) = &self.observation {
-            metrics.observe(seen);
-            if seen.service.is_some() {
-                metrics.headers_injected();
+        match &self.observation {
+            Some(seen) => {
+                metrics.observe(seen);
+                if seen.service.is_some() {
+                    metrics.headers_injected();
+                }
             }
+            None => metrics.left_out(),
         }
         self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
         self.events.iter().for_each(|event| metrics.happened(event));
@@ -100,11 +103,16 @@ impl Pipeline {
         facts.request_id = RequestId::of_answer(&stream.response_headers(), || host.random_16());
         // Whoever answered, it was neither us nor a service.
         facts.answerer = Answerer::Proxy;
-        if stream.code_details() == PATH_REFUSED {
+        let is_path_refused = stream.code_details() == PATH_REFUSED;
+        if is_path_refused {
             facts.target = Target::Unmatched;
         }
         let ending = Self::ending(&facts, stream);
-        self.record(&facts, took, ending, stream, &mut LineState::default())
+        let mut record = self.record(&facts, took, ending, stream, &mut LineState::default());
+        if let Some(seen) = record.observation.as_mut().filter(|_| is_path_refused) {
+            seen.routing_error = Some(RoutingError::InvalidPath);
+        }
+        record
     }
 
     fn ending(facts: &Facts, stream: &mut dyn Stream) -> Ending {

@@ -116,6 +116,9 @@ metrics! {
         /// Time of requests to a service that was not the service's: what filters took, waiting for keys and connections, the client's reading.
         gateway_own_latency_seconds: Histogram(OWN_BUCKETS) { service: Service },
             promql "histogram_quantile(0.95, sum by (le) (rate(gateway_own_latency_seconds_bucket[5m])))";
+        /// Requests for pages that `metrics.uncounted` names, which no other metric counts: with these, all that passed the filter.
+        gateway_uncounted_requests_total: Counter {},
+            promql "sum(rate(gateway_requests_total[5m])) + sum(rate(gateway_uncounted_requests_total[5m]))";
         /// Requests the gateway sent to the {service} service.
         service_requests named "{service}_requests_total": Counter { status_code: Status, service/endpoint: Served },
             promql "sum by (status_code) (rate(order_requests_total[5m]))";
@@ -285,6 +288,11 @@ impl GatewayMetrics {
         if seen.status >= 400 {
             requests.service_errors.inc(registry, (error, served));
         }
+    }
+
+    /// Counts a request that is counted nowhere else.
+    pub fn left_out(&mut self) {
+        self.families.requests.gateway_uncounted_requests_total.inc(&mut self.registry, ());
     }
 
     /// Counts what the guards did with a request.

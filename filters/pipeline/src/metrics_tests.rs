@@ -452,6 +452,22 @@ fn fetches_calls_look_ups_and_full_queues_are_counted() {
 }
 
 #[test]
+fn what_is_left_out_of_all_other_counts_has_one_of_its_own() {
+    let mut metrics = metrics(&shop());
+    let record = crate::Record {
+        observation: None,
+        auth: None,
+        guards: None,
+        events: Vec::new(),
+        lines: Vec::new(),
+        line_counts: Default::default(),
+        state: Default::default(),
+    };
+    record.count(&mut metrics, true);
+    assert_eq!(moved(&mut metrics), lines(["gateway_uncounted_requests_total 1"]));
+}
+
+#[test]
 fn an_event_without_room_for_its_name_is_counted_and_said_so() {
     let mut metrics = metrics(&shop());
     let full = metrics.registry().len();

@@ -2,6 +2,7 @@
 
 use crate::ProxyError;
 use crate::facts::Target;
+use crate::metrics::RoutingError;
 use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
 use portcullis_edge_core::{Headers, MemoryHost, Mono, Now, RequestHead, Wall};
 use portcullis_metrics::Endpoint;
@@ -411,7 +412,9 @@ fn a_path_that_the_proxy_refused_belongs_to_no_route_whatever_is_left_of_it() {
     let pipeline = alone();
     let mut stream = Fake { code: Some(400), details: "path_normalization_failed", ..Fake::default() };
     let record = pipeline.on_unseen(head("GET", "/api/v1/orders/7", &[]), &host(5), &mut stream);
-    assert_eq!(record.observation.unwrap().endpoint, pipeline.policy.catalogue.unmatched);
+    let seen = record.observation.unwrap();
+    assert_eq!(seen.endpoint, pipeline.policy.catalogue.unmatched);
+    assert_eq!(seen.routing_error, Some(RoutingError::InvalidPath), "whoever refused it");
 }
 
 #[test]

@@ -97,6 +97,17 @@ impl Kubernetes {
         self.apply("-f", &file);
     }
 
+    /// An object, as the server has it.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    #[must_use]
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let text = self.kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]).expect_success();
+        serde_json::from_str(&text).expect("JSON")
+    }
+
     /// Makes a namespace.
     pub fn namespace(&self, name: &str) {
         self.apply_object(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));

@@ -1,12 +1,15 @@
 //! The gateway's pod: pilot-agent and a stock Envoy.
 
 use crate::istio::status;
-use crate::{JWT_SECRET, POD_IP, Process, command, eventually, tool};
+use crate::{JWT_SECRET, Kubernetes, POD_IP, Process, command, eventually, tool};
 use portcullis_e2e::{Answer, Request, Samples};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+
+/// The annotation by which istiod's injector mounts a ConfigMap and tells pilot-agent of it.
+const BOOTSTRAP: &str = "sidecar.istio.io/bootstrapOverride";
 
 /// A running proxy of Istio's. There can be one at a time: its ports are fixed.
 pub struct Proxy {
@@ -19,7 +22,13 @@ impl Proxy {
     /// # Panics
     /// If it does not become ready.
     #[must_use]
-    pub fn start(folder: &Path, namespace: &str, pod: &str, template: &Value) -> Self {
+    pub fn start(
+        folder: &Path,
+        kubernetes: &Kubernetes,
+        namespace: &str,
+        pod: &str,
+        template: &Value,
+    ) -> Self {
         // pilot-agent takes its working folder for the root of the pod's file system.
         let root = folder.join(format!("pod-{pod}"));
         let info = root.join("etc/istio/pod");
@@ -31,7 +40,15 @@ impl Proxy {
             .expect("it can be written");
         let bootstrap = root.join("var/lib/istio/envoy/envoy_bootstrap_tmpl.json");
         fs::copy(tool("istio/envoy_bootstrap_tmpl.json"), bootstrap).expect("it can be copied");
-        let mut process = Process::start("pilot-agent", &root, agent(&root, namespace, pod));
+        let mut agent = agent(&root, namespace, pod);
+        if let Some(name) = template["metadata"]["annotations"][BOOTSTRAP].as_str() {
+            let added = root.join("custom_bootstrap.json");
+            let map = kubernetes.get("configmap", namespace, name);
+            let text = map["data"]["custom_bootstrap.json"].as_str().expect("the file of that name");
+            fs::write(&added, text).expect("it can be written");
+            agent.env("ISTIO_BOOTSTRAP_OVERRIDE", added);
+        }
+        let mut process = Process::start("pilot-agent", &root, agent);
         eventually("the proxy is ready", || {
             process.check()?;
             let ready = status("127.0.0.1:15021", "/healthz/ready");
@@ -50,6 +67,17 @@ impl Proxy {
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], 15000))
+    }
+
+    /// Seconds that Envoy has run.
+    ///
+    /// # Panics
+    /// If it does not say so.
+    #[must_use]
+    pub fn uptime(&self) -> u64 {
+        let answer = Request::get("/server_info").send(self.admin()).json();
+        let text = answer["uptime_current_epoch"].as_str().and_then(|text| text.strip_suffix('s'));
+        text.and_then(|seconds| seconds.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
     }
 
     /// Sends a request to the gateway.

@@ -90,18 +90,25 @@ impl<'a> Dump<'a> {
                 .filter(|entry| !entry["error_state"].is_null())
                 .map(move |entry| (what, entry))
         });
-        refused.map(|(what, entry)| refusal(what, entry)).collect()
+        // What has no name sums up an update; its parts are listed beside it, if Envoy got as far as to know them.
+        let (named, summed): (Vec<_>, Vec<_>) = refused.partition(|(_, entry)| name_of(entry).is_some());
+        let told = if named.is_empty() { summed } else { named };
+        told.into_iter().map(|(what, entry)| refusal(what, entry)).collect()
     }
 }
 
 fn refusal(what: &str, entry: &Value) -> Finding {
     let error = &entry["error_state"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let name = [&entry["name"], &entry["ecds_filter"]["name"]].into_iter().find_map(|name| name.as_str());
-    let at = format!("{what} {}", name.unwrap_or("?"));
+    let at = format!("{what} {}", name_of(entry).unwrap_or("?"));
     let found =
         format!("an update of {} refused: {}", text(&error["last_update_attempt"]), text(&error["details"]));
     Finding::wrong(at, found, "no refused update: what served before it serves on")
+}
+
+fn name_of(entry: &Value) -> Option<&str> {
+    let names = [&entry["name"], &entry["cluster"]["name"], &entry["route_config"]["name"]];
+    names.into_iter().find_map(|name| name.as_str())
 }
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {

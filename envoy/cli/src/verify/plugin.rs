@@ -60,23 +60,28 @@ fn ours(typed: &Value, at: impl FnOnce() -> String) -> Option<Plugin<'_>> {
 /// A listener without the filter, and a plugin that is none because its image could not be had.
 fn missing(listener: &Listener<'_>, filters: &[&Value], dump: &Dump<'_>) -> Vec<Finding> {
     let at = format!("listener {}", listener.name);
-    let denies = filters.iter().find(|filter| {
-        let typed = typed_config(filter, dump);
-        let kind = typed.and_then(|typed| typed["@type"].as_str()).unwrap_or_default();
-        !filter["config_discovery"].is_null() && kind.ends_with(".RBAC")
-    });
-    if let Some(filter) = denies {
-        let name = filter["name"].as_str().unwrap_or("?");
-        let found = format!("`{name}` as a filter that denies every request (403)");
-        return vec![Finding::wrong(
-            at,
-            found,
-            "the module: its image is missing, broken, or has another digest",
-        )];
+    let stand_in = filters.iter().find_map(|filter| Some((*filter, stand_in(filter, dump)?)));
+    if let Some((filter, does)) = stand_in {
+        let found = format!("`{}` as a filter that {does}", filter["name"].as_str().unwrap_or("?"));
+        let expected = "the module: its image is missing, broken, or has another digest";
+        return vec![Finding::wrong(at, found, expected)];
     }
     let names: Vec<_> = filters.iter().filter_map(|filter| filter["name"].as_str()).collect();
     let found = format!("no filter of ours among {}", names.join(", "));
     vec![Finding::wrong(at, found, "the filter: what comes in here passes unfiltered")]
+}
+
+/// What Istio's agent has put in the place of a plugin whose image it could not get: rules without content deny every request, no rules
+/// none.
+fn stand_in(filter: &Value, dump: &Dump<'_>) -> Option<&'static str> {
+    let typed = typed_config(filter, dump)?;
+    let is_stand_in = !filter["config_discovery"].is_null() && typed["@type"].as_str()?.ends_with(".RBAC");
+    let does = if typed["rules"].is_null() {
+        "lets every request pass unfiltered"
+    } else {
+        "denies every request (403)"
+    };
+    is_stand_in.then_some(does)
 }
 
 fn before(plugin: &Plugin<'_>, earlier: &[&Value]) -> Option<Finding> {

@@ -1,7 +1,7 @@
 //! What is shipped, as the API server sees it: every definition known, no field misspelt.
 
 use crate::world::{NAMESPACE, world};
-use portcullis_deploy_tests::{Istiod, Kubernetes, portcullis, root, run};
+use portcullis_deploy_tests::{Demo, Istiod, Kubernetes, example, portcullis, root, run};
 
 fn kustomized(kubernetes: &Kubernetes, overlay: &str) -> String {
     let path = root().join("envoy/istio").join(overlay);
@@ -50,4 +50,27 @@ fn what_is_rendered_of_an_edge_is_accepted_by_the_definitions_and_by_istios_own_
     assert!(text.contains(r"rewrite: \1"), "{text}");
     std::fs::write(&empty, text.replace(r"rewrite: \1", "rewrite: ''")).expect("it can be written");
     assert_ne!(Istiod::validate(&empty).status, Some(0), "the rules are asked");
+}
+
+#[test]
+fn what_is_rendered_for_envoy_gateway_is_accepted_by_its_definitions_and_a_misspelt_field_is_not() {
+    let world = world();
+    world.kubernetes.define("envoy-gateway/crds");
+    let namespace = "envoy-gateway-system";
+    world.kubernetes.namespace(namespace);
+    let out = world.folder.join("deploy-envoy-gateway");
+    let mut render = portcullis();
+    render.args(["render", "envoy-gateway"]).arg(example()).arg("--out").arg(&out);
+    render.args(["--image", &world.image, "--namespace", namespace]);
+    for (name, port) in Demo::SERVICES {
+        render.args(["--service", &format!("{name}={name}.order-processor.svc:{port}")]);
+    }
+    run(render).expect_success();
+    let tried = world.kubernetes.try_without_effect("-k", &out);
+    assert_eq!(tried.status, Some(0), "{}", tried.stderr);
+    let plugin = out.join("plugin.yaml");
+    let text = std::fs::read_to_string(&plugin).expect("the plugin");
+    std::fs::write(&plugin, text.replace("failOpen:", "failOppen:")).expect("it can be written");
+    let tried = world.kubernetes.try_without_effect("-k", &out);
+    assert!(tried.status != Some(0) && tried.stderr.contains("failOppen"), "{}", tried.stderr);
 }

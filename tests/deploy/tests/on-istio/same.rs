@@ -2,10 +2,11 @@
 
 use crate::world::{NAMESPACE, index, world};
 use portcullis_deploy_tests::{
-    Difference, Istiod, differences, eventually, is_known, metric_differences, read,
+    Difference, Istiod, Rules, differences, eventually, is_known, metric_differences, read,
 };
-use portcullis_e2e::{Request, Samples};
+use portcullis_e2e::{Request, Sample, Samples};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What Istio's analysis says all the same, and of what. For the last two a cluster would be needed, with istiod's webhook.
 const KNOWN_MESSAGES: [(&str, &str); 3] = [
@@ -49,32 +50,58 @@ fn the_metrics_of_that_day_are_the_same() {
     assert!(found.is_empty(), "- without Istio, + with it:\n{}", lines(&found));
 }
 
-/// Series of the filter as a scrape of the pod has them: the same names, labels and numbers as `GET /metrics`, but for
-/// histograms, whose sums are in whole microseconds there.
+/// In a scrape of the pod are the series of `GET /metrics`, those and no others of these names, with the same labels and numbers; sums are
+/// whole microseconds there.
 #[test]
 fn a_scrape_of_the_pod_has_the_numbers_of_the_gateways_own_page() {
     let world = world();
     for port in [15090, 15020] {
-        eventually(&format!("the numbers of :{port} are those of /metrics"), || {
+        let compared = eventually(&format!("the numbers of :{port} are those of /metrics"), || {
             let page = world.proxy.send(&Request::get("/metrics"));
             let page = Samples::parse(page.text()).map_err(|error| error.to_string())?;
-            let pod = world.proxy.samples(port);
-            let counters = page.all().into_iter().filter(|sample| sample.name.ends_with("_total"));
-            let labels = |sample: &portcullis_e2e::Sample| sample.labels.clone();
-            let wrong: Vec<_> = counters
-                .filter(|sample| {
-                    let labels: Vec<_> = labels(sample).into_iter().collect();
-                    let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-                    pod.value(&sample.name, &labels) != Some(sample.value)
-                })
-                .collect();
-            if wrong.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{} differ, such as {:?}", wrong.len(), wrong[0]))
-            }
+            let names: BTreeSet<_> = page.all().into_iter().map(|sample| sample.name).collect();
+            let mut pod = world.proxy.samples(port).all();
+            pod.iter_mut().for_each(in_seconds);
+            pod.retain(|sample| names.contains(&sample.name));
+            let (page, pod) = (numbers(page.all()), numbers(pod));
+            let differing: Vec<_> = page.symmetric_difference(&pod).collect();
+            if differing.is_empty() { Ok(page.len()) } else { Err(format!("{differing:#?}")) }
         });
+        println!("{compared} series of :{port} compared with /metrics, 0 differences");
+        assert!(compared > 1_000, "{compared} series are not all that there are");
     }
+}
+
+/// The rule that is rendered beside the objects makes seconds of the sums, in Prometheus's own rule engine.
+#[test]
+fn the_recording_rules_for_sums_give_the_sums_of_the_page() {
+    let world = world();
+    let rules = Rules::of(world.folder.join("deploy/recording-rules.yaml"));
+    let page = world.proxy.send(&Request::get("/metrics"));
+    let page = Samples::parse(page.text()).expect("an exposition");
+    let sums: BTreeSet<_> = page
+        .all()
+        .into_iter()
+        .map(|sample| sample.name)
+        .filter(|name| name.ends_with("_seconds_sum"))
+        .collect();
+    assert!(sums.contains("gateway_request_latency_seconds_sum") && sums.len() > 5, "{sums:?}");
+    let query = |name: &String| (format!("round(sum({name}) * 1e6)"), (page.sum(name, &[]) * 1e6).round());
+    let queries: Vec<_> = sums.iter().map(query).collect();
+    eventually("the sums are what the page has", || rules.check(&queries, &world.proxy.samples(15090)));
+}
+
+/// What the recording rule does to a sum.
+fn in_seconds(sample: &mut Sample) {
+    if let Some(name) = sample.name.strip_suffix("_microseconds_sum") {
+        sample.name = format!("{name}_seconds_sum");
+        sample.value /= 1e6;
+    }
+}
+
+/// Each series with its labels and its number.
+fn numbers(samples: Vec<Sample>) -> BTreeSet<String> {
+    samples.iter().map(|sample| format!("{}{:?} {}", sample.name, sample.labels, sample.value)).collect()
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! One mesh for all tests: what takes a minute to start is started once, and every test leaves it as it found it.
 
 use portcullis_deploy_tests::{
-    Demo, Istiod, Kubernetes, Output, Proxy, Registry, Seen, Steps, command, example, portcullis, read, root,
-    run,
+    Demo, Istiod, Kubernetes, Output, Proxy, Registry, Rules, Seen, Steps, command, example, portcullis,
+    read, root, run,
 };
 use portcullis_e2e::Request;
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub struct World {
     pub said: Vec<String>,
     pub without_mesh: Seen,
     pub in_mesh: Seen,
+    pub alerts: Rules,
     registry: Registry,
     _demo: Demo,
 }
@@ -64,11 +65,12 @@ impl World {
         kubernetes.pod(NAMESPACE, "gateway-0", &template);
         said.push(steps.step(8));
         let demo = Demo::start(&folder);
-        let proxy = Proxy::start(&folder, NAMESPACE, "gateway-0", &template);
+        let proxy = Proxy::start(&folder, &kubernetes, NAMESPACE, "gateway-0", &template);
         proxy.eventually("the filter answers", &Request::get("/health"), |answer| answer.status == 200);
         let in_mesh = Seen::at(proxy.address(), &demo);
         said.extend((9..=10).map(|number| steps.step(number)));
         let image = steps.image().to_owned();
+        let alerts = Rules::alerts(&folder);
         Self {
             kubernetes,
             istiod,
@@ -79,6 +81,7 @@ impl World {
             said,
             without_mesh,
             in_mesh,
+            alerts,
             registry,
             _demo: demo,
         }

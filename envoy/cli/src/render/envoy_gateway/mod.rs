@@ -6,7 +6,7 @@ mod routes;
 mod services;
 
 use crate::render::istio::FailStrategy;
-use crate::render::kubernetes::{File, Image, object_name};
+use crate::render::kubernetes::{self, File, Image, object_name};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -96,6 +96,7 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
         File::resource("services.yaml", SERVICES, services),
         File::resource("traffic.yaml", TRAFFIC, policies::traffic(manager, policy, options)?),
         File::resource("proxy.yaml", PROXY, vec![proxy::proxy(policy, options)]),
+        kubernetes::sums(policy),
     ])
 }
 
@@ -109,7 +110,7 @@ fn single(listeners: &[Value]) -> Result<&Value, Vec<ConfigError>> {
         [listener] if is_plain(listener) => Ok(listener),
         _ => {
             let found = "several listeners, or one with TLS";
-            Err(vec![super::kubernetes::untranslatable(&Node::top().key("gateway"), found, PLANE)])
+            Err(vec![kubernetes::untranslatable(&Node::top().key("gateway"), found, PLANE)])
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The gateway's pods: Istio's gateway proxy, injected by istiod.
 
 use super::proxy_config::{ANNOTATION, annotation};
-use super::{Options, Target, tls};
+use super::{Options, Target, bootstrap, tls};
 use crate::render::kubernetes::File;
 use portcullis_policy::Policy;
 use serde_json::{Map, Value, json};
@@ -32,9 +32,13 @@ pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Op
 
 fn patch(policy: &Policy, annotation: &str, options: &Options) -> Value {
     json!({ "spec": { "template": {
-        "metadata": { "annotations": { ANNOTATION: annotation } },
+        "metadata": { "annotations": annotations(annotation, options) },
         "spec": { "containers": [{ "name": "istio-proxy", "env": variables(policy, options) }] },
     } } })
+}
+
+fn annotations(config: &str, options: &Options) -> Value {
+    json!({ ANNOTATION: config, bootstrap::ANNOTATION: bootstrap::name(options) })
 }
 
 /// From the Secret that is called like the gateway.
@@ -66,7 +70,8 @@ impl Pods<'_> {
     fn deployment(&self, annotation: &str) -> Value {
         let mut labels = self.labels.clone();
         labels.insert("sidecar.istio.io/inject".to_owned(), "true".into());
-        let annotations = json!({ "inject.istio.io/templates": "gateway", ANNOTATION: annotation });
+        let mut annotations = annotations(annotation, self.options);
+        annotations["inject.istio.io/templates"] = "gateway".into();
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",

@@ -7,6 +7,7 @@
 //! it and judge by other rules (a token of an unknown issuer passes a `RequestAuthentication`), and answer without the error body,
 //! the metrics and the log lines.
 
+mod bootstrap;
 mod deployment;
 mod envoy_filter;
 mod gateway;
@@ -22,7 +23,7 @@ mod traffic;
 
 pub(crate) use places::{endpoints, section};
 
-use crate::render::kubernetes::{File, Image, object_name};
+use crate::render::kubernetes::{self, File, Image, object_name};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -115,7 +116,7 @@ impl Options {
 /// # Errors
 /// Everything in the policy that Istio cannot be told, each with its place.
 pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Vec<File>, Vec<ConfigError>> {
-    let bootstrap = bootstrap(document, policy);
+    let bootstrap = alone(document, policy);
     let empty = Vec::new();
     let list = |key: &str| bootstrap["static_resources"][key].as_array().unwrap_or(&empty);
     let (listeners, clusters) = (list("listeners"), list("clusters"));
@@ -140,13 +141,15 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
             envoy_filter::filters(policy, listeners, &guarded, options),
         ),
         telemetry::mesh(policy),
+        File::resource("bootstrap.yaml", BOOTSTRAP, vec![bootstrap::config_map(options)]),
     ];
     files.push(deployment::proxies(policy, listeners, &ports, options));
+    files.push(kubernetes::sums(policy));
     Ok(files)
 }
 
 /// What the filter does itself in a proxy that somebody else configures.
-fn bootstrap(document: &Value, policy: &Policy) -> Value {
+fn alone(document: &Value, policy: &Policy) -> Value {
     super::bootstrap(
         document,
         policy,
@@ -180,4 +183,6 @@ const ROUTES: &str = "Where requests go once the filter has let them pass.";
 const SERVICES: &str = "The services: what Kubernetes does not know of them, and how they are spoken to.";
 const TELEMETRY: &str =
     "Prints the line that the filter prepares for each request. mesh-values.yaml has the providers.";
+const BOOTSTRAP: &str =
+    "Labels of the metrics, for the bootstrap of the gateway's pods: an annotation of theirs names this.";
 const FILTERS: &str = "What Istio has no API for: error bodies and headers of answers that Envoy gives before the filter sees a request.";

@@ -1,7 +1,6 @@
-//! What a gateway's own bootstrap must have: the annotation `proxy.istio.io/config` of its pods.
+//! How a gateway's proxies are set up: the annotation `proxy.istio.io/config` of its pods.
 
 use super::gateway::manager;
-use portcullis_pipeline::labels;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
@@ -15,8 +14,6 @@ pub fn annotation(policy: &Policy, listeners: &[Value]) -> String {
 
 fn proxy_config(policy: &Policy, listeners: &[Value]) -> Value {
     json!({
-        // Cut out of the names of stats. Istio looks for them without an anchor: none may end as another one does.
-        "extraStatTags": labels(),
         "gatewayTopology": { "numTrustedProxies": policy.client_ip.least_hops() },
         // No banner, and nothing that tells of Envoy.
         "proxyHeaders": {

@@ -5,12 +5,14 @@ mod files;
 mod image;
 mod names;
 mod references;
+mod sums;
 
 pub(crate) use durations::{duration, milliseconds};
 pub use files::{File, write};
 pub use image::Image;
 pub use names::{check_label_name, object_name, parse_labels};
 pub(crate) use references::{renamed, with_clusters};
+pub(crate) use sums::sums;
 
 use portcullis_edge_core::{ConfigError, Node};
 
