@@ -4,6 +4,8 @@
 
 mod alertmanager;
 mod alerts;
+mod declared;
+mod foreign;
 mod objectives;
 mod recording;
 mod render;
@@ -11,6 +13,9 @@ mod rule;
 mod settings;
 mod vocabulary;
 
+pub use declared::must_be_declared;
+pub use foreign::{FOREIGN, Foreign, Source};
+pub use recording::{RECORDED, Recorded};
 pub use render::{Rendered, every_rule, render};
 pub use settings::Settings;
 pub use vocabulary::{Missing, Vocabulary};

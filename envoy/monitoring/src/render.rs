@@ -20,7 +20,8 @@ pub struct Rendered {
 /// Renders everything that the policy has data for.
 #[must_use]
 pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
-    let mut kept = Kept { vocabulary: Vocabulary::of(policy), left_out: Vec::new() };
+    let mut kept =
+        Kept { vocabulary: Vocabulary::of(policy, &[crate::foreign::Source::Envoy]), left_out: Vec::new() };
     let recordings = kept.recordings();
     let objectives = kept.objectives(settings);
     let alerts = kept.rules(alerts::all(&settings.runbooks_url), "alert");
@@ -40,7 +41,7 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
 /// Every rule file that could be written, whatever a policy has data for: what the rules themselves are tested by.
 #[must_use]
 pub fn every_rule(settings: &Settings) -> String {
-    let recordings = recording::all().into_iter().map(|recording| recording.rule).collect();
+    let recordings = recording::all();
     let objectives = objectives::all(settings);
     let objectives = objectives
         .iter()
@@ -55,7 +56,7 @@ pub fn every_rule(settings: &Settings) -> String {
 }
 
 fn group(name: &str, rules: Vec<Rule>) -> Group {
-    Group { name: name.to_owned(), rules }
+    Group { name: name.to_owned(), interval: String::new(), rules }
 }
 
 /// Keeps rules that can have data, and notes the others.
@@ -67,9 +68,9 @@ struct Kept {
 impl Kept {
     fn recordings(&mut self) -> Vec<Rule> {
         let mut kept = Vec::new();
-        for recording::Recording { rule, labels } in recording::all() {
+        for rule in recording::all() {
             if self.has_data(&rule, "recording rule") {
-                self.vocabulary.add_recorded(&rule.record, labels);
+                self.vocabulary.add_recorded(&rule.record, recording::labels_of(&rule.record));
                 kept.push(rule);
             }
         }

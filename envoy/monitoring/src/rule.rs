@@ -30,6 +30,9 @@ pub struct Rule {
 pub struct Group {
     /// Its name.
     pub name: String,
+    /// How often its rules are evaluated; as often as all, if empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub interval: String,
     /// Its rules.
     pub rules: Vec<Rule>,
 }

@@ -40,7 +40,7 @@ pub use facts::{Facts, Page, Target};
 pub use guard::{GuardSlot, Guards};
 pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use metrics::{
-    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, families, labels,
+    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, STAGES, families, labels,
 };
 pub use ops::HeaderOps;
 pub use order::Stage;

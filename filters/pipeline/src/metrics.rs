@@ -130,10 +130,13 @@ macro_rules! families {
             }
         }
 
+        /// The stages, each with the families that it declares. A constant, so that a query which names another can be refused by the
+        /// compiler.
+        pub const STAGES: &[(&str, &[Family])] = &[$((stringify!($stage), <$families>::FAMILIES),)+];
+
         /// Every declared family, with the stage that it belongs to.
         pub fn families() -> impl Iterator<Item = (&'static str, &'static Family)> {
-            let stages = [$((stringify!($stage), <$families>::FAMILIES),)+];
-            stages.into_iter().flat_map(|(stage, families)| families.iter().map(move |family| (stage, family)))
+            STAGES.iter().flat_map(|(stage, families)| families.iter().map(move |family| (*stage, family)))
         }
     };
 }
