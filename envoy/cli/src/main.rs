@@ -41,6 +41,9 @@ enum Command {
         /// Do not look into the files that the policy names (certificates, keys), which lie on the proxy's machine.
         #[arg(long)]
         no_files: bool,
+        /// A settings file for `render monitoring`, checked as well: for itself, and against the policy.
+        #[arg(long, value_name = "FILE")]
+        monitoring: Option<PathBuf>,
     },
     /// Writes a proxy's whole configuration for a policy.
     Render {
@@ -63,7 +66,11 @@ enum Command {
         page: Page,
     },
     /// Writes the JSON Schema of policy files, for editors.
-    Schema,
+    Schema {
+        /// That of settings files for `render monitoring` instead.
+        #[arg(long)]
+        monitoring: bool,
+    },
     /// Writes what there is to count: every metric with its type, labels, meaning and a query.
     Metrics {
         /// As JSON, for programs.
@@ -76,6 +83,8 @@ enum Command {
 enum Page {
     /// Every field of a policy: `docs/policy.md`.
     Policy,
+    /// The pages of alerts, into the folder `docs/runbooks`: frames are made anew, what people wrote stays.
+    Runbooks,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -116,9 +125,9 @@ enum Proxy {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Check { file, format, strict_env, no_files } => {
+        Command::Check { file, format, strict_env, no_files, monitoring } => {
             let missing = if strict_env { Missing::IsAMistake } else { Missing::IsElsewhere };
-            check(&file, format, missing, !no_files)
+            check(&file, format, missing, !no_files, monitoring.as_deref())
         }
         Command::Render { proxy: Proxy::Envoy { file, module, listen, admin, dynamic } } => {
             let text = |address: SocketAddr| address.to_string();
@@ -136,8 +145,13 @@ fn main() -> ExitCode {
             print!("{}", portcullis_cli::docs::policy());
             ExitCode::SUCCESS
         }
-        Command::Schema => {
-            println!("{}", schema());
+        Command::Docs { page: Page::Runbooks } => monitoring::runbooks(Path::new("docs/runbooks")),
+        Command::Schema { monitoring } => {
+            let schema = match monitoring {
+                true => portcullis_monitoring::json_schema(),
+                false => portcullis_policy::json_schema(),
+            };
+            println!("{schema:#}");
             ExitCode::SUCCESS
         }
         Command::Metrics { json } => {
@@ -150,12 +164,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn schema() -> String {
-    // A schema is plain JSON: writing it as text cannot fail.
-    serde_json::to_string_pretty(&portcullis_policy::json_schema()).unwrap_or_default()
-}
-
-fn check(file: &Path, format: Format, missing: Missing, with_files: bool) -> ExitCode {
+fn check(
+    file: &Path,
+    format: Format,
+    missing: Missing,
+    with_files: bool,
+    monitoring: Option<&Path>,
+) -> ExitCode {
     let source = match read(file) {
         Ok(source) => source,
         Err(code) => return code,
@@ -169,7 +184,10 @@ fn check(file: &Path, format: Format, missing: Missing, with_files: bool) -> Exi
                 policy.services.len()
             );
             tell_environment(&policy);
-            ExitCode::SUCCESS
+            match monitoring::settings(monitoring, &policy, format) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(code) => code,
+            }
         }
         Err(errors) => {
             report(file, &source, &errors, format);

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use portcullis_cli::environment::Missing;
-use portcullis_monitoring::{Settings, render};
+use portcullis_monitoring::{Settings, alert_names, framed, index, render};
+use portcullis_policy::Policy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,25 +33,43 @@ impl Monitoring {
             crate::report(&self.file, &source, &errors, crate::Format::Human);
             ExitCode::from(1)
         })?;
-        let rendered = render(&policy, &self.settings()?);
-        std::fs::create_dir_all(&self.out).map_err(|error| unwritable(&self.out, &error))?;
+        let rendered = render(&policy, &settings(self.settings.as_deref(), &policy, crate::Format::Human)?);
         for (name, text) in rendered.files {
             let path = self.out.join(name);
+            let folder = path.parent().unwrap_or(&self.out);
+            std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
             std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
         }
         rendered.left_out.iter().for_each(|rule| eprintln!("left out: {rule}"));
         Ok(())
     }
+}
 
-    fn settings(&self) -> Result<Settings, ExitCode> {
-        let Some(file) = &self.settings else {
-            return Ok(Settings::from_value(&serde_json::json!({})).unwrap_or_default());
-        };
-        let source = crate::read(file)?;
-        Settings::from_value(&source.value).map_err(|errors| {
-            crate::report(file, &source, &errors, crate::Format::Human);
-            ExitCode::from(1)
-        })
+/// The settings in a file, checked for themselves and against the policy; the defaults without one.
+pub fn settings(file: Option<&Path>, policy: &Policy, format: crate::Format) -> Result<Settings, ExitCode> {
+    let Some(file) = file else { return Ok(Settings::default()) };
+    let source = crate::read(file)?;
+    let checked = Settings::from_value(&source.value).and_then(|settings| {
+        let errors = settings.mistakes_with(policy);
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
+    });
+    checked.map_err(|errors| {
+        crate::report(file, &source, &errors, format);
+        ExitCode::from(1)
+    })
+}
+
+/// Writes the page of every alert, and their list.
+pub fn runbooks(folder: &Path) -> ExitCode {
+    let alerts = alert_names(&Settings::default());
+    let written = alerts.iter().try_for_each(|alert| {
+        let path = folder.join(format!("{alert}.md"));
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, framed(alert, &page))
+    });
+    match written.and_then(|()| std::fs::write(folder.join("README.md"), index(&alerts))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => unwritable(folder, &error),
     }
 }
 

@@ -291,5 +291,12 @@ const fn is_label_of_any(label: &[u8]) -> bool {
         }
         at += 1;
     }
-    same(label, b"slo") || same(label, b"signal")
+    at = 0;
+    while at < RECORDED.len() {
+        if is_among(RECORDED[at].labels, label) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }

@@ -4,20 +4,29 @@
 
 mod alertmanager;
 mod alerts;
+mod anomaly;
 mod declared;
 mod foreign;
-mod objectives;
+mod kubernetes;
+mod logins;
+mod prometheus;
 mod recording;
 mod render;
 mod rule;
+mod runbooks;
 mod settings;
+mod slo;
 mod vocabulary;
 
 pub use declared::must_be_declared;
 pub use foreign::{FOREIGN, Foreign, Source};
+pub use kubernetes::dashboard_config_maps;
 pub use recording::{RECORDED, Recorded};
-pub use render::{Rendered, every_rule, render};
-pub use settings::Settings;
+pub use render::{Rendered, Rules, alert_names, every_rule, render};
+pub use rule::{Group, Rule};
+pub use runbooks::{framed, index};
+pub use settings::{Datasources, Prices, Retention, Settings};
+pub use slo::{Document, Indicator, NAMES as OBJECTIVES, Objective, all as objectives};
 pub use vocabulary::{Missing, Vocabulary};
 
 /// The JSON Schema of settings files, for editors.

@@ -20,7 +20,7 @@ const JOB: &[&str] = &["job"];
 const SLO: &[&str] = &["job", "slo"];
 const SIGNAL: &[&str] = &["job", "signal"];
 
-/// All of them: what [`crate::query!`] may name besides metrics. The rules stand below, in the objectives and in the bands.
+/// All of them: what [`crate::query!`] may name besides metrics. The rules stand below, in [`crate::slo`] and in [`crate::anomaly`].
 pub const RECORDED: &[Recorded] = &[
     of("gateway:requests:rate5m", JOB),
     of("gateway_endpoint:requests:rate5m", &["job", "endpoint"]),
@@ -37,7 +37,7 @@ pub const RECORDED: &[Recorded] = &[
     of("gateway:rate_limit_hits:rate5m", JOB),
     of("slo:bad:rate5m", SLO),
     of("slo:total:rate5m", SLO),
-    of("slo:objective:ratio", &["slo"]),
+    of("slo:objective:ratio", &["slo", "dashboard"]),
     of("slo:errors:ratio_rate5m", SLO),
     of("slo:errors:ratio_rate30m", SLO),
     of("slo:errors:ratio_rate1h", SLO),
@@ -49,16 +49,17 @@ pub const RECORDED: &[Recorded] = &[
     of("slo:error_budget:remaining_ratio30d", SLO),
     of("slo:invariant:difference", SLO),
     of("anomaly:signal:value", SIGNAL),
-    of("anomaly:signal:usual", SIGNAL),
+    of("anomaly:signal:clean", SIGNAL),
+    of("anomaly:signal:usual_day", SIGNAL),
     of("anomaly:signal:usual_week", SIGNAL),
-    of("anomaly:signal:spread", SIGNAL),
-    of("anomaly:signal:spread_week", SIGNAL),
+    of("anomaly:signal:usual_recent", SIGNAL),
+    of("anomaly:signal:deviation_day", SIGNAL),
+    of("anomaly:signal:deviation_week", SIGNAL),
+    of("anomaly:signal:margin_day", SIGNAL),
+    of("anomaly:signal:margin_week", SIGNAL),
     of("anomaly:signal:upper", SIGNAL),
     of("anomaly:signal:lower", SIGNAL),
-    of("anomaly:signal:deviation", SIGNAL),
-    of("anomaly:signal:deviation_week", SIGNAL),
     of("anomaly:signal:out", SIGNAL),
-    of("anomaly:signal:clean", SIGNAL),
 ];
 
 /// The labels of a recorded series.

@@ -39,17 +39,27 @@ pub struct Group {
 
 impl Rule {
     /// A recording rule.
+    #[must_use]
     pub fn record(name: &str, expr: impl Into<String>) -> Self {
         Self { record: name.to_owned(), expr: expr.into(), ..Self::default() }
     }
 
     /// The same with a label.
+    #[must_use]
     pub fn label(mut self, name: &str, value: impl Into<String>) -> Self {
         self.labels.insert(name.to_owned(), value.into());
         self
     }
 
+    /// The same with a text.
+    #[must_use]
+    pub fn annotated(mut self, name: &str, text: impl Into<String>) -> Self {
+        self.annotations.insert(name.to_owned(), text.into());
+        self
+    }
+
     /// What the rule is known by.
+    #[must_use]
     pub fn name(&self) -> &str {
         if self.record.is_empty() { &self.alert } else { &self.record }
     }

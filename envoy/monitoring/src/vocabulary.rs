@@ -137,8 +137,18 @@ impl Vocabulary {
     /// Adds the series of a recording rule, which keeps these labels.
     pub fn add_recorded(&mut self, name: &str, labels: &[&str]) {
         let any = || Known { any: true, ..Known::default() };
-        let labels = labels.iter().map(|label| ((*label).to_owned(), any()));
-        self.metrics.entry(name.to_owned()).or_default().extend(labels);
+        let entry = self.metrics.entry(name.to_owned()).or_default();
+        labels.iter().for_each(|label| {
+            entry.entry((*label).to_owned()).or_insert_with(any);
+        });
+    }
+
+    /// Adds a value of a label of a recorded series, which has no others but those that are added so.
+    pub fn add_recorded_value(&mut self, name: &str, label: &str, value: &str) {
+        let labels = self.metrics.entry(name.to_owned()).or_default();
+        let known = labels.entry(label.to_owned()).or_default();
+        known.any = false;
+        known.values.insert(value.to_owned());
     }
 
     /// The values that a label of a metric has from the start.

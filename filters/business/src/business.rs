@@ -110,7 +110,8 @@ impl Business {
         Body::new(&self.budget)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    /// The names of the events.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.events.iter().map(|event| event.name.as_str())
     }
 
