@@ -348,7 +348,7 @@ fn of_the_watchers() -> Vec<Alert> {
             "ShipperDropping",
             "",
             query!(
-                "sum by (job) (increase(otelcol_exporter_send_failed_log_records_total[5m])) + sum by (job) (increase(otelcol_exporter_enqueue_failed_log_records_total[5m])) > 0"
+                "sum by (job) (increase(otelcol_exporter_send_failed_log_records_total[5m])) > 0 or sum by (job) (increase(otelcol_exporter_enqueue_failed_log_records_total[5m])) > 0"
             ),
         )
         .says(

@@ -1,8 +1,8 @@
 //! What is usual, and what is not: bands of median and median absolute deviation around four signals.
 //!
 //! A value is unusual if it is outside three bands: that of the same time of day on the three days before, that of the same hour a week and
-//! two weeks ago, and that of the last six hours. So a weekend is unusual by day and usual by week, a slow trend is the other way round, and a
-//! level that a deployment changed for good is the new usual after three hours. Medians do not move for a single spike. Samples taken
+//! two weeks ago, and that of the day times what the last six hours were of it. So a weekend is unusual by day and usual by week, a slow
+//! trend is the other way round, and a level that a deployment changed for good is the new usual after three hours. Medians do not move for a single spike. Samples taken
 //! while a signal is unusual are left out of the bands of day and week, so that one spike does not hide the next.
 //!
 //! Warm-up: the band of the day needs 23.5 hours, that of the week 7 days less half an hour. Until both are there nothing is unusual.
@@ -70,7 +70,7 @@ impl Signal {
         format!(r#"{series}{{signal="{}"}}"#, self.name)
     }
 
-    /// Its rules, in the order in which they need each other. What is clean is known last, and used at the next evaluation.
+    /// Its rules, in the order in which they need each other. What is clean is known at the end, and used from the next evaluation on.
     #[must_use]
     pub fn rules(&self) -> Vec<Rule> {
         let value = match self.needs_traffic {
@@ -79,73 +79,87 @@ impl Signal {
         };
         let day = median_of(&self.selector(query!("anomaly:signal:clean")), &["1d", "2d", "3d"]);
         let week = median_of(&self.selector(query!("anomaly:signal:clean")), &["7d", "14d"]);
-        let recent =
-            format!("quantile_over_time(0.5, {}[6h])", self.selector(query!("anomaly:signal:value")));
         vec![
             self.rule("anomaly:signal:value", value),
             self.rule("anomaly:signal:usual_day", day),
             self.rule("anomaly:signal:usual_week", week),
-            self.rule("anomaly:signal:usual_recent", recent),
-            self.deviation(query!("anomaly:signal:usual_day"), "anomaly:signal:deviation_day"),
-            self.deviation(query!("anomaly:signal:usual_week"), "anomaly:signal:deviation_week"),
-            self.margin(
-                query!("anomaly:signal:usual_day"),
-                query!("anomaly:signal:deviation_day"),
-                "anomaly:signal:margin_day",
-            ),
-            self.margin(
-                query!("anomaly:signal:usual_week"),
-                query!("anomaly:signal:deviation_week"),
-                "anomaly:signal:margin_week",
-            ),
+            self.factor(),
+            self.recent(),
+            self.margin(),
             self.edge("anomaly:signal:upper", "max", "+"),
             self.edge("anomaly:signal:lower", "min", "-"),
             self.out(),
             self.clean(),
+            self.deviation(),
         ]
     }
 
-    /// How far a clean value was from what was usual.
-    fn deviation(&self, usual: &str, series: &str) -> Rule {
+    /// The usual values, of the day and of the week, as the function makes something of each; the larger or the smaller of both.
+    fn of_both(&self, which: &str, make: impl Fn(String) -> String) -> String {
+        let usual = [query!("anomaly:signal:usual_day"), query!("anomaly:signal:usual_week")];
+        let [day, week] = usual.map(|usual| make(self.selector(usual)));
+        let [day, week] = [(day, "day"), (week, "week")]
+            .map(|(expr, of)| format!(r#"label_replace({expr}, "of", "{of}", "", "")"#));
+        format!("{which} by (job, signal) ({day} or {week})")
+    }
+
+    /// How many times the usual of the day a value is; near nothing, that says nothing, so both are taken a bit larger.
+    fn factor(&self) -> Rule {
+        let (value, usual) = (
+            self.selector(query!("anomaly:signal:value")),
+            self.selector(query!("anomaly:signal:usual_day")),
+        );
+        let bit = self.least_margin;
+        self.rule("anomaly:signal:factor", format!("({value} + {bit}) / ({usual} + {bit})"))
+    }
+
+    /// The usual of the day, times what the last six hours were of it.
+    fn recent(&self) -> Rule {
+        let usual = self.selector(query!("anomaly:signal:usual_day"));
+        let factor = self.selector(query!("anomaly:signal:factor"));
+        let bit = self.least_margin;
+        let expr = format!("({usual} + {bit}) * quantile_over_time(0.5, {factor}[6h]) - {bit}");
+        self.rule("anomaly:signal:usual_recent", expr)
+    }
+
+    /// How far a clean value was from what was usual by day or by week, whichever it was nearer to: a Monday is far from its day before.
+    fn deviation(&self) -> Rule {
         let clean = self.selector(query!("anomaly:signal:clean"));
-        self.rule(series, format!("abs({clean} - {})", self.selector(usual)))
+        self.rule("anomaly:signal:deviation", self.of_both("min", |usual| format!("abs({clean} - {usual})")))
     }
 
-    /// Half the width of a band: by the median deviation of the last day, but never less than is worth a look.
-    fn margin(&self, usual: &str, deviation: &str, series: &str) -> Rule {
-        let by_spread = format!("{WIDTH} * quantile_over_time(0.5, {}[1d])", self.selector(deviation));
-        let usual = self.selector(usual);
-        let by_share = format!("{LEAST_SHARE} * abs({usual})");
-        let least = format!("0 * {usual} + {}", self.least_margin);
-        let [a, b, c] = [("spread", by_spread), ("share", by_share), ("least", least)]
+    /// Half the width of the bands: by the median deviation of the last day, but never less than is worth a look.
+    fn margin(&self) -> Rule {
+        let deviation = self.selector(query!("anomaly:signal:deviation"));
+        let spread = format!("{WIDTH} * quantile_over_time(0.5, {deviation}[1d])");
+        let share = self.of_both("max", |usual| format!("{LEAST_SHARE} * abs({usual})"));
+        let least = self.of_both("max", |usual| format!("0 * {usual} + {}", self.least_margin));
+        let [a, b, c] = [("spread", spread), ("share", share), ("least", least)]
             .map(|(of, expr)| format!(r#"label_replace({expr}, "of", "{of}", "", "")"#));
-        self.rule(series, format!("max by (job, signal) ({a} or {b} or {c})"))
+        self.rule("anomaly:signal:margin", format!("max by (job, signal) ({a} or {b} or {c})"))
     }
 
-    /// An edge of the band, for panels: that of the day or of the week, whichever lets more pass.
+    /// An edge of the bands, for panels: that of the day or of the week, whichever lets more pass.
     fn edge(&self, series: &str, which: &str, sign: &str) -> Rule {
-        let of = |usual: &str, margin: &str, of: &str| {
-            let (usual, margin) = (self.selector(usual), self.selector(margin));
-            format!(r#"label_replace({usual} {sign} {margin}, "of", "{of}", "", "")"#)
-        };
-        let day = of(query!("anomaly:signal:usual_day"), query!("anomaly:signal:margin_day"), "day");
-        let week = of(query!("anomaly:signal:usual_week"), query!("anomaly:signal:margin_week"), "week");
-        self.rule(series, format!("{which} by (job, signal) ({day} or {week})"))
+        let margin = self.selector(query!("anomaly:signal:margin"));
+        self.rule(series, self.of_both(which, |usual| format!("{usual} {sign} {margin}")))
     }
 
     /// 1 while the value is outside all bands, else 0; nothing before they are there.
     fn out(&self) -> Rule {
         let value = self.selector(query!("anomaly:signal:value"));
-        let of = |usual: &str, margin: &str| {
+        let margin = self.selector(query!("anomaly:signal:margin"));
+        let of = |usual: &str| {
             let away = format!("{value} - {}", self.selector(usual));
             let away = if self.both_ways { format!("abs({away})") } else { format!("({away})") };
-            format!("({away} > bool {})", self.selector(margin))
+            format!("({away} > bool {margin})")
         };
-        let (margin_day, margin_week) =
-            (query!("anomaly:signal:margin_day"), query!("anomaly:signal:margin_week"));
-        let day = of(query!("anomaly:signal:usual_day"), margin_day);
-        let week = of(query!("anomaly:signal:usual_week"), margin_week);
-        let recent = of(query!("anomaly:signal:usual_recent"), margin_day);
+        let [day, week, recent] = [
+            query!("anomaly:signal:usual_day"),
+            query!("anomaly:signal:usual_week"),
+            query!("anomaly:signal:usual_recent"),
+        ]
+        .map(of);
         self.rule("anomaly:signal:out", format!("{day} * {week} * {recent}"))
     }
 

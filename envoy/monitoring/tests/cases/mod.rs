@@ -1,28 +1,75 @@
-//! What happens, and which alert it should or should not raise.
+//! What happens, and what follows from it: which alert is raised or is not, which value is recorded.
+
+mod bands;
+mod burn;
+mod filter;
+mod measured;
+mod security;
+mod traffic;
 
 use serde_json::{Value, json};
 
-/// A situation for one alert.
+/// What is looked at, and when.
+pub struct Look {
+    at: String,
+    expr: String,
+    value: f64,
+}
+
+/// A situation for the rules with a key: series, and looks at what follows from them.
 pub struct Case {
-    /// The alert.
-    pub alert: &'static str,
-    /// Whether it fires.
-    pub fires: bool,
-    /// Series and their values, every 30 s.
-    series: Vec<(&'static str, String)>,
-    /// When to look.
-    at: &'static str,
-    /// Labels that tell alerts of one name apart.
-    labels: &'static str,
+    /// The alert, or what else the rules are for.
+    pub key: String,
     /// The time between samples, and between evaluations.
     pub interval: &'static str,
+    pub series: Vec<(String, String)>,
+    looks: Vec<Look>,
 }
 
 impl Case {
-    /// The alert, and the objective that it is about.
-    pub fn key(&self) -> String {
-        let slo = self.labels.split("slo=\"").nth(1).and_then(|rest| rest.split('"').next());
-        format!("{}{}", self.alert, slo.unwrap_or_default())
+    fn new(key: &str, interval: &'static str, series: &[(&str, &str)]) -> Self {
+        let series = series.iter().map(|(series, values)| ((*series).to_owned(), (*values).to_owned()));
+        Self { key: key.to_owned(), interval, series: series.collect(), looks: Vec::new() }
+    }
+
+    fn look(mut self, at: &str, expr: String, value: f64) -> Self {
+        self.looks.push(Look { at: at.to_owned(), expr, value });
+        self
+    }
+
+    fn alert(self, at: &str, fires: bool) -> Self {
+        // A key may have a window behind the alert's name.
+        let (name, window) = self.key.split_once('/').unwrap_or((&self.key, ""));
+        let window = if window.is_empty() { String::new() } else { format!(r#",window="{window}""#) };
+        let firing = format!(r#"ALERTS{{alertname="{name}",alertstate="firing"{window}}}"#);
+        self.look(at, format!("clamp_max(count({firing}), 1) or vector(0)"), f64::from(u8::from(fires)))
+    }
+
+    /// At this time the alert fires.
+    fn fires(self, at: &str) -> Self {
+        self.alert(at, true)
+    }
+
+    /// At this time it does not.
+    fn silent(self, at: &str) -> Self {
+        self.alert(at, false)
+    }
+
+    /// At this time a query has this value, to a thousandth.
+    fn value(self, at: &str, query: &str, value: f64) -> Self {
+        let near = format!("count(abs(({query}) - {value}) <= {}) or vector(0)", value.abs() / 1000.0 + 1e-9);
+        self.look(at, near, 1.0)
+    }
+
+    /// At this time a query has no result.
+    fn nothing(self, at: &str, query: &str) -> Self {
+        self.look(at, format!("count({query}) or vector(0)"), 0.0)
+    }
+
+    /// Whether some look finds the alert firing; with none, the rules are not those of an alert.
+    pub fn sees(&self, fires: bool) -> bool {
+        let wanted = f64::from(u8::from(fires));
+        self.looks.iter().any(|look| look.expr.contains("ALERTS{") && (look.value - wanted).abs() < 0.5)
     }
 
     pub fn to_json(&self) -> Value {
@@ -31,204 +78,43 @@ impl Case {
             .iter()
             .map(|(series, values)| json!({ "series": series, "values": values }))
             .collect();
-        let name = format!(r#"alertname="{}",alertstate="firing"{}"#, self.alert, self.labels);
-        let expr = format!("clamp_max(count(ALERTS{{{name}}}), 1) or vector(0)");
+        let look = |look: &Look| {
+            json!({
+                "expr": look.expr,
+                "eval_time": look.at,
+                "exp_samples": [{ "labels": "{}", "value": look.value }],
+            })
+        };
         json!({
             "interval": self.interval,
             "input_series": series,
-            "promql_expr_test": [{
-                "expr": expr,
-                "eval_time": self.at,
-                "exp_samples": [{ "labels": "{}", "value": u8::from(self.fires) }],
-            }],
+            "promql_expr_test": self.looks.iter().map(look).collect::<Vec<_>>(),
         })
     }
 }
 
-fn case(alert: &'static str, fires: bool, at: &'static str, series: &[(&'static str, &str)]) -> Case {
-    let series = series.iter().map(|(series, values)| (*series, (*values).to_owned())).collect();
-    Case { alert, fires, series, at, labels: "", interval: "30s" }
+/// A situation with a sample every 30 s.
+fn case(key: &str, series: &[(&str, &str)]) -> Case {
+    Case::new(key, "30s", series)
 }
 
-const OK: &str = r#"gateway_requests_total{job="gateway",status_code="200",endpoint="/a"}"#;
-const FAILED: &str = r#"gateway_requests_total{job="gateway",status_code="500",endpoint="/a"}"#;
-const ERRORS: &str = r#"gateway_errors_total{job="gateway",status_code="500",endpoint="/a"}"#;
-const UP: &str = r#"up{job="gateway",instance="a"}"#;
-const BUCKET: &str = r#"gateway_request_latency_seconds_bucket{job="gateway",endpoint="/a",le="0.25"}"#;
-const BUCKET_1: &str = r#"gateway_request_latency_seconds_bucket{job="gateway",endpoint="/a",le="1"}"#;
-const BUCKET_INF: &str = r#"gateway_request_latency_seconds_bucket{job="gateway",endpoint="/a",le="+Inf"}"#;
-const REFUSED: &str =
-    r#"gateway_proxy_errors_total{job="gateway",target_service="order",error_type="request_failed"}"#;
-const FORGED: &str =
-    r#"auth_jwt_validation_total{job="gateway",status="failure",reason="invalid_signature"}"#;
-const BRUTE: &str = r#"auth_suspicious_activity_total{job="gateway",type="brute_force"}"#;
-const ABUSE: &str = r#"auth_suspicious_activity_total{job="gateway",type="token_abuse"}"#;
-const LIMITED: &str = r#"gateway_rate_limit_hits_total{job="gateway",type="per_ip",client_ip="other"}"#;
-const BREAKER: &str = r#"gateway_circuit_breaker_state{job="gateway",service="order"}"#;
-const KEY_AGE: &str = r#"gateway_jwt_document_age_seconds{job="gateway",provider="idp",document="keys"}"#;
-const CALL_FAILED: &str = r#"gateway_auth_service_calls_total{job="gateway",status="failure"}"#;
-const CALL_OK: &str = r#"gateway_auth_service_calls_total{job="gateway",status="success"}"#;
-const WAITING: &str = r#"gateway_jwt_waiting_refused_total{job="gateway"}"#;
-const OVERFLOW: &str = r#"portcullis_metric_series_overflow_total{job="gateway"}"#;
-const TRAP: &str = r#"envoy_wasm_portcullis_vm_reload_success{job="gateway"}"#;
+/// A counter whose increase over some minutes raises an alert at once. The first event counts, because the series is there at 0; it is seen for as
+/// long as the window says; a reset is no event, nor is what another series counts.
+fn event(key: &str, series: &str, other: &str, minutes: u32) -> Vec<Case> {
+    let (seen, gone) = (format!("{}s", 270 + 48 * minutes), format!("{}s", 285 + 60 * minutes));
+    vec![
+        case(key, &[(series, "0x8 1x90")]).silent("4m").fires("4m30s").fires(&seen).silent(&gone),
+        case(key, &[(series, "5x8 0x90")]).silent("4m30s").silent("5m"),
+        case(key, &[(series, "7x90")]).silent("5m"),
+        case(key, &[(other, "0x8 1x90")]).silent("5m"),
+        case(key, &[]).silent("5m"),
+    ]
+}
 
 /// All situations.
 pub fn cases() -> Vec<Case> {
-    let mut cases = vec![
-        case("Watchdog", true, "1m", &[]),
-        case("GatewayDown", true, "5m", &[(UP, "1x4 0x20")]),
-        case("GatewayDown", false, "5m", &[(UP, "1x20")]),
-        // Down for less than its `for`.
-        case("GatewayDown", false, "5m", &[(UP, "1x9 0x20")]),
-        case("GatewayAbsent", true, "10m", &[(r#"up{job="other"}"#, "1x40")]),
-        case("GatewayAbsent", false, "10m", &[(UP, "0x40")]),
-        case("GatewayAbsent", false, "1m", &[(r#"up{job="other"}"#, "1x40")]),
-        case("GatewayErrors", true, "20m", &[(OK, "0+94x60"), (FAILED, "0+6x60"), (ERRORS, "0+6x60")]),
-        case("GatewayErrors", false, "20m", &[(OK, "0+96x60"), (FAILED, "0+4x60"), (ERRORS, "0+4x60")]),
-        case("GatewayErrors", false, "20m", &[]),
-        case("GatewayErrors", false, "20m", &[(OK, "0x60")]),
-        // Errors for two minutes only.
-        case(
-            "GatewayErrors",
-            false,
-            "4m",
-            &[(OK, "0+50x60"), (FAILED, "0x4 0+50x60"), (ERRORS, "0x4 0+50x60")],
-        ),
-        // A restart sets all counters back, and is no error.
-        case("GatewayErrors", false, "20m", &[(OK, "0+96x20 0+96x40"), (ERRORS, "0+4x20 0+4x40")]),
-        case("ServiceErrors", true, "20m", &[(REFUSED, "0+4x60")]),
-        case("ServiceErrors", false, "20m", &[(REFUSED, "0+2x60")]),
-        case("ServiceErrors", false, "20m", &[(REFUSED, "0x60")]),
-        case("ServiceErrors", false, "2m", &[(REFUSED, "0x2 0+9x60")]),
-        case("TokensRefused", true, "6m", &[(FORGED, "0x8 30x20")]),
-        case("TokensRefused", false, "6m", &[(FORGED, "0x8 15x20")]),
-        case("TokensRefused", false, "6m", &[(FORGED, "0x20")]),
-        // The first event counts, because the series exists at 0.
-        case("FailedLogins", true, "6m", &[(BRUTE, "0x8 1x20")]),
-        case("FailedLogins", false, "6m", &[(BRUTE, "0x20")]),
-        case("FailedLogins", false, "6m", &[(ABUSE, "0x8 1x20")]),
-        case("TokenAbuse", true, "6m", &[(ABUSE, "0x8 1x20")]),
-        case("TokenAbuse", false, "6m", &[(ABUSE, "0x20")]),
-        case("TokenAbuse", false, "6m", &[(BRUTE, "0x8 1x20")]),
-        case("RateLimitStorm", true, "20m", &[(LIMITED, "0+400x60")]),
-        case("RateLimitStorm", false, "20m", &[(LIMITED, "0+250x60")]),
-        case("RateLimitStorm", false, "4m", &[(LIMITED, "0+900x60")]),
-        case("BreakerOpen", true, "5m", &[(BREAKER, "0x2 1x20")]),
-        case("BreakerOpen", false, "5m", &[(BREAKER, "0x20")]),
-        case("BreakerOpen", false, "5m", &[(BREAKER, "2x20")]),
-        case("BreakerOpen", false, "1m", &[(BREAKER, "0 1x20")]),
-        case("KeysTooOld", true, "30m", &[(KEY_AGE, "12000x80")]),
-        case("KeysTooOld", false, "30m", &[(KEY_AGE, "9000x80")]),
-        case("KeysTooOld", false, "5m", &[(KEY_AGE, "12000x80")]),
-        case("KeysMissing", true, "10m", &[(KEY_AGE, "-1x40")]),
-        case("KeysMissing", false, "10m", &[(KEY_AGE, "0x40")]),
-        case("KeysMissing", false, "1m", &[(KEY_AGE, "-1x40")]),
-        case("AuthServiceFailing", true, "20m", &[(CALL_FAILED, "0+2x60"), (CALL_OK, "0+8x60")]),
-        case("AuthServiceFailing", false, "20m", &[(CALL_FAILED, "0+1x60"), (CALL_OK, "0+19x60")]),
-        case("AuthServiceFailing", false, "20m", &[(CALL_FAILED, "0x60"), (CALL_OK, "0x60")]),
-        case("AuthServiceFailing", false, "1m30s", &[(CALL_FAILED, "0+2x60"), (CALL_OK, "0+8x60")]),
-        case("RequestsRefusedWaiting", true, "6m", &[(WAITING, "0x8 3x20")]),
-        case("RequestsRefusedWaiting", false, "6m", &[(WAITING, "0x20")]),
-        case("SeriesCapReached", true, "6m", &[(OVERFLOW, "0x8 3x20")]),
-        case("SeriesCapReached", false, "6m", &[(OVERFLOW, "0x20")]),
-        case("FilterTrapped", true, "6m", &[(TRAP, "0x8 1x20")]),
-        case("FilterTrapped", false, "6m", &[(TRAP, "0x20")]),
-    ];
-    cases.extend(latency());
-    cases.extend(burn_rates());
-    cases
-}
-
-/// A day of quick answers, then slow ones; a sample every two minutes.
-fn latency() -> Vec<Case> {
-    let slow = |requests: u32| {
-        let all = format!("0+{requests}x920");
-        let quick = format!("0+{requests}x840 {}x80", requests * 840);
-        vec![(OK, all.clone()), (BUCKET, quick), (BUCKET_1, all.clone()), (BUCKET_INF, all)]
-    };
-    let usual = [OK, BUCKET, BUCKET_1, BUCKET_INF].map(|series| (series, "0+400x920".to_owned()));
-    let of =
-        |fires, at, series| Case { alert: "LatencyUnusual", fires, series, at, labels: "", interval: "2m" };
-    vec![
-        of(true, "30h", slow(400)),
-        of(false, "30h", usual.into()),
-        // Too little traffic to say anything.
-        of(false, "30h", slow(40)),
-        of(false, "28h8m", slow(400)),
-    ]
-}
-
-/// For each objective: just above and just below its burn rates.
-fn burn_rates() -> Vec<Case> {
-    let errors = |good: &str, bad: &str| {
-        vec![(OK, good.to_owned()), (FAILED, bad.to_owned()), (ERRORS, bad.to_owned())]
-    };
-    let of = |fires, labels, series| Case {
-        alert: "ErrorBudgetBurn",
-        fires,
-        series,
-        at: "2h",
-        labels,
-        interval: "30s",
-    };
-    let availability = r#",slo="availability",window="1h""#;
-    let slow_answers = |good: u32| {
-        vec![
-            (BUCKET, format!("0+{good}x300")),
-            (BUCKET_1, "0+100x300".to_owned()),
-            (BUCKET_INF, "0+100x300".to_owned()),
-            (r#"gateway_request_latency_seconds_count{job="gateway",endpoint="/a"}"#, "0+100x300".to_owned()),
-        ]
-    };
-    let tokens = |good: u32, bad: u32| {
-        vec![
-            (
-                r#"auth_jwt_validation_total{job="gateway",status="success",reason="none"}"#,
-                format!("0+{good}x300"),
-            ),
-            (FORGED, format!("0+{bad}x300")),
-        ]
-    };
-    let calls =
-        |good: u32, bad: u32| vec![(CALL_OK, format!("0+{good}x300")), (CALL_FAILED, format!("0+{bad}x300"))];
-    vec![
-        // 14.4 times 0.1 %.
-        of(true, availability, errors("0+980x300", "0+20x300")),
-        of(false, availability, errors("0+990x300", "0+10x300")),
-        of(false, availability, errors("0+1000x300", "0x300")),
-        // Fewer than a hundred requests in the window.
-        of(false, availability, errors("0+0.3x300", "0+0.3x300")),
-        // The errors have stopped: the short window is clean.
-        of(false, availability, errors("0+900x300", "0+100x200 20000x100")),
-        of(true, r#",slo="availability",window="6h""#, errors("0+993x300", "0+7x300")),
-        of(false, r#",slo="availability",window="6h""#, errors("0+995x300", "0+5x300")),
-        of(true, r#",slo="availability",window="1d""#, errors("0+996x300", "0+4x300")),
-        of(false, r#",slo="availability",window="1d""#, errors("0+998x300", "0+2x300")),
-        of(true, r#",slo="availability",window="3d""#, errors("0+9980x300", "0+20x300")),
-        of(false, r#",slo="availability",window="3d""#, errors("0+9992x300", "0+8x300")),
-        of(true, r#",slo="latency",window="1h""#, slow_answers(20)),
-        of(false, r#",slo="latency",window="1h""#, slow_answers(40)),
-        of(true, r#",slo="latency",window="6h""#, slow_answers(60)),
-        of(false, r#",slo="latency",window="6h""#, slow_answers(80)),
-        of(true, r#",slo="latency",window="1d""#, slow_answers(80)),
-        of(false, r#",slo="latency",window="1d""#, slow_answers(90)),
-        of(true, r#",slo="latency",window="3d""#, slow_answers(90)),
-        of(false, r#",slo="latency",window="3d""#, slow_answers(97)),
-        of(true, r#",slo="authentication",window="1h""#, tokens(60, 40)),
-        of(false, r#",slo="authentication",window="1h""#, tokens(80, 20)),
-        of(true, r#",slo="authentication",window="6h""#, tokens(80, 20)),
-        of(false, r#",slo="authentication",window="6h""#, tokens(90, 10)),
-        of(true, r#",slo="authentication",window="1d""#, tokens(90, 10)),
-        of(false, r#",slo="authentication",window="1d""#, tokens(95, 5)),
-        of(true, r#",slo="authentication",window="3d""#, tokens(95, 5)),
-        of(false, r#",slo="authentication",window="3d""#, tokens(99, 1)),
-        of(true, r#",slo="auth_service",window="1h""#, calls(90, 10)),
-        of(false, r#",slo="auth_service",window="1h""#, calls(95, 5)),
-        of(true, r#",slo="auth_service",window="6h""#, calls(95, 5)),
-        of(false, r#",slo="auth_service",window="6h""#, calls(98, 2)),
-        of(true, r#",slo="auth_service",window="1d""#, calls(98, 2)),
-        of(false, r#",slo="auth_service",window="1d""#, calls(99, 1)),
-        of(true, r#",slo="auth_service",window="3d""#, calls(99, 1)),
-        of(false, r#",slo="auth_service",window="3d""#, calls(997, 3)),
-    ]
+    [traffic::cases(), security::cases(), filter::cases(), burn::cases(), measured::cases(), bands::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
