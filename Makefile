@@ -22,7 +22,7 @@ run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 
 tools-for-tests:
-	@$(TOOLS) envoy wasm-bindgen promtool go ratelimit redis
+	@$(TOOLS) envoy wasm-bindgen promtool alertmanager go ratelimit redis
 
 rust:
 	@$(TOOLS) rust
@@ -124,7 +124,9 @@ rendered: build ## Renders what is committed from the example policy: Envoy's co
 	target/debug/portcullis render envoy envoy/gateway.yaml > envoy/envoy.yaml
 	rm -rf envoy/istio/base
 	target/debug/portcullis render istio envoy/gateway.yaml --out envoy/istio/base $(EXAMPLE_IN_ISTIO)
+	target/debug/portcullis schema --monitoring > envoy/monitoring/settings.schema.json
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
+	target/debug/portcullis docs runbooks
 	target/debug/portcullis metrics > docs/METRICS.md
 	cargo --locked run --quiet -p portcullis-harness-cli -- schema > tests/harness-cli/scenario.schema.json
 

@@ -7,6 +7,7 @@
 #   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
 #   tests/tools.sh promtool        .tools/bin/promtool
+#   tests/tools.sh alertmanager    .tools/bin/alertmanager, .tools/bin/amtool
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
 #   tests/tools.sh redis           .tools/redis/redis-server
@@ -206,6 +207,33 @@ install_promtool() {
   say "promtool: installed at .tools/bin/promtool"
 }
 
+# As with promtool: unpacked, not installed.
+fetch_alertmanager() {
+  say "alertmanager: downloading Debian's prometheus-alertmanager package"
+  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus-alertmanager)
+  dpkg -x "$SCRATCH"/prometheus-alertmanager_*.deb "$SCRATCH/package"
+  mv -f "$SCRATCH/package/usr/bin/prometheus-alertmanager" "$BIN/alertmanager"
+  mv -f "$SCRATCH/package/usr/bin/amtool" "$BIN/amtool"
+}
+
+alertmanager_runs() {
+  "$BIN/alertmanager" --version >/dev/null 2>&1 && "$BIN/amtool" --version >/dev/null 2>&1
+}
+
+# Any release from 0.25 on has what the rendered configuration uses, so Debian's decides which one it is.
+install_alertmanager() {
+  if alertmanager_runs; then
+    say "alertmanager: there"
+    return
+  fi
+  need apt-get "unpack alertmanager and amtool 0.25 or newer into .tools/bin"
+  debian_has prometheus-alertmanager || refresh_package_lists alertmanager
+  debian_has prometheus-alertmanager || die "apt knows no package 'prometheus-alertmanager'"
+  in_scratch fetch_alertmanager
+  alertmanager_runs || die "alertmanager was unpacked, but does not run"
+  say "alertmanager: installed at .tools/bin/alertmanager"
+}
+
 # go_is_new_enough COMMAND: modules for wasip1 with exports of their own need Go 1.24.
 go_is_new_enough() {
   local version
@@ -279,7 +307,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool go ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool alertmanager go ratelimit redis)
 
 install() {
   case $1 in
@@ -288,6 +316,7 @@ install() {
     wasm-bindgen) install_wasm_bindgen ;;
     cargo-deny) install_cargo_deny ;;
     promtool) install_promtool ;;
+    alertmanager) install_alertmanager ;;
     go) install_go ;;
     ratelimit) install_ratelimit ;;
     redis) install_redis ;;

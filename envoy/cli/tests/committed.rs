@@ -77,10 +77,12 @@ fn the_monitoring_files_are_what_the_command_renders_from_the_example() {
         "--out",
         folder,
     ]);
-    for file in ["rules.yaml", "prometheus.yaml", "alertmanager.yaml"] {
+    let files = ["rules.yaml", "slos.yaml", "prometheus.yaml", "alertmanager.yaml", "portcullis.tmpl"];
+    for file in files {
         let rendered = std::fs::read_to_string(out.path().join(file)).expect("it was written");
         assert_current(&format!("monitoring/example/{file}"), &rendered);
     }
+    assert_current("monitoring/settings.schema.json", &printed(&["schema", "--monitoring"]));
 }
 
 /// As `make rendered` calls it.

@@ -2,7 +2,7 @@
 //! messages. Every query is checked against the series that the policy makes possible: what would have no data is left out, and
 //! [`Rendered::left_out`] says what and why.
 
-mod alertmanager;
+pub mod alertmanager;
 mod alerts;
 mod anomaly;
 mod declared;

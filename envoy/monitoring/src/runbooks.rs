@@ -39,9 +39,14 @@ fn facts(first: &Rule, rules: &[Rule]) -> String {
     format!(
         "| | |\n|---|---|\n| tier | {} |\n| says | {} |\n| | {} |\n| dashboard | {dashboard} |\n",
         tiers.join(", "),
-        text("summary"),
-        text("description"),
+        cell(text("summary")),
+        cell(text("description")),
     )
+}
+
+/// A text within a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn query(rule: &Rule) -> String {

@@ -73,13 +73,13 @@ pub fn cases() -> Vec<Case> {
             &format!("{} < bool 20", all_of("4d")),
             1.0,
         ),
-        // Where values vary by a third, the bands are wide, and hardly a value is unusual.
+        // Where values vary by half, the bands are wide, and no value is unusual.
         requests(&days(10, |day, at, usual| {
-            usual * (1.0 + 0.33 * (((day * 7 + at * 5) % 11) as f64 / 5.0 - 1.0))
+            usual * (1.0 + 0.5 * (((day * 29 + at * at * 5) % 11) as f64 / 5.0 - 1.0))
         }))
-        .value(&time(9, 28), "anomaly:signal:margin > bool 45", 1.0)
+        .value(&time(9, 28), "anomaly:signal:margin > bool 60", 1.0)
         .value(&time(9, 28), "anomaly:signal:margin < bool 250", 1.0)
-        .value(&time(9, 47), &format!("sum_over_time({OUT}[2d]) < bool 4"), 1.0),
+        .value(&time(9, 47), &format!("max_over_time({OUT}[2d])"), 0.0),
         requests("").nothing(&time(8, 0), OUT),
     ];
     cases.extend(others());
