@@ -214,10 +214,15 @@ fetch_alertmanager() {
   dpkg -x "$SCRATCH"/prometheus-alertmanager_*.deb "$SCRATCH/package"
   mv -f "$SCRATCH/package/usr/bin/prometheus-alertmanager" "$BIN/alertmanager"
   mv -f "$SCRATCH/package/usr/bin/amtool" "$BIN/amtool"
+  rm -rf "$TOOLS/alertmanager"
+  mkdir -p "$TOOLS/alertmanager"
+  # Debian's build looks for its templates below /usr/share alone: whoever runs it mounts this there, for itself.
+  mv -f "$SCRATCH/package/usr/share" "$TOOLS/alertmanager/share"
 }
 
 alertmanager_runs() {
-  "$BIN/alertmanager" --version >/dev/null 2>&1 && "$BIN/amtool" --version >/dev/null 2>&1
+  "$BIN/alertmanager" --version >/dev/null 2>&1 && "$BIN/amtool" --version >/dev/null 2>&1 &&
+    [ -f "$TOOLS/alertmanager/share/prometheus/alertmanager/default.tmpl" ]
 }
 
 # Any release from 0.25 on has what the rendered configuration uses, so Debian's decides which one it is.

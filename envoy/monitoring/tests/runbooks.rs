@@ -135,7 +135,9 @@ fn every_query_in_a_page_names_only_what_there_is() {
                     continue;
                 }
                 checked += 1;
-                assert_eq!(declared.check(span), Ok(()), "{alert}: {span}");
+                // A histogram is called by the name that its series begin with.
+                let is_histogram = declared.check(&format!("{span}_count")).is_ok();
+                assert!(is_histogram || declared.check(span).is_ok(), "{alert}: {span}");
             }
         }
     }

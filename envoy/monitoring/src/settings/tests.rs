@@ -77,7 +77,7 @@ fn an_event_that_the_policy_does_not_have_is_a_mistake() {
     let source = include_str!("../../../gateway.yaml");
     let policy: Value = serde_saphyr::from_str(source).expect("YAML");
     let policy = policy.to_string().replace("${ENV:JWT_SECRET}", "a secret of thirty-two letters or so");
-    let policy = Policy::compile(policy.as_bytes()).expect("the example is sound");
+    let policy = Policy::from_json(policy.as_bytes()).expect("the example is sound");
     let settings = json!({ "orders": { "created": ["orders_created"], "refused": ["order_refused"] } });
     let settings = Settings::from_value(&settings).expect("sound on its own");
     let errors = settings.mistakes_with(&policy);

@@ -51,7 +51,8 @@ fn amtool_accepts_the_configuration() {
 /// The receivers that amtool finds for labels; it knows no hours.
 fn routed(settings: &Settings, labels: &[&str]) -> String {
     let arguments = [&["config", "routes", "test", "--config.file=alertmanager.yaml"], labels].concat();
-    amtool(written(settings).path(), &arguments).trim().to_owned()
+    // It warns that a file goes before an address that nobody gave.
+    amtool(written(settings).path(), &arguments).lines().next().unwrap_or_default().to_owned()
 }
 
 #[test]

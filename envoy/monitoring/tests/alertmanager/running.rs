@@ -59,7 +59,10 @@ impl Alertmanager {
             .replace(r#""group_wait":"15s""#, r#""group_wait":"1s""#);
         std::fs::write(&config, text).expect("it can be written");
         let port = free_port();
-        let process = Command::new(tool("alertmanager"))
+        // Debian's build looks for its templates below /usr/share alone.
+        let process = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", r#"mount --bind "$1" /usr/share && shift && exec "$@""#, "sh"])
+            .args([tool("../alertmanager/share"), tool("alertmanager")])
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
