@@ -34,7 +34,7 @@ fn read(folder: &tempfile::TempDir, file: &str) -> String {
 fn a_policy_without_tokens_limits_and_events_gets_no_rules_that_would_have_no_data() {
     let folder = tempfile::tempdir().expect("a folder");
     let policy = folder.path().join("gateway.yaml");
-    let least = "version: 1\nservices: { a: { address: \"127.0.0.1:8000\" } }\nroutes: [{ path: /a, service: a, auth: { token: none } }]\n";
+    let least = "version: 1\nservices: { a: { address: \"127.0.0.1:8000\" } }\nroutes: [{ path: /a, methods: [GET], service: a, auth: { token: none } }]\n";
     std::fs::write(&policy, least).expect("it can be written");
     let (out, said) = rendered(&policy.display().to_string(), None);
     let rules = read(&out, "rules.yaml");

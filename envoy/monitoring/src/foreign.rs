@@ -75,6 +75,7 @@ pub const FOREIGN: &[Foreign] = &[
     of(Source::PrometheusItself, "prometheus_tsdb_head_series", &[]),
     of(Source::Alertmanager, "alertmanager_notifications_total", &["integration"]),
     of(Source::Alertmanager, "alertmanager_notifications_failed_total", &["integration"]),
+    of(Source::Filter, "portcullis_build_info", &["version"]),
     of(Source::Filter, "portcullis_policy_info", &["policy"]),
     of(Source::Filter, "portcullis_policy_rejections_total", &[]),
     of(Source::Filter, "portcullis_log_lines_total", &["kind"]),

@@ -61,7 +61,14 @@ impl Alertmanager {
         let port = free_port();
         // Debian's build looks for its templates below /usr/share alone.
         let process = Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-c", r#"mount --bind "$1" /usr/share && shift && exec "$@""#, "sh"])
+            .args([
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-c",
+                r#"mount --bind "$1" /usr/share && shift && exec "$@""#,
+                "sh",
+            ])
             .args([tool("../alertmanager/share"), tool("alertmanager")])
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
