@@ -66,7 +66,7 @@ pub const fn must_be_declared(query: &str) {
                 assert!(is_label_of_any(word), "no metric has this label");
             } else if takes_labels(word) {
                 in_labels = next < text.len() && text[next] == b'(';
-            } else if !is_keyword(word) && !(next < text.len() && text[next] == b'(') {
+            } else if !(is_keyword(word) || next < text.len() && text[next] == b'(') {
                 assert!(is_metric(word), "nobody declares this metric");
                 if next < text.len() && text[next] == b'{' {
                     at = matchers(text, next + 1, word);

@@ -40,8 +40,6 @@ pub fn rule(endpoints: &[String], statuses: &[u16]) -> Rule {
 /// A template as a regular expression within a PromQL string.
 fn escaped(endpoint: &str) -> String {
     let special = |c: char| r".+*?()|[]{}^$\".contains(c);
-    endpoint
-        .chars()
-        .flat_map(|c| special(c).then_some(r"\\").unwrap_or_default().chars().chain([c]))
-        .collect()
+    let character = |c: char| if special(c) { format!(r"\\{c}") } else { c.to_string() };
+    endpoint.chars().map(character).collect()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What happens, in spans of two minutes: how many, and errors among ten thousand requests.
-const SPANS: [(u32, u32); 7] = [(720, 2), (60, 200), (240, 2), (240, 80), (480, 2), (720, 40), (240, 0)];
+const SPANS: [(u32, u32); 7] = [(180, 2), (60, 200), (240, 2), (120, 80), (240, 2), (180, 40), (120, 0)];
 
 /// A counter that rises so.
 fn counter(rate: impl Fn(u32) -> u32) -> String {
