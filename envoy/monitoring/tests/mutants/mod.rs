@@ -80,7 +80,7 @@ fn in_braces(tokens: &[&str], index: usize) -> bool {
         "}" => -1,
         _ => 0,
     };
-    tokens[..index].iter().map(|token| depth(token)).sum::<i32>() > 0
+    tokens[..index].iter().map(depth).sum::<i32>() > 0
 }
 
 fn numbers(token: &str) -> Vec<String> {
