@@ -110,6 +110,8 @@ test-deploy: image ## What is rendered for Istio and Envoy Gateway, on the real 
 	@cargo --locked test --no-fail-fast --workspace --exclude portcullis-gateway --features portcullis-deploy-tests/control-planes \
 		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" \
 		--test on-istio --test on-envoy-gateway -- --test-threads=1
+	@echo "== test: what is rendered for monitoring, on a real API server"
+	@tests/deploy/in-namespace.sh tests/deploy/monitoring.sh
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -202,7 +202,10 @@ fn a_changed_rule_is_noticed() {
     let mut mutants: BTreeMap<String, Vec<(String, Vec<Value>)>> = BTreeMap::new();
     // The rules of all signals are written by the same code, and take days of simulated time: one signal is enough.
     let others = ["anomaly:errors", "anomaly:latency", "anomaly:failed_logins"];
-    for wanted in keys.iter().filter(|wanted| !others.contains(&wanted.as_str())) {
+    // For a look at some of them: the beginnings of their keys, with commas between.
+    let only = std::env::var("MUTANTS_OF").unwrap_or_default();
+    let is_asked = |key: &str| only.split(',').any(|begin| key.starts_with(begin));
+    for wanted in keys.iter().filter(|key| is_asked(key) && !others.contains(&key.as_str())) {
         let changed = |rule: &Value| key(rule) == *wanted || !keys.contains(&key(rule));
         for (name, rules) in mutants::of(&needed(&rules, wanted), &changed) {
             mutants.entry(name).or_default().push((wanted.clone(), rules));

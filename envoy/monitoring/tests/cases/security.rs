@@ -10,6 +10,7 @@ const FORGED: &str =
 const KEYS: &str = r#"gateway_jwt_document_age_seconds{job="gateway",provider="idp",document="keys"}"#;
 const CALL_FAILED: &str = r#"gateway_auth_service_calls_total{job="gateway",status="failure"}"#;
 const CALL_OK: &str = r#"gateway_auth_service_calls_total{job="gateway",status="success"}"#;
+const CALL_TOOK: &str = r#"gateway_auth_service_response_time_seconds_bucket{job="gateway",le="LE"}"#;
 const WAITING: &str = r#"gateway_jwt_waiting_refused_total{job="gateway"}"#;
 const INJECTED: &str = r#"slo:invariant:difference{job="gateway",slo="header_injection"}"#;
 const GAP: &str = r#"slo:invariant:difference{slo="audit"}"#;
@@ -94,6 +95,18 @@ fn calls() -> Vec<Case> {
         took(100, [90, 100, 100]).silent("10m"),
         took(4, [0, 0, 4]).fires("10m"),
         took(2, [0, 0, 2]).silent("10m"),
+        // Slow for ten minutes; three minutes later that is still seen, after five it is not.
+        case(
+            slow,
+            &[
+                (&CALL_TOOK.replace("LE", "0.1"), "0x70"),
+                (&CALL_TOOK.replace("LE", "0.25"), "0x10 0+100x20 2000x40"),
+                (&CALL_TOOK.replace("LE", "+Inf"), "0x10 0+100x20 2000x40"),
+                (CALL_OK, "0x10 0+100x20 2000x40"),
+            ],
+        )
+        .fires("18m")
+        .silent("21m"),
         case(slow, &[]).silent("10m"),
     ]
 }
