@@ -236,7 +236,7 @@ impl Pipeline {
             FieldSource::ResponseBytes => stream.response_bytes().map(FieldValue::Number),
             FieldSource::Flags => {
                 let names = crate::ending::names(stream.response_flags());
-                (!names.is_empty()).then(|| FieldValue::Text(names))
+                (!names.is_empty()).then_some(FieldValue::Text(names))
             }
         }
     }
