@@ -127,7 +127,7 @@ impl Prometheus {
     /// The result of a query, as its API gives it.
     fn query(&self, query: &str) -> Option<Vec<Value>> {
         let escaped: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
-        let request = Request::get(&format!("/api/v1/query?query={escaped}"));
+        let request = Request::get(format!("/api/v1/query?query={escaped}"));
         let mut connection = portcullis_e2e::Connection::try_open(None, self.address).ok()?;
         let answer = connection.try_send(&request).ok()?;
         let json: Value = serde_json::from_slice(&answer.body).ok()?;
