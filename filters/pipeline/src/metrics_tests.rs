@@ -193,7 +193,9 @@ fn what_tables_gave_up_is_told_once() {
     metrics.cells(CellTable::Logins, Cells { evicted: 3, refused: 1 });
     metrics.cells(CellTable::Logins, Cells { evicted: 5, refused: 1 });
     metrics.cells(CellTable::Limits, Cells { evicted: 1, refused: 0 });
+    metrics.observe_guards(&GuardObservation { crowded: 2, ..GuardObservation::default() });
     let expected = lines([
+        "gateway_rate_limit_crowded_total 2",
         "portcullis_cells_evicted_total{table=\"failed_logins\"} 5",
         "portcullis_cells_evicted_total{table=\"limits\"} 1",
         "portcullis_cells_refused_total{table=\"failed_logins\"} 1",

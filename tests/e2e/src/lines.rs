@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const MAX_LINES: usize = 20_000;
+const MAX_LINES: usize = 60_000;
 const MAX_BYTES: usize = 32 << 20;
 /// What a line of our own begins with: no process writes this by itself.
 const MARKER: &str = "\u{1}\u{2}read up to here \u{2}\u{1}";

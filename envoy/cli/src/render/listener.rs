@@ -69,7 +69,7 @@ fn compressor() -> Value {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor",
             "response_direction_config": { "common_config": {
                 "min_content_length": 1_024,
-                "content_type": ["text/plain", "application/openmetrics-text"],
+                "content_type_matcher": [{ "prefix": "text/plain" }, { "prefix": "application/openmetrics-text" }],
             } },
             "compressor_library": {
                 "name": "gzip",

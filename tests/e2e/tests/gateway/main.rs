@@ -7,6 +7,7 @@
 mod browser_headers;
 mod business;
 mod common;
+mod conservation;
 mod cors;
 mod faults;
 mod fleet;
