@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help rust harness run image test test-deploy fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
+.PHONY: help rust harness run monitor image test test-deploy test-monitor fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 # Every module that is built, each an image of its own.
@@ -19,10 +19,14 @@ run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 	@$(TOOLS) envoy
 	@envoy/run.sh
 
+monitor: build ## The same with all that watches it: Prometheus, Alertmanager, a log store, and the dashboards in a browser
+	@$(TOOLS) envoy prometheus go alertmanager node-exporter victoria-logs otelcol
+	@envoy/monitoring/monitor.sh
+
 test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 
 tools-for-tests:
-	@$(TOOLS) envoy wasm-bindgen promtool openmetrics alertmanager go ratelimit redis
+	@$(TOOLS) envoy wasm-bindgen promtool openmetrics prometheus alertmanager go ratelimit redis
 
 rust:
 	@$(TOOLS) rust
@@ -113,6 +117,14 @@ test-deploy: image ## What is rendered for Istio and Envoy Gateway, on the real 
 	@echo "== test: what is rendered for monitoring, on a real API server"
 	@tests/deploy/in-namespace.sh tests/deploy/monitoring.sh
 
+# In a namespace of its own: what is started listens on fixed ports. Wants Chromium on PATH (Debian: apt-get install chromium).
+test-monitor: build ## `make monitor` looked at with Chromium: no panel of any dashboard is in error
+	@$(TOOLS) envoy prometheus go alertmanager node-exporter victoria-logs otelcol
+	@cd tests/monitoring/logql && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@node tests/monitoring/logql/check.mjs envoy/monitoring/example
+	@cargo --locked test --workspace --exclude portcullis-gateway --features portcullis-monitoring-tests/browser \
+		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" --test pages -- --nocapture
+
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
@@ -127,6 +139,7 @@ rendered: build ## Renders what is committed from the example policy: Envoy's co
 	rm -rf envoy/istio/base
 	target/debug/portcullis render istio envoy/gateway.yaml --out envoy/istio/base $(EXAMPLE_IN_ISTIO)
 	target/debug/portcullis schema --monitoring > envoy/monitoring/settings.schema.json
+	rm -rf envoy/monitoring/example
 	target/debug/portcullis render monitoring envoy/gateway.yaml --settings envoy/monitoring/settings.yaml --out envoy/monitoring/example
 	target/debug/portcullis docs runbooks
 	target/debug/portcullis metrics > docs/METRICS.md

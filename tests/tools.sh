@@ -9,6 +9,10 @@
 #   tests/tools.sh promtool        .tools/bin/promtool, .tools/bin/prometheus
 #   tests/tools.sh openmetrics     .tools/python/prometheus_client  (Prometheus' Python client: another project's parser)
 #   tests/tools.sh alertmanager    .tools/bin/alertmanager, .tools/bin/amtool
+#   tests/tools.sh prometheus      .tools/bin/prometheus
+#   tests/tools.sh otelcol         .tools/bin/otelcol           (an OpenTelemetry Collector of a few components; built by Go)
+#   tests/tools.sh node-exporter   .tools/bin/node-exporter
+#   tests/tools.sh victoria-logs   .tools/bin/victoria-logs     (a log store that takes OTLP; built by Go)
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
 #   tests/tools.sh redis           .tools/redis/redis-server
@@ -258,6 +262,59 @@ install_alertmanager() {
   say "alertmanager: installed at .tools/bin/alertmanager"
 }
 
+# fetch_debian PACKAGE COMMAND=PATH...: commands of a Debian package, unpacked into .tools/bin as with promtool.
+fetch_debian() {
+  local package=$1 command
+  shift
+  say "$package: downloading Debian's package"
+  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" "$package")
+  dpkg -x "$SCRATCH/$package"_*.deb "$SCRATCH/package"
+  for command in "$@"; do mv -f "$SCRATCH/package/usr/bin/${command#*=}" "$BIN/${command%%=*}"; done
+}
+
+install_debian() {
+  local package=$1 first=${2%%=*}
+  if "$BIN/$first" --version >/dev/null 2>&1; then
+    say "$first: there"
+    return
+  fi
+  need apt-get "put $first on PATH of .tools/bin"
+  debian_has "$package" || refresh_package_lists "$first"
+  debian_has "$package" || die "apt knows no package '$package'"
+  in_scratch fetch_debian "$@"
+  "$BIN/$first" --version >/dev/null 2>&1 || die "$first was unpacked, but does not run"
+  say "$first: installed at .tools/bin/$first"
+}
+
+# pinned_module FOLDER: the version of the first module that a folder's go.mod requires.
+pinned_module() {
+  sed -n 's/^require [^ ]* \(v.*\)/\1/p' "$ROOT/tests/monitoring/$1/go.mod"
+}
+
+# go_has COMMAND: whether .tools/bin/COMMAND is of the pinned version.
+go_has() {
+  [ -x "$BIN/$1" ] && [ "$(cat "$BIN/$1.version" 2>/dev/null)" = "$(pinned_module "$1")" ]
+}
+
+# go_install COMMAND PACKAGE: built as the module in tests/monitoring/COMMAND says, whose go.sum has every digest.
+go_install() {
+  local go=go
+  if go_has "$1"; then
+    say "$1 $(pinned_module "$1"): there"
+    return
+  fi
+  go_is_new_enough go || go="$TOOLS/go/bin/go"
+  say "$1 $(pinned_module "$1"): building, which takes a minute or two the first time"
+  in_scratch go_build "$go" "$1" "$2"
+  pinned_module "$1" >"$BIN/$1.version"
+  say "$1: built at .tools/bin/$1"
+}
+
+go_build() {
+  cp "$ROOT/tests/monitoring/$2/"* "$SCRATCH/"
+  (cd "$SCRATCH" && "$1" build -mod=readonly -trimpath -ldflags "-s -w" -o "$BIN/$2" "$3")
+}
+
 # go_is_new_enough COMMAND: modules for wasip1 with exports of their own need Go 1.24.
 go_is_new_enough() {
   local version
@@ -331,7 +388,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics alertmanager go ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics prometheus alertmanager node-exporter go victoria-logs otelcol ratelimit redis)
 
 install() {
   case $1 in
@@ -342,6 +399,10 @@ install() {
     promtool) install_promtool ;;
     openmetrics) install_openmetrics ;;
     alertmanager) install_alertmanager ;;
+    prometheus) install_debian prometheus prometheus=prometheus ;;
+    node-exporter) install_debian prometheus-node-exporter node-exporter=prometheus-node-exporter ;;
+    victoria-logs) go_install victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs ;;
+    otelcol) go_install otelcol . ;;
     go) install_go ;;
     ratelimit) install_ratelimit ;;
     redis) install_redis ;;

@@ -1,5 +1,6 @@
 //! What is committed beside the example policy is what the command makes of it; `make rendered` writes both anew.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,12 +78,30 @@ fn the_monitoring_files_are_what_the_command_renders_from_the_example() {
         "--out",
         folder,
     ]);
-    let files = ["rules.yaml", "slos.yaml", "prometheus.yaml", "alertmanager.yaml", "portcullis.tmpl"];
-    for file in files {
-        let rendered = std::fs::read_to_string(out.path().join(file)).expect("it was written");
-        assert_current(&format!("monitoring/example/{file}"), &rendered);
+    let rendered = files_in(out.path());
+    assert_eq!(rendered, files_in(&committed("monitoring/example")), "run `make rendered`");
+    assert_eq!(rendered.iter().filter(|file| file.starts_with("dashboards")).count(), 20);
+    for file in rendered {
+        let rendered = std::fs::read_to_string(out.path().join(&file)).expect("it was written");
+        assert_current(&format!("monitoring/example/{}", file.display()), &rendered);
     }
     assert_current("monitoring/settings.schema.json", &printed(&["schema", "--monitoring"]));
+}
+
+fn committed(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// All files below a folder, by their paths in it.
+fn files_in(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let name = |path: &PathBuf| PathBuf::from(path.file_name().expect("a name"));
+    let below = |path: &PathBuf| {
+        let own = name(path);
+        files_in(path).into_iter().map(move |file| own.join(file)).collect::<Vec<_>>()
+    };
+    files.iter().map(name).chain(folders.iter().flat_map(below)).collect()
 }
 
 /// As `make rendered` calls it.

@@ -5,10 +5,12 @@
 pub mod alertmanager;
 mod alerts;
 mod anomaly;
+pub mod dashboards;
 mod declared;
 mod foreign;
 mod kubernetes;
 mod logins;
+pub mod logs;
 mod prometheus;
 mod recording;
 mod render;

@@ -1,11 +1,12 @@
 //! All files for a policy and a site.
 
+use crate::dashboards::{self, Inputs};
 use crate::foreign::Source;
 use crate::rule::{Group, Rule};
 use crate::settings::{Kubernetes, Settings};
 use crate::slo::{self, Document, Indicator, Objective};
 use crate::vocabulary::{Missing, Vocabulary};
-use crate::{alertmanager, alerts, anomaly, kubernetes, logins, prometheus, recording};
+use crate::{alertmanager, alerts, anomaly, kubernetes, logins, logs, prometheus, recording};
 use portcullis_policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub struct Rules {
     pub documents: Vec<Document>,
     /// What is not among them, and why.
     pub left_out: Vec<String>,
+    /// What queries may name, recorded series included.
+    pub vocabulary: Vocabulary,
 }
 
 /// Renders everything that the policy has data for.
@@ -41,11 +44,31 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
         ("prometheus.yaml".to_owned(), yaml(&prometheus::with_targets(policy, settings))),
         ("alertmanager.yaml".to_owned(), yaml(&alertmanager::config(settings, "portcullis.tmpl"))),
         ("portcullis.tmpl".to_owned(), alertmanager::TEMPLATES.to_owned()),
+        ("logs/collector.yaml".to_owned(), yaml(&logs::collector())),
+        ("logs/loki.yaml".to_owned(), yaml(&logs::loki(settings.retention.logs.0))),
+        ("logs/loki-rules.yaml".to_owned(), yaml(&logs::rules(&policy.gateway.name))),
     ];
+    let shown = shown(policy, settings);
+    files.extend(shown.files.iter().map(|(name, json)| (name.clone(), pretty(json))));
     if let Some(place) = &settings.kubernetes {
-        files.extend(in_cluster(policy, settings, place));
+        files.extend(in_cluster(policy, settings, place, &shown.files));
     }
-    Rendered { files, left_out: rules.left_out }
+    Rendered { files, left_out: [rules.left_out, shown.left_out].concat() }
+}
+
+/// The dashboards, and what they cannot show.
+struct Shown {
+    files: Vec<(String, Value)>,
+    left_out: Vec<String>,
+}
+
+/// Dashboards are asked of whatever Prometheus a site has: who scrapes nodes and pods there is no matter of the policy, so nothing is
+/// left out for want of an exporter.
+fn shown(policy: &Policy, settings: &Settings) -> Shown {
+    let rules = Rules::of(policy, settings, &IN_CLUSTER);
+    let inputs = Inputs::of(policy, settings, &rules);
+    let dashboards = dashboards::dashboards(&rules.vocabulary, &inputs);
+    Shown { files: dashboards.files(&inputs.site), left_out: dashboards.left_out }
 }
 
 /// Where kube-prometheus-stack brings every other source with it.
@@ -59,11 +82,21 @@ const IN_CLUSTER: [Source; 7] = [
     Source::Cadvisor,
 ];
 
-fn in_cluster(policy: &Policy, settings: &Settings, place: &Kubernetes) -> Vec<(String, String)> {
+fn in_cluster(
+    policy: &Policy,
+    settings: &Settings,
+    place: &Kubernetes,
+    dashboards: &[(String, Value)],
+) -> Vec<(String, String)> {
     let rules = Rules::of(policy, settings, &IN_CLUSTER);
     let secret = kubernetes::alertmanager_secret(settings, place, body);
     let monitors = kubernetes::monitors(policy, settings, place);
+    let dashboards: Vec<(String, String)> =
+        dashboards.iter().map(|(name, json)| (uid(name), json.to_string())).collect();
+    let config_maps =
+        kubernetes::dashboard_config_maps(dashboards.iter().map(|(uid, json)| (&**uid, &**json)), place);
     [
+        ("dashboards.yaml", documents(&config_maps)),
         ("prometheus.yaml", yaml(&prometheus::with_discovery(policy, settings, place))),
         ("rules.yaml", yaml(&json!({ "groups": rules.groups }))),
         ("values.yaml", yaml(&kubernetes::values(settings, place))),
@@ -107,7 +140,7 @@ impl Rules {
         groups.iter().flat_map(|group| &group.rules).for_each(|rule| kept.add(rule));
         let alerts = alerts::all().iter().map(|alert| alert.rule(settings)).collect();
         groups.push(group("gateway-alerts", kept.with_data(alerts, "alert")));
-        Self { groups, documents, left_out: kept.left_out }
+        Self { groups, documents, left_out: kept.left_out, vocabulary: kept.vocabulary }
     }
 }
 
@@ -190,6 +223,16 @@ impl Kept {
         }
         kept
     }
+}
+
+/// The uid of a dashboard's file.
+fn uid(name: &str) -> String {
+    name.trim_start_matches("dashboards/").trim_end_matches(".json").to_owned()
+}
+
+/// JSON for people; a tree of maps with text as keys always has one.
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 const HEADER: &str =

@@ -1,0 +1,7 @@
+//! A real Prometheus with the samples of a real gateway, whose time was moved.
+
+mod prometheus;
+mod timeline;
+
+pub use prometheus::{Answer, Prometheus, tool};
+pub use timeline::Timeline;
