@@ -4,8 +4,10 @@ use super::Finding;
 use super::dump::{Dump, Listener, list};
 use serde_json::Value;
 
-/// Filters that may stand before ours: they neither answer nor change a request, save that gRPC-Web becomes gRPC.
-const HARMLESS: [&str; 5] = [
+/// Filters that may stand before ours: they neither answer nor change a request, save that gRPC-Web becomes gRPC and
+/// answers are compressed.
+const HARMLESS: [&str; 6] = [
+    "envoy.filters.http.compressor",
     "envoy.filters.http.grpc_web",
     "istio.metadata_exchange",
     "envoy.filters.http.grpc_stats",

@@ -45,11 +45,12 @@ fn with_a_module_that_traps(config: EnvoyConfig) -> EnvoyConfig {
 
 fn with_module(config: EnvoyConfig, file: &NamedTempFile) -> EnvoyConfig {
     let file = file.path().to_string_lossy().into_owned();
-    let of_listener = |index: &str| {
-        let plugin = portcullis_e2e::PLUGIN_POLICY.trim_end_matches("/configuration/value");
-        format!("{}/vm_config/code/local/filename", plugin.replace("/listeners/0/", index))
-    };
-    config.set(&of_listener("/listeners/0/"), file.as_str()).set(&of_listener("/listeners/1/"), file.as_str())
+    let plugin = portcullis_e2e::PLUGIN_POLICY.trim_end_matches("/configuration/value");
+    let gateways = format!("{plugin}/vm_config/code/local/filename");
+    // The metrics' own listener has the compressor in front.
+    let metrics =
+        gateways.replace("/listeners/0/", "/listeners/1/").replace("/http_filters/0/", "/http_filters/1/");
+    config.set(&gateways, file.as_str()).set(&metrics, file.as_str())
 }
 
 #[test]
