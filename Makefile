@@ -17,11 +17,12 @@ help: ## Shows this list
 
 run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 	@$(TOOLS) envoy
-	@envoy/run.sh
+	@# In a process group of its own (-m): Ctrl-C is for the script, which ends everything, and not for make.
+	@bash -mc envoy/run.sh
 
 monitor: build ## The same with all that watches it: Prometheus, Alertmanager, a log store, and the dashboards in a browser
 	@$(TOOLS) envoy prometheus go alertmanager node-exporter victoria-logs otelcol
-	@envoy/monitoring/monitor.sh
+	@bash -mc envoy/monitoring/monitor.sh
 
 test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 

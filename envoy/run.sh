@@ -80,7 +80,8 @@ tour() {
 command -v curl >/dev/null || die "'curl' is missing: install it"
 check_ports
 trap end_all EXIT
-trap 'exit 130' INT
+# Ctrl-C is how it ends.
+trap 'exit 0' INT
 trap 'exit 143' TERM
 say "starting the demo services (8000-8004) and the gateway (8080)"
 start

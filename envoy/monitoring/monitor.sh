@@ -77,7 +77,7 @@ for port in "${!PORTS[@]}"; do
   is_taken "$port" && die "port $port (${PORTS[$port]}) is taken by another process; see: ss -ltnp 'sport = :$port'"
 done
 trap end_all EXIT
-trap 'exit 130' INT
+trap 'exit 0' INT
 trap 'exit 143' TERM
 render
 say "starting the gateway"
