@@ -9,8 +9,6 @@ pub enum Source {
     PrometheusItself,
     /// Alertmanager says it of itself.
     Alertmanager,
-    /// A filter that says more of itself than this build's does.
-    Filter,
     /// Envoy's own stats on its admin port.
     Envoy,
     /// The OpenTelemetry Collector that ships log lines, and what it counts of them.
@@ -42,7 +40,6 @@ impl Source {
             Self::Prometheus => "Prometheus",
             Self::PrometheusItself => "prometheus",
             Self::Alertmanager => "alertmanager",
-            Self::Filter => "filter",
             Self::Envoy => "envoy",
             Self::Collector => "collector",
             Self::Node => "node_exporter",
@@ -75,11 +72,6 @@ pub const FOREIGN: &[Foreign] = &[
     of(Source::PrometheusItself, "prometheus_tsdb_head_series", &[]),
     of(Source::Alertmanager, "alertmanager_notifications_total", &["integration"]),
     of(Source::Alertmanager, "alertmanager_notifications_failed_total", &["integration"]),
-    of(Source::Filter, "portcullis_build_info", &["version"]),
-    of(Source::Filter, "portcullis_policy_info", &["policy"]),
-    of(Source::Filter, "portcullis_policy_rejections_total", &[]),
-    of(Source::Filter, "portcullis_log_lines_total", &["kind"]),
-    of(Source::Filter, "portcullis_log_lines_dropped_total", &["reason"]),
     of(Source::Envoy, "envoy_wasm_portcullis_vm_reload_success", &[]),
     of(Source::Envoy, "envoy_wasm_portcullis_vm_reload_failure", &[]),
     of(Source::Envoy, "envoy_wasm_portcullis_vm_reload_backoff", &[]),
