@@ -2,7 +2,7 @@
 
 use crate::host;
 use crate::perform::warn_if_failed;
-use crate::shared::{SOON, Shared};
+use crate::shared::Shared;
 use crate::stream::Stream;
 use core::cell::RefCell;
 use portcullis_edge_core::Wall;
@@ -32,18 +32,17 @@ impl Shared {
         }
     }
 
-    /// Ends streams whose time has come. `current` is the context whose callback is running.
-    pub fn end_expired(&self, current: u32) {
+    /// Ends streams whose time has come; whether there may be more. `current` is the context whose callback is running.
+    pub fn end_expired(&self, current: u32) -> bool {
         for _ in 0..AT_ONCE {
-            let Some(context) = self.next_expired() else { return };
+            let Some(context) = self.next_expired() else { return false };
             // A stream that is gone has no context any more.
             if host::switch_to(context).is_ok() {
                 warn_if_failed(host::close_stream(), "end a stream whose token has expired");
             }
             warn_if_failed(host::switch_to(current), "go back to a context");
         }
-        // There may be more.
-        self.tick_every(SOON);
+        true
     }
 
     fn next_expired(&self) -> Option<u32> {

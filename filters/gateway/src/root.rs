@@ -73,9 +73,15 @@ impl RootContext for Root {
         let Some(shared) = &self.shared else { return };
         shared.flush_if_due();
         shared.with_guards(|guards| guards.tick(&ThisProxy));
-        shared.end_expired(self.context);
+        let more_expire = shared.end_expired(self.context);
         if shared.fetches() {
             shared.poll(self.context);
+        } else {
+            shared.tick_every(shared.flush_period());
+        }
+        // Last, for both have said when the next tick is due.
+        if more_expire {
+            shared.tick_every(SOON);
         }
     }
 
