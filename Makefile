@@ -21,13 +21,13 @@ run: build ## Gateway and demo services, with traffic at once; Ctrl-C ends them
 	@bash -mc envoy/run.sh
 
 monitor: build ## The same with all that watches it: Prometheus, Alertmanager, a log store, and the dashboards in a browser
-	@$(TOOLS) envoy prometheus go alertmanager node-exporter victoria-logs otelcol
+	@$(TOOLS) envoy promtool go alertmanager node-exporter victoria-logs otelcol
 	@bash -mc envoy/monitoring/monitor.sh
 
 test: lint deny build tools-for-tests test-wasm test-native test-scenarios ## Everything: lints, policy of dependencies, unit, wasm and end-to-end tests
 
 tools-for-tests:
-	@$(TOOLS) envoy wasm-bindgen promtool openmetrics prometheus alertmanager go ratelimit redis
+	@$(TOOLS) envoy wasm-bindgen promtool openmetrics alertmanager go ratelimit redis
 
 rust:
 	@$(TOOLS) rust
@@ -120,7 +120,7 @@ test-deploy: image ## What is rendered for Istio and Envoy Gateway, on the real 
 
 # In a namespace of its own: what is started listens on fixed ports. Wants Chromium on PATH (Debian: apt-get install chromium).
 test-monitor: build ## `make monitor` looked at with Chromium: no panel of any dashboard is in error
-	@$(TOOLS) envoy prometheus go alertmanager node-exporter victoria-logs otelcol
+	@$(TOOLS) envoy promtool go alertmanager node-exporter victoria-logs otelcol
 	@cd tests/monitoring/logql && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@node tests/monitoring/logql/check.mjs envoy/monitoring/example
 	@cargo --locked test --workspace --exclude portcullis-gateway --features portcullis-monitoring-tests/browser \

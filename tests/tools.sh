@@ -9,7 +9,6 @@
 #   tests/tools.sh promtool        .tools/bin/promtool, .tools/bin/prometheus
 #   tests/tools.sh openmetrics     .tools/python/prometheus_client  (Prometheus' Python client: another project's parser)
 #   tests/tools.sh alertmanager    .tools/bin/alertmanager, .tools/bin/amtool
-#   tests/tools.sh prometheus      .tools/bin/prometheus
 #   tests/tools.sh otelcol         .tools/bin/otelcol           (an OpenTelemetry Collector of a few components; built by Go)
 #   tests/tools.sh node-exporter   .tools/bin/node-exporter
 #   tests/tools.sh victoria-logs   .tools/bin/victoria-logs     (a log store that takes OTLP; built by Go)
@@ -184,16 +183,6 @@ refresh_package_lists() {
   apt-get update --quiet=2
 }
 
-# Its digest is pinned by Debian's signed index, which apt checks: the release decides which version that is.
-# The package is unpacked into .tools, not installed: no service starts, and no root is needed.
-fetch_promtool() {
-  say "promtool: downloading Debian's prometheus package"
-  # As the user who asks: apt's own user may not write into the checkout.
-  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus)
-  dpkg -x "$SCRATCH"/prometheus_*.deb "$SCRATCH/package"
-  mv -f "$SCRATCH/package/usr/bin/promtool" "$SCRATCH/package/usr/bin/prometheus" "$BIN/"
-}
-
 # Any promtool from 2.40 on checks metrics and rules alike, so Debian's release decides which one it is. (Go cannot
 # install it by name: its go.mod has replace directives.)
 install_promtool() {
@@ -209,7 +198,7 @@ install_promtool() {
   need apt-get "install promtool 2.40 or newer (it comes with Prometheus) and put it on PATH"
   debian_has prometheus || refresh_package_lists promtool
   debian_has prometheus || die "apt knows no package 'prometheus': install promtool and put it on PATH"
-  in_scratch fetch_promtool
+  in_scratch fetch_debian prometheus promtool=promtool prometheus=prometheus
   "$BIN/promtool" --version >/dev/null 2>&1 || die "promtool was unpacked, but does not run"
   say "promtool: installed at .tools/bin/promtool"
 }
@@ -232,11 +221,7 @@ install_openmetrics() {
 
 # As with promtool: unpacked, not installed.
 fetch_alertmanager() {
-  say "alertmanager: downloading Debian's prometheus-alertmanager package"
-  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" prometheus-alertmanager)
-  dpkg -x "$SCRATCH"/prometheus-alertmanager_*.deb "$SCRATCH/package"
-  mv -f "$SCRATCH/package/usr/bin/prometheus-alertmanager" "$BIN/alertmanager"
-  mv -f "$SCRATCH/package/usr/bin/amtool" "$BIN/amtool"
+  fetch_debian prometheus-alertmanager alertmanager=prometheus-alertmanager amtool=amtool
   rm -rf "$TOOLS/alertmanager"
   mkdir -p "$TOOLS/alertmanager"
   # Debian's build looks for its templates below /usr/share alone: whoever runs it mounts this there, for itself.
@@ -262,7 +247,8 @@ install_alertmanager() {
   say "alertmanager: installed at .tools/bin/alertmanager"
 }
 
-# fetch_debian PACKAGE COMMAND=PATH...: commands of a Debian package, unpacked into .tools/bin as with promtool.
+# fetch_debian PACKAGE COMMAND=PATH...: commands of a Debian package. Its digest is pinned by Debian's signed index, which apt checks: the
+# release decides which version that is. It is unpacked into .tools/bin, not installed: no service starts, and no root is needed.
 fetch_debian() {
   local package=$1 command
   shift
@@ -388,7 +374,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics prometheus alertmanager node-exporter go victoria-logs otelcol ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics alertmanager node-exporter go victoria-logs otelcol ratelimit redis)
 
 install() {
   case $1 in
@@ -399,7 +385,6 @@ install() {
     promtool) install_promtool ;;
     openmetrics) install_openmetrics ;;
     alertmanager) install_alertmanager ;;
-    prometheus) install_debian prometheus prometheus=prometheus ;;
     node-exporter) install_debian prometheus-node-exporter node-exporter=prometheus-node-exporter ;;
     victoria-logs) go_install victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs ;;
     otelcol) go_install otelcol . ;;

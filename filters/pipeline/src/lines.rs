@@ -1,5 +1,6 @@
 //! The log lines of a request: one for each security event, then its own.
 
+use crate::done::SWITCHING_PROTOCOLS;
 use crate::ending::Fault;
 use crate::facts::{Answerer, Facts};
 use crate::guard::User;
@@ -255,8 +256,6 @@ impl Pipeline {
         Some(FieldValue::Text(shown))
     }
 }
-
-const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// Longest name of an upgrade's protocol.
 const MAX_PROTOCOL: usize = 32;

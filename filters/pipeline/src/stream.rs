@@ -13,13 +13,21 @@ pub trait Stream {
     /// Whether the client's connection to the host is TLS.
     fn client_tls(&mut self) -> bool;
     /// Nanoseconds from the first byte sent to the service to the last of its answer; `None` where none came.
-    fn upstream_nanos(&mut self) -> Option<u64>;
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        None
+    }
     /// Address and port of the host that served; empty where none did.
-    fn upstream_host(&mut self) -> Vec<u8>;
+    fn upstream_host(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
     /// Bytes of the request's body.
-    fn request_bytes(&mut self) -> Option<u64>;
+    fn request_bytes(&mut self) -> Option<u64> {
+        None
+    }
     /// Bytes of the answer's body.
-    fn response_bytes(&mut self) -> Option<u64>;
+    fn response_bytes(&mut self) -> Option<u64> {
+        None
+    }
     /// Nanoseconds from the request's first byte to now, as the host measured them.
     fn duration_nanos(&mut self) -> u64;
 }

@@ -227,22 +227,6 @@ impl Stream for Imagined {
         false
     }
 
-    fn upstream_nanos(&mut self) -> Option<u64> {
-        None
-    }
-
-    fn upstream_host(&mut self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn request_bytes(&mut self) -> Option<u64> {
-        None
-    }
-
-    fn response_bytes(&mut self) -> Option<u64> {
-        None
-    }
-
     fn duration_nanos(&mut self) -> u64 {
         0
     }
