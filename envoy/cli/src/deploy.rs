@@ -4,7 +4,7 @@ use crate::{Format, read, report, tell_environment};
 use clap::Args;
 use portcullis_cli::environment::Missing;
 use portcullis_cli::render::envoy_gateway;
-use portcullis_cli::render::istio::{self, FailStrategy, Target};
+use portcullis_cli::render::istio::{self, Api, FailStrategy, Target};
 use portcullis_cli::render::kubernetes::{self, File, Image, check_label_name, parse_labels};
 use portcullis_cli::source::Source;
 use portcullis_policy::{ConfigError, Policy};
@@ -56,7 +56,12 @@ pub struct Istio {
     /// Labels of gateway pods that are there already, `key=value,key=value`. Without it, pods are rendered, too.
     #[arg(long, value_parser = labels)]
     selector: Option<Labels>,
+    /// What routes are written in.
+    #[arg(long, value_enum, default_value_t)]
+    api: Api,
 }
+
+const NEVER_OPEN: &str = "`--fail-strategy open` with `--api gateway`: the filter names the service of each request, so nothing is served without it";
 
 #[derive(Clone)]
 struct Labels(BTreeMap<String, String>);
@@ -67,6 +72,10 @@ fn labels(text: &str) -> Result<Labels, String> {
 
 impl Istio {
     pub fn run(&self) -> ExitCode {
+        if self.api == Api::Gateway && self.common.fail_strategy == FailStrategy::Open {
+            eprintln!("error: {NEVER_OPEN}");
+            return ExitCode::from(2);
+        }
         self.common.run(|source, policy| {
             let options = self.options(policy).map_err(|error| vec![error])?;
             istio::render(&source.value, policy, &options)
@@ -83,6 +92,9 @@ impl Istio {
         if let Some(Labels(labels)) = &self.selector {
             options.target = Target::Selector(labels.clone());
             options.deploys = false;
+        }
+        if self.api == Api::Gateway {
+            options.target = Target::Gateway(options.target.labels().clone());
         }
         Ok(options)
     }

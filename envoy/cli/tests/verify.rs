@@ -177,6 +177,24 @@ fn each_setting_around_the_filter_is_held_against_the_policy() {
 }
 
 #[test]
+fn a_route_that_does_not_go_by_the_filters_word_is_named_where_the_policy_says_that_all_do() {
+    let of = |names: &'static [&'static str]| {
+        move |listener: &mut Value| {
+            let mut runs = example();
+            runs["proxy"] = json!({ "appends_peer": true, "service_header": "x-portcullis-service" });
+            plugin(listener)["configuration"]["value"] = runs.to_string().into();
+            let by = json!([{ "name": "x-portcullis-service", "string_match": { "exact": "order" } }]);
+            let route = |name: &&str| json!({ "name": name, "match": { "prefix": "/", "headers": if *name == "by" { by.clone() } else { json!([]) } }, "route": {} });
+            manager(listener)["route_config"]["virtual_hosts"][0]["routes"] =
+                names.iter().map(route).collect();
+        }
+    };
+    assert_eq!(wrong(of(&["by", "by"])), [""; 0]);
+    assert_one(&wrong(of(&["by", "left over"])), &["left over", "x-portcullis-service"]);
+    assert_one(&wrong(of(&[])), &["0 by `x-portcullis-service`"]);
+}
+
+#[test]
 fn what_a_failing_filter_lets_through_is_told() {
     let policy =
         |value: &'static str| wrong(move |listener| plugin(listener)["failure_policy"] = value.into());
@@ -271,4 +289,29 @@ fn a_plugin_that_was_sent_and_refused_is_found_by_the_time_of_the_last_one_that_
     assert_eq!(told(&stats(came)), [""; 0]);
     assert_one(&told(&stats(came - 1)), &[name, "08:00:00.500Z refused", "the 2. refusal"]);
     assert_one(&told(""), &[name, "no stats", "proxyStatsMatcher"]);
+}
+
+#[test]
+fn two_policies_of_one_instance_name_are_found_and_one_policy_on_two_listeners_is_not() {
+    let both = |change: &dyn Fn(&mut Value)| {
+        let mut dump = dump(|_| {});
+        let listeners = dump["configs"][1]["static_listeners"].as_array_mut().expect("a list");
+        let mut second = listeners[0].clone();
+        second["listener"]["name"] = "second".into();
+        let value = &mut plugin(&mut second["listener"])["configuration"]["value"];
+        let mut policy: Value = serde_json::from_str(value.as_str().expect("a policy")).expect("JSON");
+        change(&mut policy);
+        *value = policy.to_string().into();
+        listeners.push(second);
+        let found = complaints(&verify(&dump, STATS, None));
+        found.into_iter().filter(|what| what.contains("gateway.instance")).collect::<Vec<_>>()
+    };
+    let other = |policy: &mut Value| policy["gateway"]["name"] = "other".into();
+    assert_one(&both(&other), &["listener second", "`default`", "with another policy", "a name of its own"]);
+    assert_eq!(both(&|_| {}), [""; 0]);
+    let renamed = |policy: &mut Value| {
+        other(policy);
+        policy["gateway"]["instance"] = "edge-2".into();
+    };
+    assert_eq!(both(&renamed), [""; 0]);
 }

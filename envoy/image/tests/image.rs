@@ -9,6 +9,7 @@ use portcullis_image::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -105,6 +106,50 @@ fn the_same_module_has_the_same_digest_and_another_one_has_not() {
     assert_ne!(first, digest("c", &Labels::new()));
     folder.file("m.wasm", [MODULE, b"!"].concat());
     assert_ne!(first, digest("d", &some_labels()));
+}
+
+/// Every file below a folder, by its path there.
+fn files(folder: &Path, below: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), below.join(entry.file_name()));
+        match path.is_dir() {
+            true => files(&path, &name, found),
+            false => drop(found.insert(name, std::fs::read(&path).unwrap())),
+        }
+    }
+}
+
+/// What `make image` runs: layouts, bills of materials and signatures of all modules, and what is printed of them.
+#[test]
+fn the_command_run_twice_on_the_same_modules_writes_the_same_bytes() {
+    const NAMES: [&str; 5] = ["portcullis", "jwt", "rate-limit", "metrics", "security-headers"];
+    let folder = Folder::new();
+    let module = |name: &&str| folder.file(&format!("{name}.wasm"), [MODULE, name.as_bytes()].concat());
+    let modules: Vec<_> = NAMES.iter().map(module).collect();
+    let metadata = folder.file("metadata.json", metadata().to_string());
+    let schema = json!({ "properties": { "version": { "minimum": 1, "maximum": 1 } } });
+    let schema = folder.file("schema.json", schema.to_string());
+    let key =
+        folder.file("key.pem", &*SecretKey::from(key()).to_pkcs8_pem(p256::pkcs8::LineEnding::LF).unwrap());
+    let run = |out: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis-image"));
+        command.args(&modules).arg("--out").arg(folder.path(out));
+        command.arg("--metadata").arg(&metadata).args(["--package", "app"]).arg("--schema").arg(&schema);
+        command.arg("--sign-key").arg(&key).args(["--repository", "r.example/team"]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut written = BTreeMap::new();
+        files(&folder.path(out), Path::new(""), &mut written);
+        (String::from_utf8(output.stdout).unwrap(), written)
+    };
+    let (first, second) = (run("first"), run("second"));
+    let digests: BTreeSet<_> = first.0.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert!(digests.len() == 5 && digests.iter().all(|digest| digest.starts_with("sha256:")), "{}", first.0);
+    assert_eq!(first.0, second.0);
+    assert_eq!(first.1.keys().collect::<Vec<_>>(), second.1.keys().collect::<Vec<_>>());
+    let differing: Vec<_> =
+        first.1.iter().filter(|(name, bytes)| second.1.get(*name) != Some(bytes)).collect();
+    assert!(differing.is_empty(), "{:?}", differing.iter().map(|(name, _)| name).collect::<Vec<_>>());
 }
 
 #[test]

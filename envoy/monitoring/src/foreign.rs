@@ -11,7 +11,7 @@ pub enum Source {
     Alertmanager,
     /// Envoy's own stats on its admin port.
     Envoy,
-    /// The OpenTelemetry Collector that ships log lines, and what it counts of them.
+    /// The OpenTelemetry Collector that ships log lines, and what the log store says of those that arrived.
     Collector,
     /// node_exporter.
     Node,
@@ -90,9 +90,11 @@ pub const FOREIGN: &[Foreign] = &[
     of(Source::Envoy, "gateway_request_duration_microseconds_sum", &["service"]),
     of(Source::Envoy, "auth_request_duration_microseconds_sum", &["operation"]),
     of(Source::Envoy, "gateway_auth_service_response_time_microseconds_sum", &[]),
-    // Counted by the collector's `count` connector from the lines that it has read.
-    of(Source::Collector, "portcullis_log_lines_stored_total", &["action", "level", "service"]),
-    of(Source::Collector, "portcullis_log_bytes_stored_total", &["service"]),
+    // Of the lines that the collector ships, the ruler of the log store counts what arrived (`logs/*-rules.yaml`).
+    of(Source::Collector, "gateway_log:lines:count1h", &[]),
+    of(Source::Collector, "gateway_log:lines_by_action:count1h", &["action"]),
+    of(Source::Collector, "gateway_log:bytes:sum1h", &[]),
+    of(Source::Collector, "gateway_log:security_event:count5m", &["action", "reason", "request_id"]),
     of(Source::Collector, "otelcol_receiver_accepted_log_records_total", &["receiver"]),
     of(Source::Collector, "otelcol_receiver_refused_log_records_total", &["receiver"]),
     of(Source::Collector, "otelcol_exporter_sent_log_records_total", &["exporter"]),

@@ -166,6 +166,8 @@ fn prometheus_spec(settings: &Settings, place: &Kubernetes) -> Value {
         "scrapeInterval": interval,
         "evaluationInterval": interval,
         "externalLabels": { "environment": settings.environment },
+        // The ruler of the log store writes what it counts of lines.
+        "enableRemoteWriteReceiver": true,
         // Else the operator takes rules and monitors of the chart alone, and ours are ignored without a word.
         "ruleSelectorNilUsesHelmValues": false,
         "serviceMonitorSelectorNilUsesHelmValues": false,

@@ -47,6 +47,7 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
         ("logs/collector.yaml".to_owned(), yaml(&logs::collector())),
         ("logs/loki.yaml".to_owned(), yaml(&logs::loki(settings.retention.logs.0))),
         ("logs/loki-rules.yaml".to_owned(), yaml(&logs::rules(&policy.gateway.name))),
+        ("logs/victoria-logs-rules.yaml".to_owned(), yaml(&logs::stored(&policy.gateway.name))),
     ];
     let shown = shown(policy, settings);
     files.extend(shown.files.iter().map(|(name, json)| (name.clone(), pretty(json))));

@@ -12,7 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+/// `PORTCULLIS_PROMTOOL` names another than the one that Debian has: of Prometheus 3, say.
 fn promtool() -> PathBuf {
+    if let Some(other) = std::env::var_os("PORTCULLIS_PROMTOOL") {
+        return other.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/bin/promtool")
 }
 

@@ -14,6 +14,7 @@
 
 mod breaker;
 mod definition;
+mod judge;
 pub mod metrics;
 mod section;
 mod state;

@@ -3,16 +3,24 @@
 use crate::budget::Budget;
 use crate::metrics::Skipped;
 use crate::section::Side;
+use core::fmt;
 use serde_json::value::RawValue;
 
 /// What was seen of a body.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Body {
     bytes: Vec<u8>,
     /// What its bytes were taken from.
     budget: Budget,
     /// Why it is not looked into.
     skipped: Option<Skipped>,
+}
+
+/// A body may hold what nobody else is to see.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("bytes", &self.bytes.len()).field("skipped", &self.skipped).finish()
+    }
 }
 
 /// The bodies of a request and of its answer, as far as events look at them.

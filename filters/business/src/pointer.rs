@@ -25,21 +25,36 @@ impl Pointer {
 
     /// The text of what the pointer leads to; nothing if there is nothing.
     pub fn find<'b>(&self, body: &'b RawValue) -> Option<&'b RawValue> {
-        self.0.iter().try_fold(body, |value, step| child(value, step))
+        let child = |value, step: &String| child(value, Child { step, unique: false }).ok()?;
+        self.0.iter().try_fold(body, child)
+    }
+
+    /// The same, where every reader of JSON finds the same: through objects alone, and by members that stand there once. Some readers take
+    /// the first of two, others the last (RFC 8259 section 4), and some take no notice of upper and lower case.
+    ///
+    /// # Errors
+    /// Where two readers may differ, or there is nothing.
+    pub fn find_unique<'b>(&self, body: &'b RawValue) -> Result<&'b RawValue, serde_json::Error> {
+        self.0.iter().try_fold(body, |value, step| {
+            let found = child(value, Child { step, unique: true })?;
+            found.ok_or_else(|| serde::de::Error::custom("there is no such member"))
+        })
     }
 }
 
-fn child<'b>(value: &'b RawValue, step: &str) -> Option<&'b RawValue> {
+fn child<'b>(value: &'b RawValue, wanted: Child<'_>) -> Result<Option<&'b RawValue>, serde_json::Error> {
     let text = value.get();
     if !text.starts_with(['{', '[']) {
-        return None;
+        return Ok(None);
     }
-    serde_json::Deserializer::from_str(text).deserialize_any(Child { step }).ok()?
+    serde_json::Deserializer::from_str(text).deserialize_any(wanted)
 }
 
 /// Finds one member of an object, or one element of a list; keeps nothing of the others.
 struct Child<'s> {
     step: &'s str,
+    /// Whether all readers must find the same.
+    unique: bool,
 }
 
 impl<'b> Visitor<'b> for Child<'_> {
@@ -53,7 +68,9 @@ impl<'b> Visitor<'b> for Child<'_> {
     fn visit_map<A: MapAccess<'b>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
         while let Some(name) = members.next_key::<Cow<'b, str>>()? {
-            if name == self.step {
+            if self.unique && folded(&name) == folded(self.step) && (name != self.step || found.is_some()) {
+                return Err(serde::de::Error::custom("a member stands there twice, or in other letters"));
+            } else if name == self.step {
                 found = Some(members.next_value()?);
             } else {
                 members.next_value::<IgnoredAny>()?;
@@ -63,6 +80,9 @@ impl<'b> Visitor<'b> for Child<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'b>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        if self.unique {
+            return Err(serde::de::Error::custom("a list is on the way"));
+        }
         let wanted: Option<usize> = self.step.parse().ok();
         let mut found = None;
         let mut at = 0_usize;
@@ -74,6 +94,11 @@ impl<'b> Visitor<'b> for Child<'_> {
         }
         Ok(found)
     }
+}
+
+/// A name without upper and lower case, also in letters that have one only by their capital (`\u{17f}` is an `s`, `\u{212a}` a `k`).
+fn folded(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
 }
 
 /// A scalar as text: a string's content, another's spelling. Nothing for `null`, a list or an object.
@@ -114,6 +139,33 @@ mod tests {
             ["/none", "/data", "/data/1/id", "/data/x", "/data/0/none", "/deep", "/deep/data/5", ""]
         {
             assert_eq!(find(pointer), None, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_two_readers_may_find_differently_is_not_found() {
+        let unique = |body: &str| {
+            let body: &RawValue = serde_json::from_str(body).unwrap();
+            let found = Pointer::parse("/user/task").unwrap().find_unique(body);
+            found.ok().and_then(scalar).map(Cow::into_owned)
+        };
+        let good = r#"{"user": {"task": "a", "other": 1, "other": 2, "tasks": 3}}"#;
+        assert_eq!(unique(good).as_deref(), Some("a"));
+        for bad in [
+            "7",
+            r#"{"user": {}}"#,
+            r#"[{"user": {"task": "a"}}]"#,
+            r#"{"user": [{"task": "a"}]}"#,
+            r#"{"user": {"task": "a", "task": "b"}}"#,
+            r#"{"user": {"task": "a"}, "user": {"task": "b"}}"#,
+            r#"{"user": {"task": "a", "t\u0061sk": "b"}}"#,
+            r#"{"user": {"task": "a", "Task": "b"}}"#,
+            r#"{"user": {"TASK": "a"}}"#,
+            r#"{"User": {"task": "a"}}"#,
+            "{\"user\": {\"ta\u{17f}k\": \"a\"}}",
+            "{\"user\": {\"tas\u{212a}\": \"a\"}}",
+        ] {
+            assert_eq!(unique(bad), None, "{bad}");
         }
     }
 

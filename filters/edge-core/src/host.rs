@@ -78,7 +78,7 @@ impl HostError {
     pub const CAS_MISMATCH: Self = Self(8);
 }
 
-/// Keeps apart what two instances of the filter in one proxy share with their other workers: names in shared data and of stats.
+/// Keeps two instances of the filter in one proxy apart: their keys in shared data, and their lines in a stream's filter state.
 ///
 /// ```
 /// use portcullis_edge_core::Namespace;
@@ -101,12 +101,28 @@ impl Namespace {
     /// That of the instance with this name (`gateway.instance` of the policy).
     #[must_use]
     pub fn new(instance: &str) -> Self {
-        Self(format!("portcullis/{instance}/"))
+        Self(instance.to_owned())
     }
 
     /// The key in shared data for `name`.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
-        [self.0.as_str(), name].concat()
+        ["portcullis/", &self.0, "/", name].concat()
+    }
+
+    /// Where a request's log lines are left as filter state (the proxy puts `wasm.` before it): two instances in one chain each leave
+    /// theirs.
+    ///
+    /// ```
+    /// use portcullis_edge_core::Namespace;
+    /// assert_eq!(Namespace::new(Namespace::DEFAULT).log_line(), "portcullis_log");
+    /// assert_eq!(Namespace::new("edge-2").log_line(), "portcullis_log_edge-2");
+    /// ```
+    #[must_use]
+    pub fn log_line(&self) -> String {
+        match self.0.as_str() {
+            Self::DEFAULT => "portcullis_log".to_owned(),
+            instance => format!("portcullis_log_{instance}"),
+        }
     }
 }

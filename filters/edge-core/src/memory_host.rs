@@ -48,8 +48,13 @@ impl MemoryHost {
     /// The same, and says this of every stream.
     #[must_use]
     pub fn with_stream(self, fact: StreamFact, value: &[u8]) -> Self {
-        self.stream.borrow_mut().insert(fact, value.to_vec());
+        self.set_stream(fact, value);
         self
+    }
+
+    /// Says this of every stream from now on.
+    pub fn set_stream(&self, fact: StreamFact, value: &[u8]) {
+        self.stream.borrow_mut().insert(fact, value.to_vec());
     }
 
     /// Moves both clocks on.

@@ -8,7 +8,9 @@ use crate::shared::{SOON, Shared};
 use crate::stream::Stream;
 use portcullis_edge_core::{Answered, Call, CallError, CallToken};
 use portcullis_jwt::{CallId, FetchFailure, Fetched, MAX_ANSWER, Polled, Skipped};
-use portcullis_pipeline::{Asked, Asker, Event, Facts, GatewayMetrics, LocalReply, Pipeline, Step, Worker};
+use portcullis_pipeline::{
+    Asked, Asker, Event, Facts, GatewayMetrics, LOGIN_ROOM, LocalReply, Pipeline, Step, Worker,
+};
 use proxy_wasm::types::{Action, LogLevel};
 use std::rc::Rc;
 
@@ -240,13 +242,41 @@ impl Shared {
         }
     }
 
+    /// Looks at what came of a request's body while it was held; whether it goes on. A login whose body has begun to come waits for the rest.
+    fn look_again(&self, stream: &Stream) -> bool {
+        look_at_held(self, stream);
+        let waits = stream.with_facts(|facts| Pipeline::wants_whole(facts)) == Some(true);
+        match waits && stream.seen.get() > 0 {
+            true => stream.ended.get() && self.judge_login(stream) == Action::Continue,
+            false => true,
+        }
+    }
+
+    /// Judges a login whose body has come whole: refused, or on its way.
+    pub fn judge_login(&self, stream: &Stream) -> Action {
+        // What cannot be read is shorter than it is said to be, and so is none.
+        let body = host::body(true, LOGIN_ROOM).unwrap_or_default();
+        let denied = self.with(stream, |pipeline, facts, worker| {
+            pipeline.on_login_body(facts, (&body, stream.seen.get()), &ThisProxy, worker)
+        });
+        match denied {
+            Some(None) => Action::Continue,
+            Some(Some(answer)) => perform(self, stream, Step::Reply(answer)),
+            None => perform(self, stream, Step::Reply(LocalReply::unavailable())),
+        }
+    }
+
+    /// Notes what a login was answered with.
+    pub fn note_login(&self, stream: &Stream, status: u16) {
+        self.with(stream, |pipeline, facts, worker| pipeline.note_login(facts, status, &ThisProxy, worker));
+    }
+
     /// Judges a held request with `judge`, and sends it on its way if it need not wait any longer.
     fn let_go(&self, stream: &Rc<Stream>, current: u32, judge: impl FnOnce(&Self) -> Step) {
         // A stream that is gone has no context any more, and nobody to answer.
         if host::switch_to(stream.context).is_ok() {
             let step = judge(self);
-            if self.proceed(stream, step, current) == Action::Continue {
-                look_at_held(self, stream);
+            if self.proceed(stream, step, current) == Action::Continue && self.look_again(stream) {
                 warn_if_failed(host::continue_request(), "send a request on");
             }
         }

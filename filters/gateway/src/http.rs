@@ -11,9 +11,6 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
 
-/// Where the log line goes: `%FILTER_STATE(wasm.portcullis_log:PLAIN)%` in an access log format.
-const LOG_LINE: &str = "portcullis_log";
-
 /// A stream's context.
 pub struct Http {
     shared: Rc<Shared>,
@@ -64,16 +61,40 @@ impl Http {
 
     /// Shows a part of a body to who wants to see it; nobody for most requests.
     fn look_at(&self, side: Side, size: usize) {
-        if !self.stream.held.get() {
-            look_at(&self.shared, &self.stream, side, size);
-        }
+        look_at(&self.shared, &self.stream, side, size);
     }
 
     /// Leaves the lines, and what stands beside them, as filter state.
     fn hand_over(&self, record: &Record) -> Result<(), HostError> {
         let state = record.state.iter().map(|(name, value)| host::set_property(name, value));
         state.for_each(|done| warn_if_failed(done, "leave facts for an access log"));
-        if record.lines.is_empty() { Ok(()) } else { host::set_property(LOG_LINE, &record.lines) }
+        if record.lines.is_empty() {
+            Ok(())
+        } else {
+            host::set_property(&self.shared.log_line, &record.lines)
+        }
+    }
+
+    /// A body that nothing of may go on before it has come whole: the proxy keeps it, and says each time how much there is by now.
+    fn keep(&self, size: usize, end_of_stream: bool) -> Action {
+        let is_lost = self.stream.with_facts(|facts| Pipeline::is_lost(facts, size)) == Some(true);
+        if !end_of_stream && !is_lost {
+            return Action::Pause;
+        }
+        self.look_at(Side::Request, size);
+        self.shared.judge_login(&self.stream)
+    }
+
+    fn wants_whole(&self) -> bool {
+        self.stream.with_facts(|facts| Pipeline::wants_whole(facts)) == Some(true)
+    }
+
+    /// The answer of a login is noted when it begins.
+    fn note_login(&self, status: u16) {
+        let shared = &self.shared;
+        if self.stream.with_facts(|facts| shared.pipeline.is_login(facts)) == Some(true) {
+            shared.note_login(&self.stream, status);
+        }
     }
 
     fn response_ends(&self) {
@@ -100,9 +121,18 @@ impl HttpContext for Http {
         self.shared.proceed(&self.stream, step, self.stream.context)
     }
 
-    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if self.stream.held.get() {
+            self.stream.seen.set(size);
+            self.stream.ended.set(end_of_stream);
+            return Action::Pause;
+        }
+        if self.wants_whole() {
+            self.stream.seen.set(size);
+            return self.keep(size, end_of_stream);
+        }
         self.look_at(Side::Request, size);
-        self.unless_held()
+        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
@@ -112,7 +142,13 @@ impl HttpContext for Http {
         };
         let remove = self.pipeline().on_request_trailers(&trailers);
         let done = apply(Map::RequestTrailers, &HeaderOps { remove, ..HeaderOps::default() });
-        if done { self.unless_held() } else { give_up(&self.shared, &self.stream) }
+        self.stream.ended.set(true);
+        match done {
+            // No login is held any more when its body is waited for.
+            true if self.wants_whole() => self.keep(self.stream.seen.get(), true),
+            true => self.unless_held(),
+            false => give_up(&self.shared, &self.stream),
+        }
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
@@ -127,6 +163,7 @@ impl HttpContext for Http {
                 step.body
             })
             .flatten();
+        self.note_login(status);
         Action::Continue
     }
 

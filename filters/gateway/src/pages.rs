@@ -1,19 +1,30 @@
 //! The page of metrics in one worker: whoever reads it may cost no more than others can spare.
 //!
 //! Making the text costs as much as some hundreds of requests, and the proxy holds each copy until its client has read it. So the text is
-//! made a few times in a flush interval and the last one shared after that, and few copies are out at once. Those of the metrics' own
-//! listener count apart: who fills the places on the gateway's keeps no monitoring from its own.
+//! made a few times in a flush interval and worker and the last one given out again after that, and few copies are out at once. Those of
+//! the metrics' own listener count apart: who fills the places on the gateway's keeps no monitoring from its own.
+//!
+//! The last text is that of whichever worker made it: with one of its own, a worker would show a counter lower than another has
+//! shown it before, which Prometheus takes for a restart.
 
+use crate::host;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
-use portcullis_edge_core::Mono;
+use portcullis_edge_core::{Mono, Namespace};
 use portcullis_metrics::Format;
+
+/// Where the last text is, by format. Shared data never forgets, so each is one value, and as bounded as the registry.
+const TEXT: &str = "page.text";
+const OPEN_METRICS: &str = "page.open_metrics";
 
 /// How often the text is made in one flush interval.
 const TEXTS: u32 = 8;
 
 /// How many copies of it may be out at once, on each listener.
 const COPIES: u32 = 16;
+
+/// How often it is tried to share a text.
+const TRIES: usize = 8;
 
 /// Which listener a copy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +35,17 @@ pub enum Reader {
     Monitoring,
 }
 
+/// A text, and when it was begun.
+type Text = (Mono, String);
+
 /// What is out, and what was made when.
-#[derive(Default)]
 pub struct Pages {
-    /// By format.
-    texts: [RefCell<String>; 2],
+    /// The keys of the last texts, by format.
+    keys: [String; 2],
+    /// The policy whose series the texts show; others' are no texts of ours.
+    policy: String,
+    /// What this worker made last, by format: for when another policy's text stands in the shared place.
+    own: [RefCell<Option<Text>>; 2],
     /// When the current interval began.
     since: Cell<Option<Mono>>,
     /// How often the text was made in it.
@@ -38,6 +55,19 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// None is out, none was made: of this instance, under the policy with this hash.
+    pub fn new(namespace: &Namespace, policy: &str) -> Self {
+        Self {
+            keys: [TEXT, OPEN_METRICS].map(|name| namespace.key(name)),
+            policy: policy.to_owned(),
+            own: <_>::default(),
+            since: Cell::default(),
+            made: Cell::default(),
+            on_gateway: Cell::default(),
+            on_own: Cell::default(),
+        }
+    }
+
     /// Takes a place for a copy; `false` if as many are out as may. Give it back with [`Pages::give_back`].
     pub fn take(&self, reader: Reader) -> bool {
         let out = self.out(reader);
@@ -54,7 +84,8 @@ impl Pages {
         out.set(out.get().saturating_sub(1));
     }
 
-    /// The text: what `make` gives, or what it gave last where it has been made often enough since `interval` ago.
+    /// The text: what `make` gives, or what it gave last, here or in another worker, where that is younger than `interval` and this
+    /// worker has made it often enough in the current one.
     pub fn text(
         &self,
         format: Format,
@@ -62,20 +93,51 @@ impl Pages {
         interval: Duration,
         make: impl FnOnce() -> String,
     ) -> String {
-        let is_over = self.since.get().is_none_or(|since| now.since(since) >= interval);
-        if is_over {
+        let ([text, open_metrics], [own_text, own_open]) = (&self.keys, &self.own);
+        let (key, own) = if format == Format::Text { (text, own_text) } else { (open_metrics, own_open) };
+        let is_young = |(begun, _): &Text| now.since(*begun) < interval;
+        if !self.may_make(now, interval) {
+            let own = || own.try_borrow().ok()?.clone();
+            if let Some((_, last)) = self.last(key).filter(is_young).or_else(|| own().filter(is_young)) {
+                return last;
+            }
+        }
+        let made = make();
+        self.share(key, now, &made);
+        if let Ok(mut own) = own.try_borrow_mut() {
+            *own = Some((now, made.clone()));
+        }
+        made
+    }
+
+    /// Counts one that is made.
+    fn may_make(&self, now: Mono, interval: Duration) -> bool {
+        if self.since.get().is_none_or(|since| now.since(since) >= interval) {
             self.since.set(Some(now));
             self.made.set(0);
         }
-        let [plain, open] = &self.texts;
-        let text = if format == Format::Text { plain } else { open };
-        let Ok(mut text) = text.try_borrow_mut() else { return String::new() };
-        // One that was never made is no last one.
-        if self.made.get() < TEXTS || text.is_empty() {
-            self.made.set(self.made.get().saturating_add(1));
-            *text = make();
+        let may = self.made.get() < TEXTS;
+        self.made.set(self.made.get().saturating_add(1));
+        may
+    }
+
+    /// The last text under this policy, and when it was begun.
+    fn last(&self, key: &str) -> Option<Text> {
+        let (value, _) = host::shared(key).ok()?;
+        read(value, &self.policy)
+    }
+
+    /// Shares a text that was begun at `now`, unless there is one that was begun later.
+    fn share(&self, key: &str, now: Mono, text: &str) {
+        let mut value = [&now.0.to_string(), " ", &self.policy, "\n"].concat();
+        value.push_str(text);
+        for _ in 0..TRIES {
+            let Ok((last, version)) = host::shared(key) else { return };
+            let is_newer = read(last, &self.policy).is_none_or(|(begun, _)| begun < now);
+            if !is_newer || host::swap_shared(key, value.as_bytes(), version).is_ok() {
+                return;
+            }
         }
-        text.clone()
     }
 
     fn out(&self, reader: Reader) -> &Cell<u32> {
@@ -84,4 +146,12 @@ impl Pages {
             Reader::Monitoring => &self.on_own,
         }
     }
+}
+
+/// A shared text of this policy, and when it was begun: after a line that says both.
+fn read(value: Vec<u8>, policy: &str) -> Option<Text> {
+    let value = String::from_utf8(value).ok()?;
+    let (head, text) = value.split_once('\n')?;
+    let (begun, of) = head.split_once(' ')?;
+    (of == policy).then_some((Mono(begun.parse().ok()?), text.to_owned()))
 }

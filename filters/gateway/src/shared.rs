@@ -12,7 +12,7 @@ use core::time::Duration;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{CallToken, ConfigError, Mono};
 use portcullis_jwt::{CacheCounts, CallId, Tokens};
-use portcullis_pipeline::{GatewayMetrics, Guards, Pipeline, Waiting, Worker};
+use portcullis_pipeline::{GUARDS, GatewayMetrics, Guards, Pipeline, TOKENS, Waiting, Worker};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -39,6 +39,8 @@ pub struct Shared {
     pub pages: Pages,
     /// What of the cache's counts is in the metrics already.
     pub cache_counted: Cell<CacheCounts>,
+    /// Where log lines are left: `%FILTER_STATE(wasm.portcullis_log:PLAIN)%` in an access log format, where there is one instance.
+    pub log_line: String,
     /// When the metrics were last handed over.
     flushed: Cell<Option<Mono>>,
     /// The time between ticks.
@@ -60,8 +62,9 @@ impl Shared {
             root_calls: RootCalls::of(root),
             expiring: Expiring::default(),
             stats: RefCell::new(Stats::define(metrics, &pipeline.namespace())),
-            pages: Pages::default(),
+            pages: Pages::new(&pipeline.namespace(), &pipeline.policy().hash),
             cache_counted: Cell::default(),
+            log_line: pipeline.namespace().log_line(),
             flushed: Cell::default(),
             tick: Cell::default(),
             pipeline,
@@ -77,17 +80,22 @@ impl Shared {
 
     /// Does something with the worker's tokens; nothing where the policy has none.
     pub fn with_tokens<T>(&self, run: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
-        self.worker.try_borrow_mut().ok()?.tokens.as_mut().map(run)
+        // Built without tokens, the module has no code for them either.
+        if TOKENS { self.worker.try_borrow_mut().ok()?.tokens.as_mut().map(run) } else { None }
     }
 
     /// Does something with what the worker knows of limits and breakers.
     pub fn with_guards<T>(&self, run: impl FnOnce(&mut Guards) -> T) -> Option<T> {
-        self.worker.try_borrow_mut().ok().map(|mut worker| run(&mut worker.guards))
+        if GUARDS {
+            self.worker.try_borrow_mut().ok().map(|mut worker| run(&mut worker.guards))
+        } else {
+            None
+        }
     }
 
     /// Whether anything is fetched under this policy.
     pub fn fetches(&self) -> bool {
-        self.worker.try_borrow().is_ok_and(|w| w.tokens.as_ref().is_some_and(Tokens::fetches))
+        TOKENS && self.worker.try_borrow().is_ok_and(|w| w.tokens.as_ref().is_some_and(Tokens::fetches))
     }
 
     /// Sets the time between ticks. A host begins to count anew each time it is set, so only changes are handed on: else a dense

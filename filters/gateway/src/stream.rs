@@ -14,6 +14,10 @@ pub struct Stream {
     pub facts: RefCell<Option<Facts>>,
     /// Whether it waits.
     pub held: Cell<bool>,
+    /// How many bytes have come of a body that the proxy keeps.
+    pub seen: Cell<usize>,
+    /// Whether its body has come to its end.
+    pub ended: Cell<bool>,
     /// Whose place it has among the copies of the page of metrics that are out.
     pub page: Cell<Option<Reader>>,
     /// When it is ended, if its token expires before it does.
@@ -23,8 +27,15 @@ pub struct Stream {
 impl Stream {
     /// A request of which nothing is known yet.
     pub fn new(context: u32) -> Self {
-        let facts = RefCell::new(None);
-        Self { context, facts, held: Cell::new(false), page: Cell::new(None), ends: Cell::new(None) }
+        Self {
+            context,
+            facts: RefCell::new(None),
+            held: Cell::new(false),
+            seen: Cell::new(0),
+            ended: Cell::new(false),
+            page: Cell::new(None),
+            ends: Cell::new(None),
+        }
     }
 
     /// Does something with the facts; nothing where there are none, or a callback inside another has them.
@@ -72,6 +83,10 @@ impl portcullis_pipeline::Stream for HostStream {
 
     fn response_bytes(&mut self) -> Option<u64> {
         integer("response\0size")
+    }
+
+    fn sent_header(&mut self, name: &str) -> Option<Vec<u8>> {
+        host::header(Map::Request, name).ok()
     }
 
     fn duration_nanos(&mut self) -> u64 {

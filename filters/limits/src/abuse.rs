@@ -76,10 +76,9 @@ impl RawLogins {
             .into_iter()
             .filter_map(|(key, time)| time.outside(SHORTEST, LONGEST, &at.key(key)))
             .collect();
-        if !(1..=100).contains(&self.failures) {
-            let found = format!("`{}`", self.failures);
-            errors.push(at.key("failures").error(found, "a whole number from 1 to 100"));
-        }
+        errors.extend(check_failures(self.failures, at));
+        let account = self.account.as_ref();
+        errors.extend(account.and_then(|account| check_failures(account.failures, &at.key("account"))));
         let lists = [("routes", self.routes.is_empty()), ("statuses", self.statuses.is_empty())];
         let empty = lists.into_iter().filter(|(_, is_empty)| *is_empty);
         errors.extend(empty.map(|(key, _)| at.key(key).error("an empty list", "one at least")));
@@ -95,6 +94,11 @@ impl RawLogins {
         }));
         errors
     }
+}
+
+fn check_failures(failures: u32, at: &Node) -> Option<ConfigError> {
+    let is_odd = !(1..=100).contains(&failures);
+    is_odd.then(|| at.key("failures").error(format!("`{failures}`"), "a whole number from 1 to 100"))
 }
 
 impl RawTokens {

@@ -66,10 +66,30 @@ pub struct RawLogins {
     #[deserr(default = five_minutes())]
     #[schemars(default = "five_minutes")]
     pub block_for: PolicyDuration,
+    /// Failures are counted by account as well, wherever they come from.
+    #[deserr(default)]
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawAccount")]
+    pub account: Option<RawAccount>,
     /// How seriously that is meant (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,
+}
+
+/// When failed logins block an account: for a guesser with many addresses. Whoever knows an account's name can keep its owner out for
+/// `block_for`, so leave it out where that is worse than a guessed password.
+#[derive(Clone, Debug, Deserr, JsonSchema)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct RawAccount {
+    /// Where the account stands in the request's JSON body: a JSON Pointer (RFC 6901) such as `/email`. Upper and lower case are alike. A
+    /// body in which two readers could find two accounts (no JSON, compressed, larger than 64 KiB, without the field or with it twice) is
+    /// refused with 400.
+    pub field: String,
+    /// So many failures within `within` block it for `block_for` (default 20).
+    #[deserr(default = 20)]
+    #[schemars(default = "twenty", range(min = 1, max = 100))]
+    pub failures: u32,
 }
 
 /// When a token is used in too many places.
@@ -96,6 +116,10 @@ fn unauthorized() -> Vec<u16> {
 
 fn five() -> u32 {
     5
+}
+
+fn twenty() -> u32 {
+    20
 }
 
 fn five_minutes() -> PolicyDuration {

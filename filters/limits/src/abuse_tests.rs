@@ -38,15 +38,31 @@ impl Door {
     }
 
     fn answer(&mut self, worker: usize, from: &str, status: u16) -> Noted {
-        self.logins.note(network(from), status, &mut self.workers[worker], &self.host).unwrap()
+        let worker = &mut self.workers[worker];
+        let suspect = self.logins.network(network(from), worker, &self.host).unwrap();
+        self.logins.note(suspect, status, worker, &self.host).unwrap()
     }
 
     fn blocked_for(&mut self, worker: usize, from: &str) -> Option<u64> {
-        let blocked = self.logins.blocked(network(from), &mut self.workers[worker], &self.host).unwrap();
+        let worker = &mut self.workers[worker];
+        let suspect = self.logins.network(network(from), worker, &self.host).unwrap();
+        let blocked = self.logins.blocked(suspect, worker, &self.host).unwrap();
         blocked.map(|denial| {
             assert_eq!(denial.reason, LOGIN_BLOCKED);
             denial.retry_after.unwrap().as_secs()
         })
+    }
+
+    fn account_answer(&mut self, worker: usize, account: &str) -> Noted {
+        let worker = &mut self.workers[worker];
+        let suspect = self.logins.account(account, worker, &self.host).unwrap();
+        self.logins.note(suspect, 401, worker, &self.host).unwrap()
+    }
+
+    fn is_account_blocked(&mut self, worker: usize, account: &str) -> bool {
+        let worker = &mut self.workers[worker];
+        let suspect = self.logins.account(account, worker, &self.host).unwrap();
+        self.logins.blocked(suspect, worker, &self.host).unwrap().is_some()
     }
 
     fn wait(&self, seconds: u64) {
@@ -130,7 +146,32 @@ fn a_clock_that_jumps_back_blocks_nobody_for_longer_and_failures_of_shared_data_
     assert_eq!(door.blocked_for(0, "192.0.2.1"), Some(300));
     door.host.fail_shared(true);
     let [worker, _] = &mut door.workers;
-    assert_eq!(door.logins.blocked(network("192.0.2.1"), worker, &door.host), Err(StoreError::Host));
+    let suspect = door.logins.network(network("192.0.2.1"), worker, &door.host).unwrap();
+    assert_eq!(door.logins.blocked(suspect, worker, &door.host), Err(StoreError::Host));
+}
+
+#[test]
+fn an_account_is_blocked_however_it_is_spelt_and_networks_are_not_for_it() {
+    let account = json!({ "field": "/email", "failures": 3 });
+    let mut door = Door::new(json!({ "routes": ["/auth/login"], "account": account }));
+    let spelt = ["eve@example.com", "EVE@example.com", " Eve@Example.COM "];
+    let seen: Vec<_> = spelt.into_iter().map(|account| door.account_answer(0, account)).collect();
+    assert_eq!(seen, [Noted::Failure(1), Noted::Failure(2), Noted::Blocks]);
+    assert!(door.is_account_blocked(1, "eve@example.com") && !door.is_account_blocked(0, "adam@example.com"));
+    assert_eq!(door.blocked_for(0, "192.0.2.1"), None);
+    door.wait(300);
+    assert!(!door.is_account_blocked(0, "eve@example.com"));
+}
+
+#[test]
+fn made_up_accounts_push_out_no_network() {
+    let account = json!({ "field": "/email" });
+    let mut door = Door::new(json!({ "routes": ["/auth/login"], "account": account }));
+    assert_eq!(door.answer(0, "192.0.2.1", 401), Noted::Failure(1));
+    for n in 0..20_000 {
+        door.account_answer(0, &format!("user-{n}"));
+    }
+    assert_eq!(door.answer(0, "192.0.2.1", 401), Noted::Failure(2));
 }
 
 #[test]

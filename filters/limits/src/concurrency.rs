@@ -6,6 +6,7 @@
 
 use crate::cells::Cells;
 use crate::compile::plain_hash;
+use crate::concurrency_rows::{Row, rows, written};
 use crate::key::{Caller, KeyPart};
 use crate::limits::kind_of;
 use crate::metrics::LimitKind;
@@ -173,7 +174,6 @@ const BLOCK_MASK: u64 = 0x3ff;
 const ROWS: usize = 64;
 /// Most workers that are remembered.
 const WORKERS: usize = 256;
-const ROW: usize = 16;
 
 /// What a worker needs to count.
 pub struct ConcurrencyState {
@@ -343,32 +343,6 @@ impl Places {
 /// HTTP/1.1 (RFC 9110 section 7.8), or an extended CONNECT (RFC 8441), which Envoy shows in the same form.
 fn is_upgrade(caller: &Caller<'_>) -> bool {
     caller.headers.first("upgrade").is_some()
-}
-
-struct Row {
-    print: u64,
-    worker: u32,
-    count: u32,
-}
-
-fn rows(block: &[u8]) -> Vec<Row> {
-    let row = |bytes: &[u8]| {
-        let (print, rest) = bytes.split_first_chunk()?;
-        let (worker, count) = rest.split_first_chunk()?;
-        let count = u32::from_le_bytes(count.try_into().ok()?);
-        Some(Row { print: u64::from_le_bytes(*print), worker: u32::from_le_bytes(*worker), count })
-    };
-    block.chunks_exact(ROW).filter_map(row).collect()
-}
-
-fn written(rows: &[Row]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(rows.len().saturating_mul(ROW));
-    for row in rows {
-        bytes.extend(row.print.to_le_bytes());
-        bytes.extend(row.worker.to_le_bytes());
-        bytes.extend(row.count.to_le_bytes());
-    }
-    bytes
 }
 
 /// Notes that `own` lives, and tells who is dead. Rows of (number, time); the oldest go when there are too many.

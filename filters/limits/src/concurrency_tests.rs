@@ -1,4 +1,5 @@
 use super::*;
+use crate::concurrency_rows::ROW;
 use portcullis_edge_core::{Headers, MemoryHost, Now};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]

@@ -11,6 +11,7 @@ mod abuse_section;
 mod cells;
 mod compile;
 mod concurrency;
+mod concurrency_rows;
 mod fleet;
 mod gcra;
 mod headers;
@@ -26,7 +27,7 @@ mod table;
 mod token_use;
 
 pub use abuse::{Abuse, NETWORK_BLOCKED};
-pub use abuse_section::{RawAbuse, RawBlocked, RawLogins, RawTokens};
+pub use abuse_section::{RawAbuse, RawAccount, RawBlocked, RawLogins, RawTokens};
 pub use cells::{CellTable, Cells};
 pub use concurrency::{
     Concurrency, ConcurrencyState, Held, RawConcurrency, RawPlaces, TOO_MANY_AT_ONCE, Taken,
@@ -36,7 +37,7 @@ pub use gcra::{Judged, Rate};
 pub use headers::Standing;
 pub use key::{Caller, KeyPart, Subject};
 pub use limits::{Checked, Explained, Hit, LIMIT_UNKNOWN, LimitState, Limits, Phase, RATE_LIMITED};
-pub use logins::{LOGIN_BLOCKED, LoginState, Logins, Noted};
+pub use logins::{LOGIN_BLOCKED, LOGIN_UNREADABLE, LoginState, Logins, Noted, Suspect};
 pub use secret::{Hashed, KeyHasher, Secret};
 pub use section::{
     OnFailure, RawAnswers, RawExempt, RawHeaders, RawLimits, RawRule, RawScope, RawService, RawTier,

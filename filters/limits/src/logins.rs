@@ -1,8 +1,9 @@
-//! Failed logins: a client's network that fails too often may not log in for a while.
+//! Failed logins: a client's network that fails too often may not log in for a while, nor may anybody as an account that failed too often.
 //!
 //! Times of failures are kept, so that "5 within 300 s" means any 300 s. They stand in a fixed table of blocks. A block that is full
 //! gives up a network that is not blocked, the one with fewest failures; never one that is blocked. So a flood can make the gateway
-//! forget failures only by failing as often itself, and blocks never.
+//! forget failures only by failing as often itself, and blocks never. Accounts have a table of their own: whoever makes up accounts
+//! pushes out no network.
 
 use crate::abuse_section::RawLogins;
 use crate::cells::Cells;
@@ -14,9 +15,13 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portcullis_edge_core::{Class, Denial, Host, Mode, Mono, Namespace, Reason};
 
-/// Too many logins from the client's network have failed.
+/// Too many logins from the client's network, or as this account, have failed.
 pub const LOGIN_BLOCKED: Reason =
     Reason::new("login_blocked", Class::Blocked, "Too many failed logins; try again later");
+
+/// Nobody can tell which account a login is for.
+pub const LOGIN_UNREADABLE: Reason =
+    Reason::new("login_unreadable", Class::Malformed, "The request body cannot be read");
 
 /// The compiled rule.
 #[derive(Clone, Debug)]
@@ -25,6 +30,7 @@ pub struct Logins {
     routes: Vec<bool>,
     statuses: Vec<u16>,
     failures: usize,
+    account_failures: usize,
     within: u64,
     block_for: u64,
     mode: Mode,
@@ -34,12 +40,29 @@ pub struct Logins {
 pub struct LoginState {
     secret: Secret,
     secret_key: String,
-    blocks: Numbered,
+    networks: Numbered,
+    accounts: Numbered,
     pub(crate) cells: Cells,
 }
 
+/// Whose failures are counted. No account is kept, only its hash under the process's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    kind: SuspectKind,
+    hashed: Hashed,
+}
+
+/// What kind of suspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SuspectKind {
+    /// A client's network.
+    Network,
+    /// An account, as a login names it.
+    Account,
+}
+
 const BLOCK_MASK: u64 = 0xff;
-/// Networks of a block.
+/// Networks, or accounts, of a block.
 const WAYS: usize = 16;
 
 /// What came of a login's answer.
@@ -49,9 +72,9 @@ pub enum Noted {
     Nothing,
     /// A failure, one of so many.
     Failure(usize),
-    /// The failure that blocks the network.
+    /// The failure that blocks the suspect.
     Blocks,
-    /// A failure that found no room: all networks of its block are blocked.
+    /// A failure that found no room: all others of its block are blocked.
     NoRoom,
 }
 
@@ -62,9 +85,18 @@ impl LoginState {
         Self {
             secret: Secret::default(),
             secret_key: namespace.key("limits/secret"),
-            blocks: Numbered::new(namespace.key("logins/")),
+            networks: Numbered::new(namespace.key("logins/")),
+            accounts: Numbered::new(namespace.key("accounts/")),
             cells: Cells::default(),
         }
+    }
+
+    fn block(&mut self, suspect: Suspect) -> &str {
+        let table = match suspect.kind {
+            SuspectKind::Network => &mut self.networks,
+            SuspectKind::Account => &mut self.accounts,
+        };
+        table.name(suspect.hashed.place & BLOCK_MASK)
     }
 }
 
@@ -75,6 +107,10 @@ impl Logins {
             routes: routes.iter().map(|route| raw.routes.iter().any(|r| r == route)).collect(),
             statuses: raw.statuses.clone(),
             failures: usize::try_from(raw.failures).unwrap_or(usize::MAX),
+            account_failures: raw
+                .account
+                .as_ref()
+                .map_or(usize::MAX, |account| usize::try_from(account.failures).unwrap_or(usize::MAX)),
             within: nanos(raw.within.0),
             block_for: nanos(raw.block_for.0),
             mode: raw.mode,
@@ -99,33 +135,64 @@ impl Logins {
         self.statuses.contains(&status)
     }
 
-    /// Whether a network may not log in now. The mode is the caller's to heed.
+    /// A client's network.
+    ///
+    /// # Errors
+    /// When shared data fails.
+    pub fn network(
+        &self,
+        network: Option<IpAddr>,
+        state: &mut LoginState,
+        host: &dyn Host,
+    ) -> Result<Suspect, StoreError> {
+        let mut hasher = state.secret.hasher(&state.secret_key, host)?;
+        hasher.number(self.hash);
+        add_network(network, &mut hasher);
+        Ok(Suspect { kind: SuspectKind::Network, hashed: hasher.finish() })
+    }
+
+    /// An account; one that differs in upper and lower case, or in spaces around it, is the same.
+    ///
+    /// # Errors
+    /// When shared data fails.
+    pub fn account(
+        &self,
+        account: &str,
+        state: &mut LoginState,
+        host: &dyn Host,
+    ) -> Result<Suspect, StoreError> {
+        let mut hasher = state.secret.hasher(&state.secret_key, host)?;
+        hasher.number(self.hash);
+        hasher.part(account.trim().to_lowercase().as_bytes());
+        Ok(Suspect { kind: SuspectKind::Account, hashed: hasher.finish() })
+    }
+
+    /// Whether a suspect may not log in now. The mode is the caller's to heed.
     ///
     /// # Errors
     /// When shared data fails.
     pub fn blocked(
         &self,
-        network: Option<IpAddr>,
+        suspect: Suspect,
         state: &mut LoginState,
         host: &dyn Host,
     ) -> Result<Option<Denial>, StoreError> {
-        let key = self.key(network, state, host)?;
         let now = host.mono().0;
-        let block = host.shared(state.blocks.name(key.place & BLOCK_MASK))?.map(|shared| shared.value);
+        let block = host.shared(state.block(suspect))?.map(|shared| shared.value);
         let cells = read(&block.unwrap_or_default());
-        let until = cells.iter().find(|cell| cell.print == key.print).map_or(0, |cell| cell.until);
+        let until = cells.iter().find(|cell| cell.print == suspect.hashed.print).map_or(0, |cell| cell.until);
         // A clock that was set back blocks nobody for longer than a block lasts.
         let left = until.saturating_sub(now).min(self.block_for);
         Ok((left > 0).then(|| Denial::new(LOGIN_BLOCKED).retry_after(Duration::from_nanos(left))))
     }
 
-    /// Notes the status that a login was answered with.
+    /// Notes the status that a suspect's login was answered with.
     ///
     /// # Errors
     /// When shared data fails.
     pub fn note(
         &self,
-        network: Option<IpAddr>,
+        suspect: Suspect,
         status: u16,
         state: &mut LoginState,
         host: &dyn Host,
@@ -133,11 +200,10 @@ impl Logins {
         if !self.is_failure(status) {
             return Ok(Noted::Nothing);
         }
-        let key = self.key(network, state, host)?;
         let now = host.mono().0;
-        let (noted, evicted) = update(host, state.blocks.name(key.place & BLOCK_MASK), |block| {
+        let (noted, evicted) = update(host, state.block(suspect), |block| {
             let mut cells = read(block);
-            let (noted, evicted) = self.fail(&mut cells, key.print, now);
+            let (noted, evicted) = self.fail(&mut cells, suspect, now);
             *block = write(&cells);
             ((noted, evicted), noted != Noted::NoRoom)
         })?;
@@ -145,37 +211,30 @@ impl Logins {
         Ok(noted)
     }
 
-    fn key(
-        &self,
-        network: Option<IpAddr>,
-        state: &mut LoginState,
-        host: &dyn Host,
-    ) -> Result<Hashed, StoreError> {
-        let mut hasher = state.secret.hasher(&state.secret_key, host)?;
-        hasher.number(self.hash);
-        add_network(network, &mut hasher);
-        Ok(hasher.finish())
-    }
-
-    /// What came of a failure, and whether another network had to go for it.
-    fn fail(&self, cells: &mut Vec<Cell>, print: u64, now: u64) -> (Noted, bool) {
+    /// What came of a failure, and whether another suspect had to go for it.
+    fn fail(&self, cells: &mut Vec<Cell>, suspect: Suspect, now: u64) -> (Noted, bool) {
+        let print = suspect.hashed.print;
         for cell in cells.iter_mut() {
             cell.times.retain(|time| *time <= now && now.saturating_sub(*time) < self.within);
         }
         cells.retain(|cell| cell.print == print || cell.until > now || !cell.times.is_empty());
         let is_full = cells.len() >= WAYS && !cells.iter().any(|cell| cell.print == print);
         let Some(cell) = find_or_make(cells, print, now) else { return (Noted::NoRoom, false) };
-        (self.fail_in(cell, now), is_full)
+        let most = match suspect.kind {
+            SuspectKind::Network => self.failures,
+            SuspectKind::Account => self.account_failures,
+        };
+        (self.fail_in(cell, most, now), is_full)
     }
 
-    fn fail_in(&self, cell: &mut Cell, now: u64) -> Noted {
+    fn fail_in(&self, cell: &mut Cell, most: usize, now: u64) -> Noted {
         cell.times.push(now);
         if cell.until > now {
             // Logins that were under way when it was blocked.
             cell.times.clear();
-            return Noted::Failure(self.failures);
+            return Noted::Failure(most);
         }
-        if cell.times.len() < self.failures {
+        if cell.times.len() < most {
             return Noted::Failure(cell.times.len());
         }
         cell.times.clear();
@@ -196,7 +255,7 @@ fn find_or_make(cells: &mut Vec<Cell>, print: u64, now: u64) -> Option<&mut Cell
     cells.iter_mut().find(|cell| cell.print == print)
 }
 
-/// A network that has failed: until when it is blocked, and when it failed.
+/// A suspect that has failed: until when it is blocked, and when it failed.
 #[derive(Debug, PartialEq, Eq)]
 struct Cell {
     print: u64,

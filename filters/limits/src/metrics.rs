@@ -31,7 +31,7 @@ labels! {
 }
 
 labels! {
-    /// what was noticed: logins of one network that fail too often, or a token that too many networks use
+    /// what was noticed: logins of one network, or of one account, that fail too often, or a token that too many networks use
     pub enum Activity { BruteForce = "brute_force", TokenAbuse = "token_abuse" }
 }
 

@@ -1,7 +1,7 @@
 //! What is counted and logged of a request's bearer.
 
 use crate::lines::SecurityEvent;
-use crate::metrics::AuthObservation;
+use crate::observation::AuthObservation;
 use crate::{Facts, Pipeline};
 use portcullis_access_log::{SecurityExtra, SecurityRequest, Verdict};
 use portcullis_authz::Forbidden;

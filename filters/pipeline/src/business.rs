@@ -4,6 +4,7 @@ use crate::facts::{Answerer, Facts};
 use crate::{HeaderOps, Pipeline};
 use portcullis_business::{Bodies, Body, Happened, Side};
 use portcullis_edge_core::Headers;
+use portcullis_policy::BUSINESS;
 
 const CODING: &str = "content-encoding";
 const ACCEPTED_CODINGS: &str = "accept-encoding";
@@ -11,7 +12,7 @@ const ACCEPTED_CODINGS: &str = "accept-encoding";
 impl Pipeline {
     /// Prepares for the bodies that the events of the request's route look at.
     pub(crate) fn expect_bodies(&self, facts: &mut Facts) {
-        if self.policy.business.is_empty() {
+        if !BUSINESS || self.policy.business.is_empty() {
             return;
         }
         let Some(route) = facts.route() else { return };
@@ -33,7 +34,7 @@ impl Pipeline {
 
     /// The answer's headers have come.
     pub(crate) fn expect_answer(&self, facts: &mut Facts, headers: impl FnOnce() -> Headers) {
-        if facts.bodies.is_none() {
+        if !BUSINESS || facts.bodies.is_none() {
             return;
         }
         // What no event is made of is not kept until the client has read its answer, which may be long.
@@ -56,7 +57,7 @@ impl Pipeline {
 
     /// The answer has come to its end: what bodies say is known, and they need not be kept until the client has read it.
     pub(crate) fn read_bodies(&self, facts: &mut Facts) {
-        if facts.bodies.is_some() {
+        if BUSINESS && facts.bodies.is_some() {
             let status = facts.status.unwrap_or(0);
             facts.happened = Some(self.read_events(facts, status));
             facts.bodies = None;

@@ -6,8 +6,10 @@ use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
 use crate::health::LineCounts;
 use crate::lines::{LineState, Lines, Told};
-use crate::metrics::{AuthObservation, GatewayMetrics, Observation, ProxyError, RoutingError};
+use crate::metrics::GatewayMetrics;
+use crate::observation::{AuthObservation, Observation, ProxyError, RoutingError};
 use crate::request_id::RequestId;
+use crate::response::denied_elsewhere;
 use crate::{Pipeline, Stream, Worker};
 use core::time::Duration;
 use portcullis_access_log::TraceContext;
@@ -43,6 +45,8 @@ struct Ending {
 pub struct Record {
     /// What to count; `None` for what is only counted as left out.
     pub observation: Option<Observation>,
+    /// Whether it had the trust headers as it went on; `None` where none were due.
+    pub injected: Option<bool>,
     /// What to count of the request's token; `None` where there was nothing to look at.
     pub auth: Option<AuthObservation>,
     /// What to count of the guards; nothing for most requests.
@@ -62,14 +66,10 @@ impl Record {
     pub fn count(&self, metrics: &mut GatewayMetrics, taken: bool) {
         metrics.lines(self.line_counts, taken);
         match &self.observation {
-            Some(seen) => {
-                metrics.observe(seen);
-                if seen.service.is_some() {
-                    metrics.headers_injected();
-                }
-            }
+            Some(seen) => metrics.observe(seen),
             None => metrics.left_out(),
         }
+        self.injected.iter().for_each(|injected| metrics.trust_headers(*injected));
         self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
         self.events.iter().for_each(|event| metrics.happened(event));
         self.guards.iter().for_each(|seen| metrics.observe_guards(seen));
@@ -101,9 +101,11 @@ impl Pipeline {
         let mut facts = self.facts(without_appended_peer(head), started, host);
         // Refused so early, a request may still have the id that its client chose; the proxy has given its answer another.
         facts.request_id = RequestId::of_answer(&stream.response_headers(), || host.random_16());
-        // Whoever answered, it was neither us nor a service.
-        facts.answerer = Answerer::Proxy;
-        let is_path_refused = stream.code_details() == PATH_REFUSED;
+        // Whoever answered, it was neither we nor a service: the proxy, or another instance of the filter before this one.
+        let details = stream.code_details();
+        facts.denied_elsewhere = denied_elsewhere(&details);
+        facts.answerer = if facts.denied_elsewhere.is_some() { Answerer::Gateway } else { Answerer::Proxy };
+        let is_path_refused = details == PATH_REFUSED;
         if is_path_refused {
             facts.target = Target::Unmatched;
         }
@@ -153,7 +155,9 @@ impl Pipeline {
     ) -> Record {
         let Ending { status, failed, ended_by, .. } = ending;
         let service = self.service(facts);
-        let upstream = service.filter(|_| facts.counted).and_then(|_| stream.upstream_nanos());
+        // Only a service that answered took time; to ask costs a microsecond.
+        let answered = service.filter(|_| facts.counted && facts.answerer == Answerer::Service);
+        let upstream = answered.and_then(|_| stream.upstream_nanos());
         let observation = Observation {
             endpoint: self.endpoint(facts.target),
             status,
@@ -165,13 +169,15 @@ impl Pipeline {
             routing_error: routing_error(facts, status, failed),
         };
         let details = (failed == Some(ProxyError::RequestFailed)).then(|| stream.code_details());
-        let told = Told { status, took, upstream, ended_by, details, state };
+        let injected = self.trust_headers(facts, stream);
+        let told = Told { status, took, upstream, ended_by, details, injected, state };
         let Lines { text: lines, counts: line_counts, facts: state } = self.lines(facts, told, stream);
         let auth = self.auth_observation(facts, status).filter(|_| facts.counted);
         let guards = self.guard_observation(facts);
         let events = self.happened(facts, status);
         Record {
             observation: facts.counted.then_some(observation),
+            injected: injected.filter(|_| facts.counted),
             auth,
             guards,
             events,
@@ -179,6 +185,14 @@ impl Pipeline {
             line_counts,
             state,
         }
+    }
+
+    /// Whether a request that a service answered had the trust headers that every service gets, as it went on. Where the proxy writes them,
+    /// only its own copy of the request says so. Nothing of one that no service answered: whether it went on depends on who writes them.
+    fn trust_headers(&self, facts: &Facts, stream: &mut dyn Stream) -> Option<bool> {
+        facts.forwarded_route().filter(|_| facts.answerer == Answerer::Service)?;
+        let mut due = self.policy.trust.to_set();
+        Some(due.all(|(name, value)| stream.sent_header(name.as_str()).is_some_and(|own| own == value)))
     }
 
     /// The service that a breaker kept a request from.

@@ -52,8 +52,9 @@ const OF_EITHER: [&str; 3] = ["UT", "SI", "UMSDR"];
 
 /// Whether a time-out ended the stream. Once an answer is under way, a client that does not read it can bring that about.
 pub(crate) fn timed_out(flags: u64) -> bool {
+    // Nearly every request ends without a flag.
     let mut set = FLAGS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
-    set.any(|(_, (name, _))| OF_EITHER.contains(name))
+    flags != 0 && set.any(|(_, (name, _))| OF_EITHER.contains(name))
 }
 
 impl Fault {
@@ -78,7 +79,8 @@ pub(crate) fn names(flags: u64) -> String {
 pub(crate) fn fault_of(flags: u64) -> Option<Fault> {
     let of = |flags: u64| FLAGS.iter().enumerate().filter(move |(bit, _)| flags >> bit & 1 == 1);
     let has = |fault: Fault| of(flags).any(|(_, (_, known))| *known == fault);
-    [Client, Gateway, Service].into_iter().find(|fault| has(*fault))
+    let mut faults = [Client, Gateway, Service].into_iter();
+    if flags == 0 { None } else { faults.find(|fault| has(*fault)) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a request turned out to be: one slot for each stage, filled in on its way and turned into its record at the end.
 
 use crate::guard::GuardSlot;
+use crate::login::Login;
 use crate::order::Stage;
 use crate::path::RequestPath;
 use crate::request_id::RequestId;
@@ -72,10 +73,14 @@ pub struct Facts {
     pub guard: GuardSlot,
     /// Bodies that business events look at; nothing for most requests.
     pub(crate) bodies: Option<Box<Bodies>>,
+    /// A login whose account stands in its body, which has not come whole yet.
+    pub(crate) login: Option<Login>,
     /// What they said, once the answer has come to its end.
     pub(crate) happened: Option<Vec<Happened>>,
     /// Why it was refused.
     pub denial: Option<Box<Denial>>,
+    /// The reason for which another instance of the filter in the chain refused it.
+    pub(crate) denied_elsewhere: Option<String>,
     /// Whether the client came over TLS.
     pub over_tls: bool,
     /// Status of the answer, once there is one.

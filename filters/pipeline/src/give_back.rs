@@ -1,10 +1,11 @@
 //! The end of a request, for what it held: its places, its breaker's call; and what its answer says of a login.
 
-use crate::facts::{Answerer, Facts};
+use crate::facts::Facts;
 use crate::{Pipeline, Worker};
 use core::time::Duration;
 use portcullis_breaker::{BreakerState, Breakers, Call, Outcome};
 use portcullis_edge_core::Host;
+use portcullis_policy::GUARDS;
 
 /// What a request's end says of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,9 @@ impl Pipeline {
         host: &dyn Host,
         worker: &mut Worker,
     ) {
+        if !GUARDS {
+            return;
+        }
         self.leave_places(facts, host, worker);
         self.drop_question(facts, host, worker);
         self.close_call(facts, outcome, host, worker);
@@ -70,22 +74,6 @@ impl Pipeline {
     ) {
         if let Some(state) = worker.guards.breakers_mut() {
             record(&self.policy.breakers, facts, call, outcome, (state, host));
-        }
-    }
-
-    fn note_login(&self, facts: &mut Facts, status: u16, host: &dyn Host, worker: &mut Worker) {
-        // Only what the service says is a login's outcome: a 401 of ours, or a request that was never sent, is none.
-        let is_answer = facts.answerer == Answerer::Service;
-        let rule = self.policy.abuse.logins.as_ref();
-        let rule = rule.filter(|rule| is_answer && rule.is_login(facts.route()) && rule.is_failure(status));
-        let Some((rule, state)) = rule.zip(worker.guards.logins_mut()) else { return };
-        let network = self.policy.client_ip.network(facts.client).address();
-        if self.policy.abuse.trusts(network) {
-            return;
-        }
-        match rule.note(network, status, state, host) {
-            Ok(noted) => facts.guard.login = Some(noted),
-            Err(error) => facts.guard.failures.push(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use portcullis_edge_core::{CallError, Denial, Host, Mode, Namespace, Verdict};
 use portcullis_jwt::{Identity, Tokens, Value};
 use portcullis_limits::{
     Asked, Caller, CellTable, Cells, Checked, ConcurrencyState, Explained, Fleet, Held, LimitState,
-    LoginState, NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, TOKEN_ABUSED, TokenUseState,
+    LoginState, NETWORK_BLOCKED, Noted, Phase, StoreError, Subject, Suspect, TOKEN_ABUSED, TokenUseState,
 };
 use portcullis_policy::Policy;
 use portcullis_source_check::Wrong;
@@ -96,6 +96,8 @@ pub struct GuardSlot {
     pub(crate) blocked: Option<Mode>,
     /// Whether the client may not log in for a while.
     pub(crate) login_blocked: Option<Mode>,
+    /// Whether nobody can tell which account the login is for.
+    pub(crate) login_unreadable: Option<Mode>,
     /// Whether the token is in use in too many places.
     pub(crate) token_abused: Option<Mode>,
     /// Whether the request comes from the gateway, where that is checked.
@@ -111,8 +113,14 @@ pub struct GuardSlot {
     /// Whether a breaker refused the request, or would have.
     pub(crate) breaker_open: Option<Mode>,
     pub(crate) transitions: Vec<Transition>,
-    /// What came of a login.
+    /// What came of a login, for the client's network.
     pub(crate) login: Option<Noted>,
+    /// Whether what came of a login was noted.
+    pub(crate) login_noted: bool,
+    /// The account that a login named.
+    pub(crate) account: Option<Suspect>,
+    /// What came of a login, for its account.
+    pub(crate) account_login: Option<Noted>,
     /// Shared state that could not be had or changed.
     pub(crate) failures: Vec<StoreError>,
 }
@@ -122,7 +130,10 @@ impl GuardSlot {
     pub(crate) fn is_quiet(&self) -> bool {
         let is_free =
             self.limits.hits.is_empty() && self.limits.crowded == 0 && self.limits.failures.is_empty();
-        let is_good = self.blocked.is_none() && self.login_blocked.is_none() && self.token_abused.is_none();
+        let is_good = self.blocked.is_none()
+            && self.login_blocked.is_none()
+            && self.login_unreadable.is_none()
+            && self.token_abused.is_none();
         let is_known = self.source.is_none();
         let is_calm = self.breaker_open.is_none() && self.transitions.is_empty() && self.login.is_none();
         is_free && is_good && is_known && is_calm && self.places.is_empty() && self.failures.is_empty()
@@ -137,22 +148,7 @@ impl Pipeline {
         if facts.guard.blocked == Some(Mode::Enforce) {
             return Denial::new(NETWORK_BLOCKED).into();
         }
-        let rule = self.policy.abuse.logins.as_ref().filter(|rule| rule.is_login(facts.route()));
-        let Some((rule, state)) = rule.zip(worker.guards.logins.as_mut()) else { return Verdict::Continue };
-        if self.policy.abuse.trusts(network) {
-            return Verdict::Continue;
-        }
-        match rule.blocked(network, state, host) {
-            Ok(None) => Verdict::Continue,
-            Ok(Some(denial)) => {
-                facts.guard.login_blocked = Some(rule.mode());
-                refuse_if(rule.mode(), denial)
-            }
-            Err(error) => {
-                facts.guard.failures.push(error);
-                Verdict::Continue
-            }
-        }
+        self.check_login(facts, host, worker)
     }
 
     /// The stages `EarlyLimits` and `LateLimits`.
@@ -300,7 +296,7 @@ impl Pipeline {
     }
 }
 
-fn refuse_if(mode: Mode, denial: Denial) -> Verdict {
+pub(crate) fn refuse_if(mode: Mode, denial: Denial) -> Verdict {
     if mode == Mode::Enforce { denial.into() } else { Verdict::Continue }
 }
 

@@ -5,7 +5,7 @@ use crate::{Facts, Pipeline};
 use portcullis_access_log::{Fact, SecurityExtra, SecurityRequest, Verdict};
 use portcullis_edge_core::Mode;
 use portcullis_limits::{
-    LOGIN_BLOCKED, NETWORK_BLOCKED, Noted, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
+    LOGIN_BLOCKED, LOGIN_UNREADABLE, NETWORK_BLOCKED, Noted, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
 };
 
 /// What happened, as a line's action, reason, stage, rule and mode.
@@ -66,16 +66,20 @@ impl Pipeline {
         let seen = [
             (guard.blocked, NETWORK_BLOCKED.name),
             (guard.login_blocked, LOGIN_BLOCKED.name),
+            (guard.login_unreadable, LOGIN_UNREADABLE.name),
             (guard.token_abused, TOKEN_ABUSED.name),
         ];
         let refused = seen.into_iter().filter_map(|(mode, reason)| Some((mode?, reason)));
         let mut events: Vec<_> = refused
             .map(|(mode, reason)| Event::refusal("suspicious_activity", "abuse", reason, mode))
             .collect();
-        if guard.login == Some(Noted::Blocks) {
-            let mode = self.policy.abuse.logins.as_ref().map_or(Mode::Off, |rule| rule.mode());
-            let event = Event::refusal("suspicious_activity", "abuse", "brute_force", mode);
-            events.push(Event { verdict: Verdict::Noted, ..event });
+        // Of an account's block the line says so: it concerns its owner too.
+        for (login, rule) in [(guard.login, None), (guard.account_login, Some("account"))] {
+            if login == Some(Noted::Blocks) {
+                let mode = self.policy.abuse.logins.as_ref().map_or(Mode::Off, |rule| rule.mode());
+                let event = Event::refusal("suspicious_activity", "abuse", "brute_force", mode);
+                events.push(Event { verdict: Verdict::Noted, ..event.of(rule) });
+            }
         }
         events
     }

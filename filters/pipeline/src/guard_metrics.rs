@@ -15,6 +15,7 @@ labels! {
     pub enum Suspicion {
         NetworkBlocked = "network_blocked",
         LoginBlocked = "login_blocked",
+        LoginUnreadable = "login_unreadable",
         TokenAbused = "token_abuse",
         InvalidSource = "invalid_source",
     }
@@ -27,6 +28,7 @@ labels! {
         TooManyAtOnce = "too_many_at_once",
         NetworkBlocked = "network_blocked",
         LoginBlocked = "login_blocked",
+        LoginUnreadable = "login_unreadable",
         TokenAbused = "token_abuse",
         BreakerOpen = "breaker_open",
         InvalidSource = "invalid_source",
@@ -156,6 +158,7 @@ impl Pipeline {
         let refusals = [
             (guard.blocked, Suspicion::NetworkBlocked, ShadowRefusal::NetworkBlocked),
             (guard.login_blocked, Suspicion::LoginBlocked, ShadowRefusal::LoginBlocked),
+            (guard.login_unreadable, Suspicion::LoginUnreadable, ShadowRefusal::LoginUnreadable),
             (guard.token_abused, Suspicion::TokenAbused, ShadowRefusal::TokenAbused),
         ];
         for (mode, suspicion, shadow) in refusals {
@@ -163,6 +166,7 @@ impl Pipeline {
         }
         let noticed = [
             (guard.login == Some(Noted::Blocks)).then_some(Activity::BruteForce),
+            (guard.account_login == Some(Noted::Blocks)).then_some(Activity::BruteForce),
             guard.token_abused.filter(|mode| *mode != Mode::Off).map(|_| Activity::TokenAbuse),
         ];
         seen.activities.extend(noticed.into_iter().flatten());
@@ -194,7 +198,9 @@ impl Pipeline {
 mod tests {
     use super::*;
     use portcullis_breaker::BREAKER_OPEN;
-    use portcullis_limits::{LOGIN_BLOCKED, NETWORK_BLOCKED, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE};
+    use portcullis_limits::{
+        LOGIN_BLOCKED, LOGIN_UNREADABLE, NETWORK_BLOCKED, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
+    };
     use portcullis_source_check::INVALID_SOURCE;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -206,6 +212,7 @@ mod tests {
             TOO_MANY_AT_ONCE,
             NETWORK_BLOCKED,
             LOGIN_BLOCKED,
+            LOGIN_UNREADABLE,
             TOKEN_ABUSED,
             BREAKER_OPEN,
             INVALID_SOURCE,
@@ -215,7 +222,8 @@ mod tests {
         let suspicions: Vec<_> = Suspicion::VALUES.iter().map(|(_, text)| *text).collect();
         assert_eq!(
             suspicions,
-            [NETWORK_BLOCKED, LOGIN_BLOCKED, TOKEN_ABUSED, INVALID_SOURCE].map(|reason| reason.name)
+            [NETWORK_BLOCKED, LOGIN_BLOCKED, LOGIN_UNREADABLE, TOKEN_ABUSED, INVALID_SOURCE]
+                .map(|reason| reason.name)
         );
     }
 }

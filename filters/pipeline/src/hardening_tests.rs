@@ -2,7 +2,7 @@
 
 use crate::tests::{at, head};
 use crate::{Facts, HeaderOps, Pipeline, Step};
-use portcullis_edge_core::{Host, MemoryHost, RequestHead, StreamFact};
+use portcullis_edge_core::{Host, MemoryHost, Reason, RequestHead, StreamFact};
 use serde_json::{Value, json};
 
 /// A policy whose one proxy connects from 10.0.0.1.
@@ -41,6 +41,18 @@ fn forwarded(step: Step) -> HeaderOps {
 
 fn set<'o>(ops: &'o HeaderOps, name: &str) -> Option<&'o [u8]> {
     ops.set.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice())
+}
+
+#[test]
+fn the_header_by_which_routes_choose_a_service_is_never_a_clients() {
+    let pipeline = behind_a_proxy(json!({ "proxy": { "service_header": "X-Portcullis-Service" } }));
+    let claims: [(&str, &[u8]); 2] = [("x-portcullis-service", b"other"), ("x_portcullis_service", b"other")];
+    let ops = forwarded(judge(&pipeline, from("10.0.0.1", "/a", &claims), &host()).1);
+    assert_eq!(set(&ops, "x-portcullis-service"), Some(&b"order"[..]));
+    assert_eq!(ops.remove, [b"x-portcullis-service".to_vec(), b"x_portcullis_service".to_vec()]);
+    let without = behind_a_proxy(json!({}));
+    let ops = forwarded(judge(&without, from("10.0.0.1", "/a", &[]), &host()).1);
+    assert_eq!(set(&ops, "x-portcullis-service"), None, "a proxy that does not go by it is not told");
 }
 
 const CLAIMS: [(&str, &[u8]); 3] =
@@ -185,4 +197,25 @@ fn the_lines_of_a_request_are_bounded_whatever_it_is() {
             path.get(..20).unwrap_or_default()
         );
     }
+}
+
+#[test]
+fn a_handshake_that_announces_a_body_is_malformed_on_a_route_that_is_upgraded() {
+    let pipeline = behind_a_proxy(json!({ "routes": [
+        { "path": "/a", "methods": ["GET"], "service": "order", "upgrades": ["websocket"] },
+        { "path": "/b", "methods": ["GET"], "service": "order" },
+    ] }));
+    let denied = |path: &str, more: &[(&str, &[u8])]| {
+        let (facts, _) = judge(&pipeline, from("10.0.0.1", path, more), &host());
+        facts.denial.map(|denial| denial.reason)
+    };
+    let upgrade: (&str, &[u8]) = ("upgrade", b"websocket");
+    let malformed = Some(Reason::MALFORMED_REQUEST);
+    assert_eq!(denied("/a", &[upgrade, ("content-length", b"5")]), malformed);
+    assert_eq!(denied("/a", &[upgrade, ("content-length", b"0"), ("content-length", b"5")]), malformed);
+    assert_eq!(denied("/a", &[upgrade, ("transfer-encoding", b"chunked")]), malformed);
+    assert_eq!(denied("/a", &[upgrade, ("content-length", b"0")]), None);
+    assert_eq!(denied("/a", &[upgrade]), None);
+    assert_eq!(denied("/a", &[("content-length", b"5")]), None, "a request like any other");
+    assert_eq!(denied("/b", &[upgrade, ("content-length", b"5")]), None, "the proxy refuses the upgrade");
 }

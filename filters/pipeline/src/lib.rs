@@ -5,6 +5,7 @@
 //! [`Pipeline::on_done`] turns the facts into one [`Record`], from which metrics and the log line are made.
 //! No proxy is known here: the `gateway` crate runs this in one, the command line and the tests run it natively.
 
+mod answers;
 mod auth_observation;
 mod body;
 mod business;
@@ -19,7 +20,9 @@ mod guard_events;
 mod guard_metrics;
 mod health;
 mod lines;
+mod login;
 mod metrics;
+mod observation;
 mod ops;
 mod order;
 mod path;
@@ -43,12 +46,13 @@ pub use guard::{GuardSlot, Guards};
 pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use health::{DropReason, HealthMetrics, LineCounts, LineKind, VERSION, instance_of, rejections_stat};
 pub use lines::LineState;
-pub use metrics::{
-    AuthObservation, GatewayMetrics, Observation, ProxyError, RequestMetrics, STAGES, families, labels,
-};
+pub use login::LOGIN_ROOM;
+pub use metrics::{GatewayMetrics, RequestMetrics, STAGES, families, labels};
+pub use observation::{AuthObservation, Observation, ProxyError};
 pub use ops::HeaderOps;
 pub use order::Stage;
 pub use portcullis_business::Side;
+pub use portcullis_policy::{BUSINESS, GUARDS, TOKENS};
 pub use request::{Event, Step};
 pub use response::ResponseStep;
 pub use rules::RulesSlot;

@@ -31,6 +31,8 @@ pub(crate) struct Told<'a> {
     pub ended_by: Option<Fault>,
     /// Why the service gave no answer.
     pub details: Option<Vec<u8>>,
+    /// Whether it had the trust headers as it went on.
+    pub injected: Option<bool>,
     pub state: &'a mut LineState,
 }
 
@@ -184,8 +186,12 @@ impl Pipeline {
             ip,
             target_service: self.target_name(facts),
             auth_flow: facts.token.flow(),
-            security_headers: facts.forwarded_route().is_some(),
-            denied: facts.denial.as_ref().map(|denial| denial.reason.name),
+            security_headers: told.injected == Some(true),
+            denied: facts
+                .denial
+                .as_ref()
+                .map(|denial| denial.reason.name)
+                .or(facts.denied_elsewhere.as_deref()),
             details: details.as_deref(),
             stream: kind.as_deref(),
             ended_by: told.ended_by.map(Fault::as_str),
@@ -197,7 +203,7 @@ impl Pipeline {
         RequestLine { at, service, request_id, user, took: told.took, extra }.to_json()
     }
 
-    fn target_name(&self, facts: &Facts) -> &str {
+    pub(crate) fn target_name(&self, facts: &Facts) -> &str {
         let route = facts.forwarded_route().and_then(|r| self.policy.routes.get(r));
         let service = route.and_then(|r| self.policy.services.get(r.service));
         service.map_or(&self.policy.gateway.name, |s| &s.name)

@@ -433,7 +433,8 @@ fn fetches_calls_look_ups_and_full_queues_are_counted() {
     metrics.key_skipped(0, KeyError::Roca);
     metrics.key_skipped(1, KeyError::Roca);
     metrics.waiting_refused();
-    metrics.headers_injected();
+    metrics.trust_headers(true);
+    metrics.trust_headers(false);
     let expected = lines([
         "gateway_jwt_fetches_total{provider=\"main\",document=\"deny_list\",result=\"success\"} 1",
         "gateway_jwt_fetches_total{provider=\"main\",document=\"deny_list\",result=\"status\"} 1",
@@ -448,6 +449,7 @@ fn fetches_calls_look_ups_and_full_queues_are_counted() {
         "gateway_jwt_negative_cache_evictions_total 5",
         "gateway_jwt_keys_skipped_total{provider=\"main\",reason=\"roca\"} 1",
         "gateway_jwt_waiting_refused_total 1",
+        "gateway_security_headers_due_total 2",
         "gateway_security_headers_injected_total 1",
     ]);
     assert_eq!(moved(&mut metrics), expected);
@@ -458,6 +460,7 @@ fn what_is_left_out_of_all_other_counts_has_one_of_its_own() {
     let mut metrics = metrics(&shop());
     let record = crate::Record {
         observation: None,
+        injected: None,
         auth: None,
         guards: None,
         events: Vec::new(),
@@ -488,8 +491,8 @@ fn a_named_instance_counts_in_series_of_its_own() {
     let mut document = shop();
     document["gateway"] = json!({ "instance": "edge" });
     let mut edge = metrics(&document);
-    edge.headers_injected();
-    let expected = "gateway_security_headers_injected_total{portcullis_instance=\"edge\"} 1";
+    edge.trust_headers(false);
+    let expected = "gateway_security_headers_due_total{portcullis_instance=\"edge\"} 1";
     assert_eq!(moved(&mut edge), lines([expected]));
     document["gateway"] = json!({ "instance": "default" });
     let stats = metrics(&document).registry().stats_from(0).map(|stat| stat.name).collect::<Vec<_>>();

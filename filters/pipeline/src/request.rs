@@ -9,6 +9,7 @@ use crate::request_id::{self, RequestId};
 use crate::rules::RulesSlot;
 use crate::token::{TokenSlot, micros};
 use crate::trace::Trace;
+use crate::websocket::is_handshake_with_body;
 use crate::{HeaderOps, Pipeline, Worker};
 use portcullis_access_log::{TRACEPARENT, TRACESTATE, TraceContext};
 use portcullis_client_ip::{ClientIp, Sender};
@@ -17,7 +18,7 @@ use portcullis_edge_core::{
     is_authority,
 };
 use portcullis_jwt::{Identity, Strip};
-use portcullis_metrics::{Format, METRICS_ROUTE};
+use portcullis_metrics::METRICS_ROUTE;
 use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
 
@@ -92,12 +93,14 @@ impl Pipeline {
             rules: RulesSlot::default(),
             guard: GuardSlot::default(),
             bodies: None,
+            login: None,
             happened: None,
             context,
             begins_trace,
             answered_at: None,
             answerer: Answerer::Nobody,
             denial: None,
+            denied_elsewhere: None,
             status: None,
             trace: None,
             forwarded: false,
@@ -152,9 +155,16 @@ impl Pipeline {
             return (Target::Preflight(route), reason);
         }
         match self.policy.table.find(self.authority(head), head.method(), path) {
-            Some(route) => (Target::Route(route), None),
+            Some(route) => {
+                let is_odd = self.upgrades(route) && is_handshake_with_body(&head.headers);
+                (Target::Route(route), is_odd.then_some(Reason::MALFORMED_REQUEST))
+            }
             None => (Target::Unmatched, Some(Reason::NO_ROUTE)),
         }
+    }
+
+    fn upgrades(&self, route: usize) -> bool {
+        self.policy.routes.get(route).is_some_and(|route| !route.upgrades.is_empty())
     }
 
     /// The route that a CORS preflight asks about, and why the answer is no.
@@ -192,7 +202,7 @@ impl Pipeline {
     }
 
     /// The host that was asked for, where routes differ by host.
-    fn authority<'h>(&self, head: &'h RequestHead) -> &'h [u8] {
+    pub(crate) fn authority<'h>(&self, head: &'h RequestHead) -> &'h [u8] {
         let authority = || head.headers.first(":authority").unwrap_or_default();
         if self.policy.table.looks_at_hosts() { authority() } else { b"" }
     }
@@ -241,6 +251,7 @@ impl Pipeline {
     pub(crate) fn forward(&self, facts: &mut Facts, host: &dyn Host) -> HeaderOps {
         facts.forwarded = true;
         self.expect_bodies(facts);
+        self.expect_account(facts);
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
             remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
@@ -276,6 +287,9 @@ impl Pipeline {
         self.ask_for_plain(facts, &mut ops);
         self.complete_handshake(facts, host, &mut ops);
         self.sign(facts, host, &mut ops);
+        if let Some(name) = &self.policy.service_header {
+            ops.set(name.as_str(), self.target_name(facts).as_bytes());
+        }
         ops
     }
 
@@ -349,59 +363,6 @@ impl Pipeline {
     pub fn give_up(&self, facts: &mut Facts) -> Step {
         self.deny(facts, Denial::new(Reason::SERVICE_UNAVAILABLE).into())
     }
-
-    fn answer_preflight(&self, facts: &mut Facts) -> Step {
-        let head = &facts.head;
-        let path = facts.path.normal(head).unwrap_or_default();
-        let methods: Vec<&str> = self.policy.table.methods(self.authority(head), path).collect();
-        let cors = self.policy.cors.iter();
-        let headers = cors.flat_map(|cors| cors.preflight(&head.headers, &methods));
-        let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();
-        let reply = LocalReply {
-            status: 200,
-            headers,
-            body: Vec::new(),
-            grpc_status: None,
-            details: format!("{DETAILS}_preflight"),
-        };
-        Step::Reply(answered_here(facts, reply))
-    }
-
-    fn health(&self, facts: &mut Facts) -> Step {
-        let body = body::health_body(&self.policy.gateway.name, facts.started.wall);
-        Step::Reply(self.reply(facts, 200, body::JSON, body))
-    }
-
-    /// The answer to [`Step::ServeMetrics`].
-    pub fn metrics_reply(&self, facts: &mut Facts, format: Format, text: String) -> LocalReply {
-        let mut reply = self.reply(facts, 200, format.content_type(), text.into_bytes());
-        // A cache must not give one reader what another had asked for.
-        reply.headers.push(("vary".to_owned(), b"Accept".to_vec()));
-        reply
-    }
-
-    /// The format in which the metrics are asked for.
-    #[must_use]
-    pub fn metrics_format(&self, facts: &Facts) -> Format {
-        Format::negotiate(facts.head.headers.all("accept"))
-    }
-
-    /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and is dressed there.
-    fn reply(&self, facts: &mut Facts, status: u16, content_type: &str, body: Vec<u8>) -> LocalReply {
-        let mut ops = HeaderOps::default();
-        ops.set("content-type", content_type.as_bytes());
-        if let Some(cors) = &self.policy.cors {
-            cors.mark(&facts.head.headers).iter().for_each(|(name, value)| ops.set(name, value));
-        }
-        let (headers, details) = (ops.set, DETAILS.to_owned());
-        answered_here(facts, LocalReply { status, headers, body, grpc_status: None, details })
-    }
-}
-
-fn answered_here(facts: &mut Facts, reply: LocalReply) -> LocalReply {
-    facts.answerer = Answerer::Gateway;
-    facts.status = Some(reply.status);
-    reply
 }
 
 impl Facts {

@@ -35,7 +35,7 @@ impl Pipeline {
             facts.over_tls = stream.client_tls();
         }
         if facts.answerer != Answerer::Gateway {
-            facts.answerer = who_answered(facts, status, stream);
+            self.note_answerer(facts, status, stream);
             facts.status = Some(status);
             if facts.answerer == Answerer::Proxy && facts.head.is_grpc() {
                 facts.status = Some(grpc::http_equivalent(&stream.response_headers()).unwrap_or(status));
@@ -57,12 +57,28 @@ impl Pipeline {
         step
     }
 
+    /// Successes are asked no questions, but for gRPC, where errors look like them. An error is the service's own (`via_upstream`), that of
+    /// another instance of the filter, which is as it should be, or the proxy's.
+    fn note_answerer(&self, facts: &mut Facts, status: u16, stream: &mut dyn Stream) {
+        let is_success = status < 400 && !facts.head.is_grpc();
+        let details = if is_success { Vec::new() } else { stream.code_details() };
+        facts.answerer = match () {
+            () if is_success || details == b"via_upstream" => Answerer::Service,
+            () if details.starts_with(body::DETAILS.as_bytes()) => Answerer::Gateway,
+            () => Answerer::Proxy,
+        };
+        if facts.answerer == Answerer::Gateway {
+            facts.denied_elsewhere = denied_elsewhere(&details);
+            facts.forwarded = false;
+        }
+    }
+
     /// Tells the client of the limit that it is nearest to.
     fn limit_headers(&self, facts: &Facts, ops: &mut HeaderOps) {
         let Some(standing) = &facts.guard.limits.standing else { return };
         let refused = facts.denial.as_ref().is_some_and(|denial| denial.quota.is_some());
         let headers = self.policy.limits.headers(standing, refused, facts.started);
-        headers.iter().for_each(|(name, value)| ops.set(name, value));
+        ops.set.extend(headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 
     /// The answer has come to its end.
@@ -137,11 +153,10 @@ fn with_origin(answer: &Headers) -> Vec<u8> {
     names.join(&b", "[..])
 }
 
-/// Successes are asked no questions, but for gRPC, where errors look like them. An error is either the service's own
-/// (`via_upstream`) or the proxy's.
-fn who_answered(facts: &Facts, status: u16, stream: &mut dyn Stream) -> Answerer {
-    let is_success = status < 400 && !facts.head.is_grpc();
-    if is_success || stream.code_details() == b"via_upstream" { Answerer::Service } else { Answerer::Proxy }
+/// The reason of a denial by another instance of the filter in the chain: it stands in the details of the answer's code.
+pub(crate) fn denied_elsewhere(details: &[u8]) -> Option<String> {
+    let reason = details.strip_prefix(body::DETAILS.as_bytes())?.strip_prefix(b"_")?;
+    Some(String::from_utf8_lossy(reason).into_owned())
 }
 
 /// Puts an error body of ours in the place of the proxy's.

@@ -28,6 +28,10 @@ pub trait Stream {
     fn response_bytes(&mut self) -> Option<u64> {
         None
     }
+    /// A header of the request as it went on from the proxy, whoever wrote it; `None` if it has none.
+    fn sent_header(&mut self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
     /// Nanoseconds from the request's first byte to now, as the host measured them.
     fn duration_nanos(&mut self) -> u64;
 }

@@ -2,7 +2,7 @@
 
 use crate::ProxyError;
 use crate::facts::Target;
-use crate::metrics::RoutingError;
+use crate::observation::RoutingError;
 use crate::{Facts, HeaderOps, Pipeline, Step, Stream};
 use portcullis_edge_core::{Headers, MemoryHost, Mono, Now, RequestHead, Wall};
 use portcullis_metrics::Endpoint;

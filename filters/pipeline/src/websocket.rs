@@ -4,7 +4,7 @@ use crate::done::SWITCHING_PROTOCOLS;
 use crate::{Facts, HeaderOps, Pipeline, Stream};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use portcullis_edge_core::{Host, StreamFact};
+use portcullis_edge_core::{Headers, Host, StreamFact};
 
 const KEY: &str = "sec-websocket-key";
 const ACCEPT: &str = "sec-websocket-accept";
@@ -32,6 +32,16 @@ impl Pipeline {
         }
         facts.keyed = true;
     }
+}
+
+/// Whether a request asks for another protocol and announces a body. The proxy hands on what follows the head as part of the new protocol;
+/// a service that reads the body first (RFC 9110 section 7.8) finds other boundaries. (`Transfer-Encoding` the proxy removes before.)
+pub(crate) fn is_handshake_with_body(headers: &Headers) -> bool {
+    let announces = || {
+        headers.all("content-length").any(|length| length != b"0")
+            || headers.first("transfer-encoding").is_some()
+    };
+    headers.first("upgrade").is_some() && announces()
 }
 
 /// The answer to a handshake: to a key that its client has not sent there is no answer. And a browser ends a connection whose server

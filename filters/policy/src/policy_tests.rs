@@ -73,6 +73,21 @@ fn a_gateway_that_signs_says_who_it_is() {
 }
 
 #[test]
+fn the_header_that_names_a_service_is_a_name_that_nothing_else_uses() {
+    let mut policy = sound();
+    policy["trust_headers"] = json!({ "set": { "X-Source": "gateway" } });
+    for taken in ["x_source", "Authorization", "no name"] {
+        policy["proxy"] = json!({ "service_header": taken });
+        let found = errors(&policy);
+        assert!(found.len() == 1 && found[0].starts_with("proxy.service_header: "), "{taken}: {found:#?}");
+    }
+    policy["proxy"] = json!({ "service_header": "X-Portcullis-Service" });
+    let policy = Policy::from_value(&policy).unwrap();
+    assert_eq!(policy.service_header.as_ref().map(HeaderName::as_str), Some("x-portcullis-service"));
+    assert!(policy.trust.claims_trust(b"x_portcullis_service"), "no client may write it");
+}
+
+#[test]
 fn a_service_with_a_mistake_does_not_make_its_routes_wrong() {
     let mut policy = sound();
     policy["services"]["order"]["address"] = json!("nowhere");

@@ -209,7 +209,7 @@ fn default_health_path() -> String {
 
 /// `proxy`: what the proxy's own configuration does already, so that the filter need not do it for each request. `portcullis
 /// render` writes this section together with the configuration that makes it true. Left out, the filter does everything.
-#[derive(Clone, Copy, Debug, Default, Deserr, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
 pub struct RawProxy {
@@ -237,4 +237,9 @@ pub struct RawProxy {
     #[deserr(default)]
     #[schemars(default)]
     pub begins_traces: bool,
+    /// The proxy's routes choose a service by this header: the filter writes the name of the service there that the policy has for the
+    /// request, in place of whatever the client says. Routes of the Gateway API go by it.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub service_header: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Tokens: the section `jwt`, and what routes ask of a request's bearer.
 
 use crate::document::Document;
+use crate::parts::TOKENS;
 use crate::raw::RawRoute;
 use portcullis_authz::Rules;
 use portcullis_edge_core::{ConfigError, Mode, Node, PolicyDuration};
@@ -17,6 +18,9 @@ pub(crate) struct Section {
 
 impl Section {
     pub fn read(document: &mut Document<'_>, env: Env<'_>) -> Self {
+        if !TOKENS {
+            return Self { raw: None, is_given: false, jwt: None };
+        }
         let is_given = document.has("jwt");
         let raw: Option<RawJwt> = document.section("jwt");
         let jwt = raw.as_ref().and_then(|raw| document.keep(raw.compile(&at(), env)));

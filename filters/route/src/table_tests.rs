@@ -221,3 +221,18 @@ fn a_path_with_an_escaped_slash_is_asked_at_routes_that_take_it_alone() {
     assert_eq!(table.find(b"", b"GET", "/a/b"), Some(0));
     assert_eq!(table.find(b"", b"GET", "/a/b%2Fc"), Some(1));
 }
+
+#[test]
+fn a_rest_and_a_parameter_at_the_same_place_are_an_error_and_a_literal_beside_a_rest_is_not() {
+    let parameter = specs(&[(&["GET"], "/tree/{*rest}"), (&["GET"], "/tree/{id}/edit")]);
+    let errors = RouteTable::build(&parameter).err().unwrap();
+    assert_eq!(errors[0].at.to_string(), "routes[1].path");
+    let literal =
+        specs(&[(&["GET"], "/tree/{*rest}"), (&["GET"], "/tree/new/{id}/edit"), (&["GET"], "/tree/new")]);
+    let table = RouteTable::build(&literal).unwrap();
+    for (path, route) in [("/tree/new", 2), ("/tree/new/1/edit", 1), ("/tree/new/1/show", 0), ("/tree/x", 0)]
+    {
+        assert_eq!(table.find(b"", b"GET", path), Some(route), "{path}");
+    }
+    assert_eq!(table.find(b"", b"GET", "/tree/"), None);
+}

@@ -5,6 +5,7 @@ mod cors;
 mod metrics;
 mod origin;
 mod reserved;
+mod spellings;
 mod trust;
 
 pub use browser::{Action, BrowserHeader, BrowserHeaders, RawBrowserHeader, ResponseOps};

@@ -5,6 +5,7 @@
 //! next hop, so ours are struck from that list.
 
 use crate::reserved::RESERVED;
+use crate::spellings::Spellings;
 use deserr::Deserr;
 use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node, spelt_alike};
 use schemars::JsonSchema;
@@ -85,12 +86,8 @@ pub struct TrustHeaders {
     passed: Vec<HeaderName>,
     /// Headers with tokens: a client's to send, but in one spelling only.
     tokens: Vec<HeaderName>,
-    /// All that is removed, by length.
-    by_length: Vec<Vec<HeaderName>>,
-    /// Bit `n` is set if a name of `n` bytes could claim trust: nearly all headers are told by their length,
-    lengths: u64,
-    /// and most others by their first byte.
-    firsts: u64,
+    /// All that is removed.
+    removed: Spellings,
 }
 
 impl RawTrustHeaders {
@@ -211,38 +208,15 @@ impl TrustHeaders {
 
     /// Prepares [`TrustHeaders::claims_trust`], which is asked of every header of every request.
     fn index(&mut self) {
-        (self.lengths, self.firsts, self.by_length) = (0, 0, Vec::new());
-        let proxys = PROXYS.iter().filter_map(|name| HeaderName::parse(name).ok());
-        let all: Vec<HeaderName> =
-            self.ours.iter().chain(&self.usual).chain(&self.tokens).cloned().chain(proxys).collect();
-        for name in all {
-            self.lengths |= length_bit(name.as_str().len());
-            self.firsts |= first_bit(name.as_str().as_bytes());
-            let length = name.as_str().len();
-            if self.by_length.len() <= length {
-                self.by_length.resize(length.saturating_add(1), Vec::new());
-            }
-            self.by_length.get_mut(length).into_iter().for_each(|names| names.push(name.clone()));
-        }
-        for family in &self.families {
-            let shortest = u32::try_from(family.as_str().len()).unwrap_or(u32::MAX);
-            self.lengths |= u64::MAX.checked_shl(shortest).unwrap_or(1 << 63);
-            self.firsts |= first_bit(family.as_str().as_bytes());
-        }
+        let proxys: Vec<HeaderName> = PROXYS.iter().filter_map(|name| HeaderName::parse(name).ok()).collect();
+        let names = self.ours.iter().chain(&self.usual).chain(&self.tokens).chain(&proxys);
+        self.removed = Spellings::new(names, &self.families);
     }
 
     /// Whether a name is reserved by default, and not by the policy too.
     fn may_pass(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
-        let is_usual = self.usual.iter().any(|usual| usual.is_spelt_like(name)) || self.is_of_family(name);
-        is_usual && !self.is_ours(name)
-    }
-
-    fn is_of_family(&self, name: &[u8]) -> bool {
-        let begins = |family: &HeaderName| {
-            name.get(..family.as_str().len()).is_some_and(|begin| family.is_spelt_like(begin))
-        };
-        self.families.iter().any(begins)
+        Spellings::new(self.usual.iter(), &self.families).has(name) && !self.is_ours(name)
     }
 
     fn add(&mut self, name: &str, value: &str, at: &Node) -> Result<(), ConfigError> {
@@ -327,18 +301,6 @@ const PROXYS: [&str; 6] = [
     "content-length",
 ];
 
-/// Lengths beyond 63 share the last bit.
-fn length_bit(length: usize) -> u64 {
-    1_u64.checked_shl(u32::try_from(length).unwrap_or(u32::MAX)).unwrap_or(1 << 63)
-}
-
-/// Letters have a bit each, whatever their case; all other bytes share one, because a name may be spelt with them alike.
-fn first_bit(name: &[u8]) -> u64 {
-    let first = name.first().map_or(0, u8::to_ascii_lowercase);
-    let letter = u32::from(first).checked_sub(u32::from(b'a')).filter(|letter| *letter < 26);
-    1_u64.checked_shl(letter.unwrap_or(63)).unwrap_or(1 << 63)
-}
-
 fn is_proxys(name: &[u8]) -> bool {
     PROXYS.iter().any(|p| p.as_bytes().eq_ignore_ascii_case(name))
 }
@@ -375,12 +337,7 @@ impl TrustHeaders {
     /// proxy's or of a token in a wrong one.
     #[must_use]
     pub fn claims_trust(&self, name: &[u8]) -> bool {
-        if self.lengths & length_bit(name.len()) == 0 || self.firsts & first_bit(name) == 0 {
-            return false;
-        }
-        let alike =
-            self.by_length.get(name.len()).is_some_and(|all| all.iter().any(|n| n.is_spelt_like(name)));
-        (alike || self.is_of_family(name)) && !self.is_a_clients(name)
+        self.removed.has(name) && !self.is_a_clients(name)
     }
 
     /// Whether a name, spelt just so, is a client's to send, or written by the proxy itself.

@@ -57,6 +57,19 @@ impl Bootstrap {
         self
     }
 
+    /// One more filter, behind the first two.
+    pub fn with_filter_behind(mut self, filter: Value) -> Self {
+        let place = self.filters().len().min(2);
+        self.filters().insert(place, filter);
+        self
+    }
+
+    /// The same without access log.
+    pub fn without_log(mut self) -> Self {
+        self.manager().remove("access_log");
+        self
+    }
+
     /// Envoy's own filters in the place of the plugin, doing the same work.
     pub fn native(mut self) -> Self {
         self.filters().retain(|filter| filter["name"] != PLUGIN);

@@ -6,11 +6,12 @@ use crate::cpus::Cores;
 use crate::measure::Contender;
 use crate::modules;
 use crate::policy::Document;
+use crate::soak;
 use crate::tokens::{self, Sight};
 use crate::upstream::Upstream;
 use anyhow::{Context, Result};
 use portcullis_e2e::workspace;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -24,6 +25,9 @@ pub const NATIVE: &str = "native chain";
 pub const GATEWAY: &str = "portcullis";
 /// The gateway in a proxy that somebody else configured.
 pub const ALONE: &str = "portcullis, Envoy's help declined";
+
+/// The gateway with nothing that an edge has.
+pub const WITHOUT_EDGE: &str = "nothing of it";
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +163,28 @@ impl Bench {
         contenders(chains, Services::Direct, cores)
     }
 
+    /// Running Envoys without what an edge has, with it on other routes, and with it on the route that is asked.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn with_an_edge(&self, services: Services, cores: Option<Cores>) -> Result<Vec<Contender>> {
+        let chains = [
+            (WITHOUT_EDGE, self.document.clone()),
+            ("all of it on other routes", self.document.with_an_edge()),
+            ("host, rewrite, slashes and retries on this route", self.document.on_an_edge()),
+        ];
+        let chain = |(name, document): (&str, Document)| Ok((name.to_owned(), self.rendered(&document)?));
+        contenders(chains.into_iter().map(chain).collect::<Result<_>>()?, services, cores)
+    }
+
+    /// The gateway with so many routes, for scrapes.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn scraped(&self, routes: usize) -> Result<Value> {
+        Ok(ready(self.rendered(&self.document.with_routes(routes))?, Services::Direct))
+    }
+
     /// The policy.
     pub fn document(&self) -> &Document {
         &self.document
@@ -170,6 +196,31 @@ impl Bench {
     /// If the policy has a mistake.
     pub fn rendered(&self, document: &Document) -> Result<Bootstrap> {
         self.render(document, &self.gateway, true)
+    }
+
+    /// The same policy with another module in it.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn rendered_with(&self, module: &Path) -> Result<Bootstrap> {
+        self.render(&self.document, module, true)
+    }
+
+    /// The gateway's module.
+    pub fn gateway(&self) -> &Path {
+        &self.gateway
+    }
+
+    /// Running Envoys with these chains.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn running(
+        chains: Vec<(String, Bootstrap)>,
+        services: Services,
+        cores: Option<Cores>,
+    ) -> Result<Vec<Contender>> {
+        contenders(chains, services, cores)
     }
 
     /// Running Envoys that check tokens.
@@ -218,6 +269,20 @@ impl Bench {
     /// If the policy has a mistake.
     pub fn soaked(&self) -> Result<Value> {
         Ok(ready(self.render(&self.document, &self.gateway, true)?, Services::Direct))
+    }
+
+    /// The gateway with a limit by address, which a proxy in front of it says.
+    ///
+    /// # Errors
+    /// If the policy has a mistake.
+    pub fn flooded(&self) -> Result<Value> {
+        let rule = json!({ "key": ["ip"], "limit": soak::LIMIT, "window": "1d" });
+        let document =
+            self.document.with_section("limits", json!({ "rules": { "per_ip": rule } })).with_section(
+                "client_ip",
+                json!({ "trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0", "::/0"] }),
+            );
+        Ok(ready(self.rendered(&document)?, Services::Direct))
     }
 
     /// The gateway, for a soak with tokens, with so much memory for known ones, or the default.

@@ -194,7 +194,7 @@ fn scenarios(folder: &Path, module: &Path) -> Result<Scenarios> {
     let options = Options { sides: vec![Side::Harness], modules, jobs: 1, filter: None, colour: false };
     let many: Vec<_> = std::iter::repeat_n(&once, FOLDERS).flatten().cloned().collect();
     let began = cpu_time()?;
-    let reports = run(&many, &options, &|_| {});
+    let reports = run(&many, &options, &Default::default(), &|_| {});
     let cpu = cpu_time()?.saturating_sub(began);
     match reports.iter().find(|report| !Report::passed(report)) {
         Some(failed) => Err(anyhow!("a scenario does not pass: {}", failed.file.display())),

@@ -68,27 +68,40 @@ impl Load {
     }
 }
 
-struct Connection {
+/// One connection.
+pub struct Connection {
     stream: TcpStream,
     buffer: Box<[u8]>,
     filled: usize,
 }
 
 impl Connection {
-    fn open(to: SocketAddr) -> Result<Self> {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If nobody listens.
+    pub fn open(to: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(to).with_context(|| to.to_string())?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream, buffer: vec![0; 64 * 1024].into(), filled: 0 })
     }
 
-    fn send(&mut self, request: &mut Vec<u8>, write: &mut impl FnMut(&mut Vec<u8>)) -> Result<()> {
+    /// Sends the request that `write` writes into the empty `request`.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub fn send(&mut self, request: &mut Vec<u8>, write: &mut impl FnMut(&mut Vec<u8>)) -> Result<()> {
         request.clear();
         write(request);
         self.stream.write_all(request).context("cannot send a request")
     }
 
-    fn receive(&mut self) -> Result<u16> {
+    /// Reads the next answer; its status.
+    ///
+    /// # Errors
+    /// If none comes, or it is no HTTP.
+    pub fn receive(&mut self) -> Result<u16> {
         loop {
             if let Some((status, size)) = first_answer(&self.buffer[..self.filled])? {
                 self.buffer.copy_within(size..self.filled, 0);

@@ -5,6 +5,7 @@ mod bootstrap;
 mod contenders;
 mod cpus;
 mod first_sight;
+mod guards;
 mod harness;
 mod increments;
 mod load;
@@ -16,6 +17,7 @@ mod policy;
 mod report;
 #[cfg(test)]
 mod same_work;
+mod scrape;
 mod sights;
 mod soak;
 mod start_up;
@@ -87,6 +89,9 @@ struct Arguments {
     /// Only the first sight of a token, and, if asked for, memory over many requests
     #[arg(long)]
     in_module: bool,
+    /// Only what a scrape costs
+    #[arg(long)]
+    scrape_only: bool,
     /// Also memory over that many requests that all differ, and over that many tokens
     #[arg(long, value_name = "REQUESTS", num_args = 0..=1, default_missing_value = "1000000")]
     soak: Option<usize>,
@@ -121,6 +126,11 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
         soaks(bench, &mut report, arguments.soak, plan)?;
         return Ok(report);
     }
+    if arguments.scrape_only {
+        plan.cores.map_or(Ok(()), Cores::pin_load)?;
+        scrapes(bench, &mut report, arguments, plan)?;
+        return Ok(report);
+    }
     let some_only = arguments.chains_only || arguments.table.is_some();
     let start_ups = if some_only { None } else { Some(start_ups(bench, arguments)?) };
     // From here on: start-up was measured with all cores.
@@ -136,6 +146,7 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
         }
     }
     let Some(start_ups) = start_ups else { return Ok(report) };
+    scrapes(bench, &mut report, arguments, plan)?;
     report.start_ups(&start_ups, &direct);
     report.sizes(&bench.sizes()?);
     progress("one increment");
@@ -146,10 +157,20 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
     Ok(report)
 }
 
+fn scrapes(bench: &Bench, report: &mut Report, arguments: &Arguments, plan: Plan) -> Result<()> {
+    progress("a scrape");
+    let windows = if arguments.quick { 3 } else { 20 };
+    report.scrapes(&scrape::measure(bench.scraped(scrape::ROUTES)?, windows, plan.cores)?);
+    Ok(())
+}
+
 fn soaks(bench: &Bench, report: &mut Report, requests: Option<usize>, plan: Plan) -> Result<()> {
     let Some(requests) = requests else { return Ok(()) };
     progress("memory over many requests");
     report.soak(&soak::paths(bench.soaked()?, requests, plan.cores)?);
+    progress("a limit after a flood of addresses");
+    let (soaked, flooded) = soak::addresses(bench.flooded()?, u32::try_from(requests)?, plan.cores)?;
+    report.flood(&soaked, flooded);
     progress("memory over many tokens");
     let (soaked, cache) = soak::tokens(bench.soaked_with_tokens(None)?, requests, plan.cores)?;
     report.soak_with_tokens(&soaked, cache);

@@ -4,7 +4,8 @@ use crate::first_sight::FirstSight;
 use crate::harness::{Scenarios, Speed};
 use crate::increments::Increments;
 use crate::measure::{Measured, Plan};
-use crate::soak::{Cache, Soaked};
+use crate::scrape::{Latencies, Scraped};
+use crate::soak::{Cache, Flooded, LIMIT, Soaked};
 use crate::start_up::StartUp;
 use crate::statistics::{Summary, differences, ratios};
 use std::fmt::Write;
@@ -144,6 +145,27 @@ impl Report {
         ));
     }
 
+    /// What a scrape costs, and what others notice of it.
+    pub fn scrapes(&mut self, scraped: &Scraped) {
+        self.paragraph("## A scrape, and what others notice of it");
+        self.paragraph(&format!(
+            "A page of {} series takes {} ms of Envoy's CPU time with gzip, as Prometheus asks for it, and {} ms without. One worker serves the page and the requests of 8 clients, each of which asks \
+             every 4 ms whatever has become of its last request; somebody scrapes every 1.1 s, or nobody does, for 3 s in turn. Milliseconds \
+             from when a request was due until its answer.",
+            scraped.series,
+            scraped.gzipped_millis.show(1),
+            scraped.plain_millis.show(1)
+        ));
+        self.head(&["", "requests", "median, ms", "p99, ms", "slowest, ms"]);
+        let mut row = |name: &str, seen: &Latencies| {
+            let millis = [seen.median, seen.p99, seen.slowest].map(|millis| format!("{millis:.2}"));
+            self.row(&[&[name.to_owned(), seen.count.to_string()][..], &millis].concat());
+        };
+        row("nobody scrapes", &scraped.quiet);
+        row("somebody scrapes", &scraped.scraped);
+        self.line("");
+    }
+
     /// First sights of tokens, in microseconds.
     pub fn first_sights(&mut self, sights: &[FirstSight]) {
         self.paragraph("## The first sight of a token, in the module");
@@ -164,6 +186,17 @@ impl Report {
         self.paragraph(&format!(
             "{} requests, each with a path and an X-Forwarded-For of its own; half match a route.",
             soaked.requests
+        ));
+        self.memory(soaked);
+    }
+
+    /// What a limit says after a flood of addresses.
+    pub fn flood(&mut self, soaked: &Soaked, flooded: Flooded) {
+        self.paragraph("## A flood of addresses");
+        self.paragraph(&format!(
+            "A limit of {LIMIT} requests a day for each address. The first client had {} left. {} other addresses sent one request each. Then \
+             the first client's next request left it {}, and the first request of a new address left that {}.",
+            flooded.before, flooded.addresses, flooded.after, flooded.newcomer
         ));
         self.memory(soaked);
     }

@@ -6,9 +6,10 @@ use crate::load::Load;
 use crate::measure::{request, rss_mib, start};
 use crate::tokens::token;
 use anyhow::{Context, Result, bail};
-use portcullis_e2e::{Envoy, Samples};
+use portcullis_e2e::{Envoy, Request, Samples};
 use serde_json::Value;
 use std::io::Write;
+use std::net::Ipv4Addr;
 
 /// How often memory is looked at on the way.
 const LOOKS: usize = 5;
@@ -59,6 +60,50 @@ pub fn tokens(bootstrap: Value, requests: usize, cores: Option<Cores>) -> Result
     Ok((soaked, Cache::of(&metrics)))
 }
 
+/// What a limit says after a flood of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flooded {
+    /// Addresses, of which each sent one request.
+    pub addresses: u32,
+    /// Requests of its limit of [`LIMIT`] a day that the first client had left before.
+    pub before: u64,
+    /// What its last request, after the flood, left it.
+    pub after: u64,
+    /// What the first request of a new address left it.
+    pub newcomer: u64,
+}
+
+/// Requests a day, for each address.
+pub const LIMIT: u64 = 100;
+
+/// A client uses a part of its quota; then `addresses` others send one request each; then it comes again.
+///
+/// # Errors
+/// If Envoy does not start, or stops to answer.
+pub fn addresses(bootstrap: Value, addresses: u32, cores: Option<Cores>) -> Result<(Soaked, Flooded)> {
+    let envoy = start(bootstrap, cores)?;
+    let left = |from: Ipv4Addr| {
+        let request = Request::get("/api/v1/orders/12345").header("x-forwarded-for", from.to_string());
+        let left = envoy.send(&request).header("x-ratelimit-remaining");
+        left.and_then(|left| left.parse().ok()).context("an answer without what is left")
+    };
+    let first = Ipv4Addr::new(192, 0, 2, 1);
+    (1..LIMIT / 2).try_for_each(|_| left(first).map(|_: u64| ()))?;
+    let before = left(first)?;
+    let mut number = u32::from(Ipv4Addr::new(11, 0, 0, 0));
+    let next = |out: &mut Vec<u8>| {
+        number += 1;
+        let from = Ipv4Addr::from(number);
+        let _ = write!(
+            out,
+            "GET /api/v1/orders/1 HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: {from}\r\n\r\n"
+        );
+    };
+    let soaked = run(&envoy, usize::try_from(addresses)?, next, |_| Ok(()))?;
+    let (after, newcomer) = (left(first)?, left(Ipv4Addr::new(198, 51, 100, 1))?);
+    Ok((soaked, Flooded { addresses, before, after, newcomer }))
+}
+
 impl Cache {
     fn of(metrics: &Samples) -> Self {
         // Counts are whole numbers, and far below 2^53.
@@ -100,7 +145,7 @@ fn run(
 fn write_request(out: &mut Vec<u8>, random: &mut Random) {
     let (path, ip) = (random.next(), random.next().to_be_bytes());
     let prefix = if path.is_multiple_of(2) { "/api/v1/orders/" } else { "/" };
-    let forwarded = std::net::Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]);
+    let forwarded = Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]);
     // Writing into a Vec cannot fail.
     let _ = write!(
         out,

@@ -115,15 +115,20 @@ impl Kubernetes {
 
     /// Puts a service of Kubernetes in front of a port of this machine.
     pub fn service(&self, namespace: &str, name: &str, port: u16) {
-        let labels = json!({ "kubernetes.io/service-name": name });
         self.apply_object(&json!({
             "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": namespace },
             "spec": { "ports": [{ "name": "http", "port": port }] },
         }));
+        self.endpoints(namespace, name, "http", port);
+    }
+
+    /// Says that the pod is behind a port of a service, as a cluster's controller would.
+    pub fn endpoints(&self, namespace: &str, service: &str, port_name: &str, port: u16) {
+        let labels = json!({ "kubernetes.io/service-name": service });
         self.apply_object(&json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": { "name": name, "namespace": namespace, "labels": labels },
-            "ports": [{ "name": "http", "port": port }],
+            "metadata": { "name": service, "namespace": namespace, "labels": labels },
+            "ports": [{ "name": port_name, "port": port }],
             "endpoints": [{ "addresses": [POD_IP], "conditions": { "ready": true } }],
         }));
     }

@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// The commands of a page's numbered steps, in a folder of their own.
+/// The commands of the numbered steps of a page's section, in a folder of their own.
 pub struct Steps {
+    page: String,
     commands: Vec<String>,
     folder: PathBuf,
     kubeconfig: PathBuf,
@@ -37,8 +38,8 @@ impl Steps {
     /// # Panics
     /// If the page is not there, or the folder cannot be made.
     #[must_use]
-    pub fn of(page: &Path, folder: &Path, kubernetes: &Kubernetes) -> Self {
-        let text = fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+    pub fn of(page: &Path, section: &str, folder: &Path, kubernetes: &Kubernetes) -> Self {
+        let page = fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
         let bin = folder.join("bin");
         fs::create_dir_all(&bin).expect("a folder");
         symlink(root().join("envoy"), folder.join("envoy")).expect("a link");
@@ -51,8 +52,20 @@ impl Steps {
             fs::write(bin.join(name), script).expect("it can be written");
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("they can be set");
         }
-        let kubeconfig = kubernetes.config();
-        Self { commands: commands(&text), folder: folder.to_owned(), kubeconfig, image: String::new() }
+        let (kubeconfig, commands) = (kubernetes.config(), commands(self::section(&page, section)));
+        Self { page, commands, folder: folder.to_owned(), kubeconfig, image: String::new() }
+    }
+
+    /// The steps of another section of the page, in the same folder and with the same image.
+    #[must_use]
+    pub fn turn_to(&self, section: &str) -> Self {
+        Self {
+            page: self.page.clone(),
+            commands: commands(self::section(&self.page, section)),
+            folder: self.folder.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            image: self.image.clone(),
+        }
     }
 
     /// How many there are.
@@ -107,6 +120,13 @@ impl Steps {
     }
 }
 
+/// What stands between a heading and the next.
+fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let (_, rest) =
+        page.split_once(&format!("## {heading}\n")).unwrap_or_else(|| panic!("no `## {heading}`"));
+    rest.split_once("\n## ").map_or(rest, |(section, _)| section)
+}
+
 /// The block of commands of each numbered step.
 fn commands(text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -134,5 +154,11 @@ mod tests {
         let page =
             "1. One\n   ```sh\n   a \\\n     b\n   ```\n2. Two\n   ```sh\n   c\n   ```\n\n```sh\nd\n```\n";
         assert_eq!(commands(page), ["a \\\nb", "c"]);
+    }
+
+    #[test]
+    fn a_section_ends_where_the_next_begins() {
+        let page = "# Page\n## One\na\n### More\nb\n## Two\nc\n";
+        assert_eq!((section(page, "One"), section(page, "Two")), ("a\n### More\nb", "c\n"));
     }
 }

@@ -293,15 +293,37 @@ impl Gateway {
     }
 
     /// The sum of a metric's series on `GET /metrics`, once it has reached `value` (another worker's counts come up to a
-    /// flush interval late) or [`PATIENCE`] has passed.
+    /// flush interval late) or [`PATIENCE`] has passed. What came with the same flush can be read behind it.
     #[track_caller]
     pub fn settled(&self, name: &str, labels: &[(&str, &str)], value: f64) -> f64 {
-        let mut seen = f64::NAN;
-        let _ = wait_for(PATIENCE, || {
-            seen = self.metrics().sum(name, labels);
-            (seen >= value).then_some(())
+        let reached = wait_for(PATIENCE, || (self.metrics().sum(name, labels) >= value).then_some(()));
+        // A worker that has shown a count may still be at the others of its flush.
+        if reached.is_some() {
+            self.ask_every_worker();
+        }
+        self.metrics().sum(name, labels)
+    }
+
+    /// Asks until every worker has answered: none of them is still at what it did before.
+    #[track_caller]
+    fn ask_every_worker(&self) {
+        let before = self.connections_of_workers();
+        crate::eventually("every worker has answered", || {
+            self.metrics();
+            let now = self.connections_of_workers();
+            before.iter().all(|(worker, count)| now.get(worker).is_some_and(|now| now > count))
         });
-        seen
+    }
+
+    /// How many connections each worker has taken.
+    fn connections_of_workers(&self) -> BTreeMap<String, u64> {
+        let stats = self.envoy.admin().get("/stats?filter=worker_[0-9]+.downstream_cx_total$");
+        let mut counts = BTreeMap::new();
+        for (name, count) in stats.text().lines().filter_map(|line| line.rsplit_once(": ")) {
+            let worker = name.split('.').find(|part| part.starts_with("worker_")).unwrap_or_default();
+            *counts.entry(worker.to_owned()).or_default() += count.parse::<u64>().unwrap_or(0);
+        }
+        counts
     }
 
     /// Tells Envoy to end, and waits until it has.

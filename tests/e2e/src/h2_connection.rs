@@ -1,6 +1,7 @@
 //! An HTTP/2 client over cleartext TCP with prior knowledge.
 
 use crate::connection::connect;
+use crate::h2_fields::WithFields;
 use crate::{Answer, ClientError, Headers, PATIENCE, Request};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 
 /// The runtime of all HTTP/2 connections. Tests block on channels, so they may run inside a runtime of their own.
@@ -61,6 +63,22 @@ impl H2Connection {
         stream.write_all(head)?;
         let requests = run(handshake(stream)).answer()?;
         Ok(Self { requests })
+    }
+
+    /// Connects. The first request has these fields in the place of its own, whatever rule they break; `head` goes before everything.
+    ///
+    /// # Errors
+    /// As [`H2Connection::try_open`].
+    pub fn try_open_with_fields(
+        source: Option<IpAddr>,
+        head: &[u8],
+        fields: Vec<(Vec<u8>, Vec<u8>)>,
+        to: SocketAddr,
+    ) -> Result<Self, ClientError> {
+        let mut stream = connect(source, to).map_err(ClientError::Connect)?;
+        stream.write_all(head)?;
+        let work = async move { begin(WithFields::new(in_runtime(stream)?, fields)).await };
+        Ok(Self { requests: run(work).answer()? })
     }
 
     /// Sends a request and reads its answer.
@@ -168,8 +186,17 @@ fn run<T: Send + 'static>(work: impl Future<Output = Result<T, ClientError>> + S
 }
 
 async fn handshake(stream: TcpStream) -> Result<SendRequest<Bytes>, ClientError> {
+    begin(in_runtime(stream)?).await
+}
+
+fn in_runtime(stream: TcpStream) -> Result<tokio::net::TcpStream, ClientError> {
     stream.set_nonblocking(true)?;
-    let stream = tokio::net::TcpStream::from_std(stream)?;
+    Ok(tokio::net::TcpStream::from_std(stream)?)
+}
+
+async fn begin(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<Bytes>, ClientError> {
     let (requests, connection) = h2::client::handshake(stream).await.map_err(failed)?;
     tokio::spawn(connection);
     Ok(requests)
@@ -214,10 +241,10 @@ async fn in_pieces(
         return receive_into(answer, &so_far).await;
     }
     // A server may answer before it has read the body, and refuse the rest: the answer says what happened.
-    let sending = tokio::spawn(send_pieces(stream, pieces, trailers, before));
-    let received = receive_into(answer, &so_far).await;
-    sending.abort();
-    received
+    // Whoever drops this stops sending, too.
+    let mut sending = tokio::task::JoinSet::new();
+    sending.spawn(send_pieces(stream, pieces, trailers, before));
+    receive_into(answer, &so_far).await
 }
 
 async fn send_pieces(

@@ -20,6 +20,8 @@
 mod admin;
 mod answer;
 mod binary;
+mod broken;
+mod browser;
 mod client;
 mod clock;
 mod config;
@@ -29,6 +31,7 @@ mod event_loops;
 #[cfg(feature = "gateway")]
 mod gateway;
 mod h2_connection;
+mod h2_fields;
 mod key_server;
 mod lines;
 mod port;
@@ -40,10 +43,13 @@ mod starting;
 mod upstream;
 mod validate;
 mod wait;
+mod wrk;
 
 pub use admin::Admin;
 pub use answer::{Answer, Headers};
 pub use binary::{binary, try_binary, workspace};
+pub use broken::{TRAP, routes_write_none};
+pub use browser::{Browser, Page, chromium};
 pub use client::{ClientError, PATIENCE};
 pub use config::EnvoyConfig;
 pub use connection::{Connection, Interrupter};
@@ -63,3 +69,4 @@ pub use starting::EnvoyError;
 pub use upstream::{ScriptedUpstream, UpstreamConnection};
 pub use validate::{Validation, validate};
 pub use wait::{eventually, eventually_within, wait_for};
+pub use wrk::{Asked, Wrk};

@@ -147,6 +147,12 @@ impl Lines {
         self.lock().since(mark).cloned().collect()
     }
 
+    /// The same, and the place after them, from which to read on: no line is missed or read twice.
+    pub fn read_on(&self, mark: Mark) -> (Vec<Line>, Mark) {
+        let kept = self.lock();
+        (kept.since(mark).cloned().collect(), Mark(kept.dropped + kept.lines.len() as u64))
+    }
+
     /// The first line that `wanted` accepts, once it is there.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use crate::backend::{self, Ran};
 use crate::model::{Expect, Side};
 use crate::plan::{self, Plan, Unusable};
 use crate::seen::Seen;
-use crate::verdict::{Mismatch, mismatches, missing_lines};
+use crate::verdict::{Mismatch, mismatches, mismatches_of_each, missing_lines};
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -107,7 +107,12 @@ impl Report {
 }
 
 /// Runs the scenarios of files, and tells of each as soon as it is done. The reports come in the order of the files.
-pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)) -> Vec<Report> {
+pub fn run(
+    files: &[PathBuf],
+    options: &Options,
+    modules: &backend::Modules,
+    tell: &(dyn Fn(&Report) + Sync),
+) -> Vec<Report> {
     let loaded = each(files, options.jobs, &|file: &PathBuf| {
         let started = Instant::now();
         let plans = plan::load(file, &options.modules, options.colour);
@@ -122,9 +127,8 @@ pub fn run(files: &[PathBuf], options: &Options, tell: &(dyn Fn(&Report) + Sync)
             Err(unusable) => jobs.push(Job::Told(file.clone(), took, unusable)),
         }
     }
-    let modules = backend::Modules::default();
     each(&jobs, options.jobs, &|job| {
-        let report = report(job, options, &modules);
+        let report = report(job, options, modules);
         tell(&report);
         report
     })
@@ -226,6 +230,7 @@ fn failures(plan: &Plan, ran: &Ran) -> Vec<Failure> {
     for (index, (step, seen)) in plan.steps.iter().zip(&ran.steps).enumerate() {
         let nothing = Expect::default();
         let found = mismatches(step.expect.as_ref().unwrap_or(&nothing), seen, &plan.tokens).into_iter();
+        let found = found.chain(mismatches_of_each(&step.each, seen, &plan.tokens));
         failures.extend(found.map(|mismatch| Failure::Step(index + 1, step.title.clone(), mismatch)));
     }
     failures.extend(ran.stopped.clone().map(Failure::Broken));

@@ -9,6 +9,8 @@ pub struct Trap {
     pub cause: String,
     /// Names of functions, innermost first.
     pub backtrace: Vec<String>,
+    /// What the side knows beside it.
+    pub note: Option<String>,
 }
 
 impl Trap {
@@ -22,7 +24,8 @@ impl Trap {
     #[must_use]
     pub fn text(&self) -> String {
         let frames = self.backtrace.iter().map(|frame| format!("\n    at {frame}"));
-        self.title() + &frames.collect::<String>()
+        let note = self.note.iter().map(|note| format!("\n    {note}"));
+        self.title() + &frames.chain(note).collect::<String>()
     }
 }
 

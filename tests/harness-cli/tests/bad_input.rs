@@ -128,6 +128,46 @@ fn a_program_that_is_no_envoy_fails_each_scenario_and_the_summary_comes() {
     with_envoy(folder.path(), "/nowhere/envoy").assert_tells(&["/nowhere/envoy", "2 failed"]);
 }
 
+/// A program that says that it is Envoy 1.30, and cannot read what it is given.
+const OLD_ENVOY: &str = r#"#!/bin/sh
+if [ "$1" = --version ]; then echo "envoy  version: 0123456789/1.30.2/Clean/RELEASE/BoringSSL"; exit 0; fi
+echo "[critical] Protobuf message (type envoy.config.bootstrap.v3.Bootstrap) has unknown fields" >&2
+exit 1
+"#;
+
+#[test]
+fn an_envoy_of_another_version_is_named_and_its_own_words_are_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = scenarios(&[("a", module("")), ("b", module(""))], REQUEST);
+    let program = folder.path().join("old-envoy");
+    std::fs::write(&program, OLD_ENVOY).expect("a file");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let told = with_envoy(folder.path(), &program.display().to_string());
+    told.assert_tells(&[
+        "this Envoy is 1.30.2",
+        "has unknown fields",
+        "2 scenarios: 2 on the harness",
+        "2 failed",
+    ]);
+}
+
+#[test]
+fn a_loop_on_a_tick_uses_up_its_budget_and_the_others_run() {
+    let start = "(func (export \"proxy_on_vm_start\") (param i32 i32) (result i32) (drop (call $tick (i32.const 100))) (i32.const 1))";
+    let looping = format!("{start} (func (export \"proxy_on_tick\") (param i32) (loop $l (br $l)))");
+    let trapping = format!("{start} (func (export \"proxy_on_tick\") (param i32) unreachable)");
+    let modules = [("loops", module(&looping)), ("sound", module(start)), ("traps", module(&trapping))];
+    let folder = scenarios(&modules, "steps:\n  - advance: 1s\n");
+    let told = command(folder.path(), &["run", "."]);
+    told.assert_tells(&[
+        "proxy_on_tick",
+        "used up its budget",
+        "proxy_on_tick: unreachable",
+        "3 scenarios:",
+        "2 failed",
+    ]);
+}
+
 #[test]
 fn what_is_no_module_is_told_as_what_it_is() {
     let folder = scenarios(&[("text", b"hello".to_vec()), ("empty", Vec::new())], REQUEST);

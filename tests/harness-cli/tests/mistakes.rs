@@ -89,3 +89,34 @@ fn mistakes_of_connections_are_told_in_their_own_words() {
         assert!(told.contains(part), "no {part:?} in\n{told}");
     }
 }
+
+const MISTAKEN_SHARED: &str = r#"name: x
+plugins: [{ module: mistakes.rs, vm_id: counters }]
+shared: { vm_id: countres, data: { a: "${token.none}" } }
+dns: { a.test: { addresses: [10.0.0], fails: true } }
+steps:
+  - shared: { data: { a: 1 } }
+    expect: { shared: { vm_id: x, dta: {} }, status: 200 }
+  - { advance: 1s, shared: {} }
+"#;
+
+#[test]
+fn mistakes_in_shared_data_and_names_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mistaken.yaml");
+    std::fs::write(&file, MISTAKEN_SHARED).expect("a file");
+    std::fs::write(folder.path().join("mistakes.rs"), "").expect("a file");
+    let told = load(&file, &Modules::default(), false).expect_err("it is full of mistakes").short;
+    for part in [
+        "shared.vm_id: found `countres`, expected the `vm_id` of a plugin: counters",
+        "shared.data.a: found `none`",
+        "found `10.0.0`, expected an address such as `10.0.0.1` or `fd00::1`",
+        "dns.a.test: found `addresses` of a server that fails",
+        "steps[0].expect.shared.vm_id: found `x`",
+        "did you mean `data`?",
+        "`status` without a request",
+        "found advance and shared, expected exactly one of",
+    ] {
+        assert!(told.contains(part), "no {part:?} in\n{told}");
+    }
+}

@@ -183,3 +183,19 @@ fn traps_at_the_start_are_refusals_with_a_trap() {
     );
     both(folder.path(), &[]).assert_tells(&["2 scenarios:", "0 differences, 0 failed"]);
 }
+
+#[test]
+fn which_functions_were_reached_is_told_by_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wasm = support::module(
+        "(func $never (param i32) (result i32) (i32.const 0))
+         (func $called) (func (export \"proxy_on_request_headers\") (param i32 i32 i32) (result i32) (call $called) (i32.const 0))",
+    );
+    std::fs::write(folder.path().join("m.wasm"), wasm).expect("a file");
+    let text = "name: names\nplugins: [{ module: m.wasm }]\nupstreams: { web: [{}] }\nsteps: [{ request: GET /, expect: { status: 200 } }]\n";
+    std::fs::write(folder.path().join("n.scenario.yaml"), text).expect("a file");
+    let told = support::command(folder.path(), &["run", ".", "--coverage", "covered.txt"]);
+    told.assert_tells(&["functions reached", "0 failed"]);
+    let covered = std::fs::read_to_string(folder.path().join("covered.txt")).expect("it is written");
+    assert!(covered.contains("+ called\n") && covered.contains("- never\n"), "{covered}");
+}

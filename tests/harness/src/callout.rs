@@ -20,6 +20,8 @@ const TIMED_OUT: &str = "upstream request timeout";
 
 /// What Envoy says of a gRPC stream that its peer resets.
 const RESET: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote reset";
+const BROKEN_DETAILS: &str = "upstream_reset_after_response_started{remote_reset}";
+const TIMED_OUT_DETAILS: &str = "response_timeout";
 const VIA_UPSTREAM: &str = "via_upstream";
 const REFUSED_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
 
@@ -207,7 +209,7 @@ pub(crate) const STAND_TERMINATED: Stand = Stand {
     details: "upstream_reset_before_response_started{connection_termination}",
 };
 pub(crate) const STAND_TIMED_OUT: Stand =
-    Stand { status: 504, body: TIMED_OUT, flag: 0x4, details: "response_timeout" };
+    Stand { status: 504, body: TIMED_OUT, flag: 0x4, details: TIMED_OUT_DETAILS };
 
 /// When an HTTP callout ends, and how; `None` if it never does. A timeout of zero is none.
 pub(crate) fn settle(reply: &Reply, timeout: Duration) -> Option<(Duration, CallResult)> {
@@ -248,7 +250,7 @@ pub(crate) fn settle_grpc(
     stream: bool,
 ) -> Option<(Duration, Vec<GrpcStep>)> {
     if !timeout.is_zero() && (reply.fate == Fate::Never || reply.delay >= timeout) {
-        return Some((timeout, vec![close(4, "")]));
+        return Some((timeout, vec![close(14, &with_details(TIMED_OUT, TIMED_OUT_DETAILS))]));
     }
     let steps = match reply.fate {
         Fate::Never => return None,
@@ -258,7 +260,8 @@ pub(crate) fn settle_grpc(
         Fate::ResetBeforeHeaders => {
             failed(stream, RESET, "upstream_reset_before_response_started{remote_reset}")
         }
-        Fate::ResetAfterBody => vec![close(13, "")],
+        Fate::ResetAfterBody if stream => broken_steps(reply),
+        Fate::ResetAfterBody => vec![close(13, BROKEN_DETAILS)],
     };
     Some((reply.delay, steps))
 }
@@ -304,6 +307,17 @@ fn unary_steps(reply: &Reply) -> Vec<GrpcStep> {
         ((0, _), None) => vec![close(13, "")],
         ((code, message), _) => vec![close(code, &with_details(&message, VIA_UPSTREAM))],
     }
+}
+
+/// An answer that breaks off behind its messages ends without trailers.
+fn broken_steps(reply: &Reply) -> Vec<GrpcStep> {
+    let mut headers = reply.headers.clone();
+    headers.set(b"x-envoy-upstream-service-time", reply.delay.as_millis().to_string().as_bytes());
+    let mut steps = vec![GrpcStep::Initial(headers)];
+    steps.extend(reply.chunks.iter().cloned().map(GrpcStep::Message));
+    steps.push(GrpcStep::Trailing(HeaderMap::of(Kind::Response)));
+    steps.push(close(13, BROKEN_DETAILS));
+    steps
 }
 
 /// An answer without messages has trailers only: they hold its headers too.

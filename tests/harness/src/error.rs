@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::host::budget::CALL;
+
 /// Why a module could not be loaded. Nothing of it has run yet.
 #[derive(Debug, Error)]
 pub enum LoadError {
@@ -77,6 +79,16 @@ pub enum FailureKind {
         /// What it was given.
         budget: u64,
     },
+    /// The callback handed the host more than it may: most likely an endless loop of host calls.
+    TooMuchForHost {
+        /// How many bytes it was allowed.
+        budget: u64,
+    },
+    /// The modules logged more, all together, than the harness keeps.
+    TooMuchLogged {
+        /// How many bytes are kept.
+        limit: u64,
+    },
     /// The callback ran deeper than the stack allows.
     StackOverflow,
     /// A host call that `_initialize` and `_start` may not make.
@@ -85,12 +97,27 @@ pub enum FailureKind {
     Instantiation(String),
 }
 
+impl FailureKind {
+    /// Whether the callback was stopped because it would have gone on, most likely for ever: on Envoy it never comes back.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        matches!(self, Self::OutOfFuel { .. } | Self::TooMuchForHost { .. } | Self::TooMuchLogged { .. })
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FailureKind::Trap(message) => write!(f, "trapped: {message}"),
             FailureKind::OutOfFuel { budget } => {
                 write!(f, "used up its budget of {budget} units of fuel (an endless loop?)")
+            }
+            FailureKind::TooMuchForHost { budget } => write!(
+                f,
+                "used up its budget of {budget} bytes handed to the host, {CALL} or more for each host call (an endless loop?)"
+            ),
+            FailureKind::TooMuchLogged { limit } => {
+                write!(f, "used up the budget of {limit} bytes of log lines that are kept (an endless loop?)")
             }
             FailureKind::StackOverflow => write!(f, "overflowed its stack"),
             FailureKind::Restricted(name) => {
@@ -114,13 +141,21 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Function names, at most 20, innermost first.
     pub backtrace: Vec<String>,
+    /// The limit in bytes at which the guest was refused memory, if that has happened before.
+    pub refused_memory: Option<u64>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "plugin {} ({}): {} {}", self.plugin, self.vm, self.callback, self.kind)?;
-        self.backtrace.iter().try_for_each(|frame| write!(f, "\n    at {frame}"))
+        self.backtrace.iter().try_for_each(|frame| write!(f, "\n    at {frame}"))?;
+        self.refused_memory.map_or(Ok(()), |limit| write!(f, "\n    {}", refusal(limit)))
     }
+}
+
+/// What a guest can do that is given no more memory, is its own affair; most trap.
+fn refusal(limit: u64) -> String {
+    format!("it had been refused more memory than {limit} bytes")
 }
 
 impl std::error::Error for Failure {}

@@ -9,11 +9,10 @@ use crate::vm::exports::show;
 use crate::{AbiVersion, LoadError, LoadedModule, engine, loader};
 
 /// Callbacks that Envoy may call and the harness never does: those of HTTP/2 metadata, and Envoy's own.
-const NEVER_CALLED: [&str; 5] = [
+const NEVER_CALLED: [&str; 4] = [
     "proxy_on_request_metadata",
     "proxy_on_response_metadata",
     "proxy_validate_configuration",
-    "envoy_on_resolve_dns",
     "envoy_on_stats_update",
 ];
 

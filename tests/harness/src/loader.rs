@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use wasmtime::{ExternType, InstancePre, Linker, Module, Store};
 
+use crate::coverage::{Covered, Functions};
 use crate::engine;
 use crate::host;
 use crate::snapshot::Snapshots;
@@ -28,6 +29,8 @@ pub struct LoadedModule {
     pub(crate) key: u64,
     pub(crate) opened: Arc<Opened>,
     pub(crate) snapshots: Arc<Snapshots>,
+    /// What tells which functions were reached, if it was loaded for that.
+    pub(crate) functions: Option<Arc<Functions>>,
 }
 
 impl LoadedModule {
@@ -50,6 +53,23 @@ impl LoadedModule {
         Self::new(bytes, engine::compile)
     }
 
+    /// As `from_file`; `Proxy::coverage` then tells which functions were reached.
+    ///
+    /// # Errors
+    /// Every `LoadError`.
+    pub fn covered_from_file(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        let bytes =
+            std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+        check_magic(&bytes)?;
+        match Covered::of(&bytes) {
+            Some(Covered { bytes, functions }) => {
+                Ok(Self { functions: Some(Arc::new(functions)), ..Self::from_bytes(&bytes)? })
+            }
+            None => Self::from_bytes(&bytes),
+        }
+    }
+
     /// As `from_bytes`, without the cache: to see what a machine pays that has never met the module.
     ///
     /// # Errors
@@ -68,7 +88,7 @@ impl LoadedModule {
         check_exports(&module, abi)?;
         let pre = linker.pre(&module)?;
         let (initial_memory, key) = (initial_memory(&module), fingerprint(bytes));
-        Ok(Self { pre, abi, initial_memory, key, opened, snapshots: Arc::default() })
+        Ok(Self { pre, abi, initial_memory, key, opened, snapshots: Arc::default(), functions: None })
     }
 
     /// The ABI version that the module declares.

@@ -1,10 +1,15 @@
 //! Properties: what `proxy_get_property` finds under a path, and how values are serialized.
 
+mod connection;
+mod node;
+
 use crate::driver::reply::grpc_code;
 use crate::stream::Stream;
 use crate::stream::info::StreamInfo;
 use crate::vm::context::View;
-use crate::{HeaderMap, Metadata, Node, Status, pairs};
+use crate::{HeaderMap, Metadata, Status, pairs};
+
+pub(crate) use node::of_node;
 
 /// A property's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +155,19 @@ pub(crate) fn fields(
             "backend_latency",
         ],
         "source" | "destination" => &["address", "port"],
-        "connection" => &["id", "mtls", "requested_server_name"],
+        "connection" => &[
+            "id",
+            "mtls",
+            "requested_server_name",
+            "tls_version",
+            "subject_local_certificate",
+            "subject_peer_certificate",
+            "dns_san_local_certificate",
+            "dns_san_peer_certificate",
+            "uri_san_local_certificate",
+            "uri_san_peer_certificate",
+            "sha256_peer_certificate_digest",
+        ],
         "upstream" => &[
             "address",
             "port",
@@ -192,16 +209,16 @@ pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -
     let found = match *first {
         b"request" => request(stream, view, now, second),
         b"response" => response(stream, view, second),
-        b"source" => address(&stream.info.peer, second),
-        b"destination" => address(&stream.info.local, second),
-        b"connection" => connection(&stream.info, second),
+        b"source" => connection::address(&stream.info.peer, second),
+        b"destination" => connection::address(&stream.info.local, second),
+        b"connection" => connection::connection(&stream.info, second),
         b"connection_id" if rest.is_empty() => return Ok(Value::Integer(stream.info.connection_id as i64)),
-        b"upstream" => upstream(stream, second),
+        b"upstream" => connection::upstream(stream, second),
         b"upstream_filter_state" if rest.is_empty() && stream.info.upstream_address.is_some() => {
             return Err(Status::SerializationFailure);
         }
         b"metadata" => return metadata(rest),
-        b"xds" => xds(&stream.info, second),
+        b"xds" => connection::xds(&stream.info, second),
         b"filter_state" => filter_state(&stream.info, second),
         own => return own_state(&stream.info, own, rest),
     };
@@ -215,39 +232,6 @@ pub(crate) fn of_stream(stream: &Stream, view: View, now: u64, path: &[&[u8]]) -
         (found, ..) => found,
     };
     found.ok_or(Status::NotFound)?.descend(rest.get(1..).unwrap_or_default())
-}
-
-/// `xds.node`, which root contexts can read, too.
-pub(crate) fn of_node(node: &Node, path: &[&[u8]]) -> Result<Value, Status> {
-    let (first, rest) = match path {
-        [] => return Ok(Value::Bytes(node.message())),
-        [first, rest @ ..] => (*first, rest),
-    };
-    let value = match first {
-        b"id" => Value::text(&node.id),
-        b"cluster" => Value::text(&node.cluster),
-        b"metadata" => match &node.metadata {
-            serde_json::Value::Null => Value::Map(Vec::new()),
-            metadata => Value::Json(metadata.clone()),
-        },
-        b"locality" => return node_locality(node, rest),
-        b"user_agent_name" => Value::text("envoy"),
-        b"user_agent_version" => Value::text(""),
-        b"client_features" | b"listening_addresses" | b"dynamic_parameters" => Value::Map(Vec::new()),
-        _ => return Err(Status::NotFound),
-    };
-    value.descend(rest)
-}
-
-fn node_locality(node: &Node, path: &[&[u8]]) -> Result<Value, Status> {
-    let [region, zone, sub_zone] = &node.locality;
-    match path {
-        [] => Ok(Value::Bytes(node.locality())),
-        [b"region"] => Ok(Value::text(region)),
-        [b"zone"] => Ok(Value::text(zone)),
-        [b"sub_zone"] => Ok(Value::text(sub_zone)),
-        _ => Err(Status::NotFound),
-    }
 }
 
 /// Dynamic metadata, which filters cannot write: a message without content.
@@ -372,49 +356,6 @@ fn response(stream: &Stream, view: View, name: &[u8]) -> Option<Value> {
         }
         b"headers" => Some(headers.map_or(Value::Map(Vec::new()), map_value)),
         b"trailers" => Some(trailers.map_or(Value::Map(Vec::new()), map_value)),
-        _ => None,
-    }
-}
-
-fn address(address: &str, name: &[u8]) -> Option<Value> {
-    match name {
-        b"address" => Some(Value::text(address)),
-        b"port" => address.rsplit_once(':')?.1.parse().ok().map(Value::Integer),
-        _ => None,
-    }
-}
-
-fn connection(info: &StreamInfo, name: &[u8]) -> Option<Value> {
-    match name {
-        b"id" => Some(Value::Integer(info.connection_id as i64)),
-        b"mtls" => Some(Value::Bool(false)),
-        b"requested_server_name" => Some(Value::text("")),
-        _ => None,
-    }
-}
-
-fn upstream(stream: &Stream, name: &[u8]) -> Option<Value> {
-    let host = stream.info.upstream_address.as_deref();
-    match name {
-        b"request_attempt_count" => Some(Value::Integer(host.is_some().into())),
-        b"transport_failure_reason" => host.map(|_| Value::text("")),
-        b"cx_pool_ready_duration" => host.map(|_| Value::Integer(0)),
-        b"local_address" => host.map(|_| Value::text("127.0.0.1:50001")),
-        name => address(host?, name),
-    }
-}
-
-fn xds(info: &StreamInfo, name: &[u8]) -> Option<Value> {
-    match name {
-        b"cluster_name" => info.cluster.as_deref().map(Value::text),
-        b"cluster_metadata" => info.cluster_metadata.clone().map(Value::Metadata),
-        b"route_name" => info.route_name().map(Value::text),
-        b"route_metadata" => info.route.as_ref().map(|route| Value::Metadata(route.metadata.clone())),
-        b"virtual_host_name" => info.virtual_host.as_deref().map(Value::text),
-        b"virtual_host_metadata" => info.virtual_host.as_ref().map(|_| Value::Metadata(Metadata::default())),
-        b"listener_direction" => Some(Value::Integer(0)),
-        b"listener_metadata" => Some(Value::Metadata(Metadata::default())),
-        b"filter_chain_name" => Some(Value::text("")),
         _ => None,
     }
 }

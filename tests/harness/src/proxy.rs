@@ -11,7 +11,7 @@ use crate::process::events::Event;
 use crate::process::metrics::Numbers;
 use crate::stream::StreamRef;
 use crate::{
-    Builder, ConnectionHandle, ConnectionOutcome, Error, Failure, FailureKind, Faults, LogLine, Metrics,
+    Builder, ConnectionHandle, ConnectionOutcome, Coverage, Error, Failure, Faults, LogLine, Metrics,
     Outcome, Profile, Received, Request, Upstream,
 };
 
@@ -116,8 +116,7 @@ impl Proxy {
     /// An endless loop would hang Envoy: no outcome could be the right one.
     fn check_fuel(&self, from: usize) -> Result<(), Error> {
         let failures = self.world.process.failures.borrow();
-        let looped =
-            failures[from..].iter().find(|failure| matches!(failure.kind, FailureKind::OutOfFuel { .. }));
+        let looped = failures[from..].iter().find(|failure| failure.kind.is_endless());
         looped.map_or(Ok(()), |failure| Err(failure.clone().into()))
     }
 
@@ -128,6 +127,11 @@ impl Proxy {
         outcome.moved = self.world.process.metrics.borrow().since(&handle.mark.metrics);
         outcome.failures = self.world.process.failures.borrow()[handle.mark.failures..].to_vec();
         outcome
+    }
+
+    /// Whether a stream has ended, however.
+    pub fn has_ended(&self, handle: &StreamHandle) -> bool {
+        handle.stream.borrow().finished
     }
 
     /// The client sends more of a body; `end` ends the stream with it. Handled at the next `run`.
@@ -260,6 +264,11 @@ impl Proxy {
         self.world.process.logs.borrow()
     }
 
+    /// All lines of the access log so far, in the order in which their streams ended.
+    pub fn access_log(&self) -> Ref<'_, Vec<String>> {
+        self.world.process.access_log.borrow()
+    }
+
     /// All failures of VMs so far.
     pub fn failures(&self) -> Ref<'_, Vec<Failure>> {
         self.world.process.failures.borrow()
@@ -273,6 +282,31 @@ impl Proxy {
     /// A value of shared data, and its compare-and-swap number.
     pub fn shared_data(&self, vm_id: &str, key: impl AsRef<[u8]>) -> Option<(Vec<u8>, u32)> {
         self.world.process.shared_data.borrow().get(vm_id, key.as_ref()).cloned()
+    }
+
+    /// Writes a value of shared data, as another plugin with this `vm_id` would.
+    pub fn set_shared_data(&mut self, vm_id: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let mut data = self.world.process.shared_data.borrow_mut();
+        // Without a compare-and-swap number nothing can be in the way.
+        let _ = data.set(vm_id, key.as_ref(), value.as_ref(), 0);
+    }
+
+    /// Puts a message in a shared queue, as another plugin with this `vm_id` would; the plugin that has registered the queue hears of
+    /// it at the next `run`.
+    pub fn enqueue(&mut self, vm_id: &str, queue: impl AsRef<[u8]>, message: impl AsRef<[u8]>) {
+        let process = &self.world.process;
+        let id = process.queues.borrow_mut().made(vm_id, queue.as_ref());
+        let owner = process.queues.borrow_mut().enqueue(id, message.as_ref());
+        if let Ok(Some(owner)) = owner {
+            crate::host::queues::tell(process, self.world.worker_of(owner.vm), owner, id);
+        }
+    }
+
+    /// Takes the first message out of a shared queue; `None` if it is empty, or nobody has made it.
+    pub fn dequeue(&mut self, vm_id: &str, queue: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let mut queues = self.world.process.queues.borrow_mut();
+        let id = queues.resolve(vm_id, queue.as_ref())?;
+        queues.dequeue(id).ok()
     }
 
     /// Number of keys in shared data, and the bytes of names and values.
@@ -305,6 +339,11 @@ impl Proxy {
             }
         }
         sum
+    }
+
+    /// Which functions were reached, by plugin, in all VMs that live; of modules that were loaded for it.
+    pub fn coverage(&self) -> Vec<Coverage> {
+        self.world.chain.iter().map(|plugin| self.world.coverage(plugin)).collect()
     }
 
     /// Forgets the costs so far, for instance those of the start.

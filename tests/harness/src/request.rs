@@ -1,7 +1,9 @@
 //! Requests as tests write them.
 
-use crate::HeaderMap;
+use std::sync::Arc;
+
 use crate::headers::Kind;
+use crate::{HeaderMap, Tls};
 
 /// A field as the client sends it; pseudo-header fields are among them.
 pub(crate) type Field = (Vec<u8>, Vec<u8>);
@@ -24,6 +26,7 @@ pub struct Request {
     pub(crate) protocol: &'static str,
     pub(crate) raw: bool,
     pub(crate) unfinished: bool,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             protocol: HTTP1,
             raw: false,
             unfinished: false,
+            tls: None,
         }
     }
 
@@ -146,6 +150,12 @@ impl Request {
     /// Leaves the end open: the test sends the rest with `Proxy::send_chunk`.
     pub fn unfinished(mut self) -> Self {
         self.unfinished = true;
+        self
+    }
+
+    /// Sent over TLS: plugins are told what the handshake has shown.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(Arc::new(tls));
         self
     }
 

@@ -304,3 +304,15 @@ fn an_allocator_that_traps_is_a_status_to_the_guest_and_the_end_of_its_vm_behind
     assert_eq!((out.client.status(), out.details.as_deref()), (Some(503), Some("wasm_fail_stream")));
     assert_eq!(out.failures.iter().map(|failure| failure.callback.as_str()).collect::<Vec<_>>(), ["malloc"]);
 }
+
+#[test]
+fn a_loop_of_host_calls_uses_up_its_budget_long_before_its_fuel() {
+    let text = r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (func (export "_initialize") (loop $again (drop (call $log (i32.const 2) (i32.const 0) (i32.const 1000))) (br $again)))"#;
+    let module = LoadedModule::from_bytes(&module(text)).expect("it loads");
+    let built = Proxy::builder().plugin(Plugin::loaded(&module)).host_budget(1_000_000).build_or_logs();
+    let Err((Error::Failed(failure), logs)) = built else { panic!("it cannot start") };
+    assert_eq!(failure.kind, FailureKind::TooMuchForHost { budget: 1_000_000 });
+    assert!(failure.to_string().contains("64 or more for each host call"), "{failure}");
+    assert_eq!(logs.len(), 1_000_000 / 1256);
+}

@@ -39,10 +39,40 @@ impl Prometheus {
         let folder = tempfile::tempdir().expect("a folder");
         timelines.iter().for_each(|timeline| import(folder.path(), timeline));
         let port = ReservedPort::new();
-        let child = start(folder.path(), &port);
+        let child = start(folder.path(), &port, "{}");
         let prometheus = Self { child, port, folder };
         prometheus.wait_until_ready();
         prometheus
+    }
+
+    /// Starts one with this configuration, beside which these rules stand as `rules.yaml`. It takes what others write to it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn watching(config: &str, rules: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("rules.yaml"), rules).expect("it can be written");
+        let port = ReservedPort::new();
+        let child = start(folder.path(), &port, config);
+        let prometheus = Self { child, port, folder };
+        prometheus.wait_until_ready();
+        prometheus
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.port.address().to_string()
+    }
+
+    /// What a query says now.
+    ///
+    /// # Errors
+    /// What Prometheus has against the query.
+    pub fn now(&self, query: &str) -> Result<Answer, String> {
+        let result = self.ask(&format!("/api/v1/query?query={}", encoded(query)))?;
+        Ok(each(&result).map(|series| (labels(series), number(&series["value"][1]))).collect())
     }
 
     /// Adds further samples. They are there when this returns.
@@ -52,7 +82,7 @@ impl Prometheus {
     pub fn add(&mut self, timeline: &Timeline) {
         import(self.folder.path(), timeline);
         self.stop();
-        self.child = start(self.folder.path(), &self.port);
+        self.child = start(self.folder.path(), &self.port, "{}");
         self.wait_until_ready();
     }
 
@@ -116,14 +146,14 @@ impl Drop for Prometheus {
     }
 }
 
-fn start(folder: &Path, port: &ReservedPort) -> Child {
-    std::fs::write(folder.join("prometheus.yaml"), "{}").expect("it can be written");
+fn start(folder: &Path, port: &ReservedPort, config: &str) -> Child {
+    std::fs::write(folder.join("prometheus.yaml"), config).expect("it can be written");
     Command::new(tool("prometheus"))
         .arg(format!("--config.file={}", folder.join("prometheus.yaml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
         .arg("--storage.tsdb.retention.time=10y")
         .arg(format!("--web.listen-address={}", port.address()))
-        .arg("--log.level=error")
+        .args(["--log.level=error", "--web.enable-remote-write-receiver"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

@@ -1,7 +1,7 @@
 //! The dashboards in a browser, over everything that `make monitor` starts: no panel of any of them is in error, and all that the traffic
 //! moves have data. Wants ports of its own: `make test-monitor` gives it a network.
 
-use portcullis_e2e::{eventually_within, workspace};
+use portcullis_e2e::{chromium, eventually_within, workspace};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,7 +26,7 @@ const EMPTY: &[&str] = &[
     "auth: errors",
     "auth: p95",
     "auth: statuses",
-    "Log lines",
+    "Log lines a month",
 ];
 
 /// Dashboards of a cluster, which there is none of.
@@ -50,17 +50,12 @@ impl Drop for Monitor {
     }
 }
 
-fn chromium(url: &str, more: &[&str]) -> String {
-    let fixed = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--virtual-time-budget=15000",
-    ];
-    let mut browser = Command::new("chromium");
+fn browse(url: &str, more: &[&str]) -> String {
+    let fixed =
+        ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=15000"];
+    let mut browser = Command::new(chromium());
     browser.args(fixed).args(more).arg(url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut browser = browser.spawn().expect("chromium is on PATH");
+    let mut browser = browser.spawn().expect("it starts");
     let mut text = String::new();
     browser.stdout.take().expect("it is piped").read_to_string(&mut text).expect("text");
     let _ = browser.wait();
@@ -73,7 +68,7 @@ fn address(dashboard: &str) -> String {
 
 /// What the page says of each panel: its state, and the error if it is one.
 fn report(dashboard: &str) -> BTreeMap<String, (String, String)> {
-    let page = chromium(&address(dashboard), &["--dump-dom"]);
+    let page = browse(&address(dashboard), &["--dump-dom"]);
     let report =
         page.split("data-report=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
     let report: Value = serde_json::from_str(&report.replace("&quot;", "\"")).unwrap_or_default();
@@ -109,7 +104,7 @@ fn wrong(dashboard: &str) -> Vec<String> {
 
 fn screenshot(dashboard: &str, into: &Path) {
     let file = format!("--screenshot={}", into.join(format!("{dashboard}.png")).display());
-    chromium(&address(dashboard), &["--window-size=1400,1000", &file]);
+    browse(&address(dashboard), &["--window-size=1400,1000", &file]);
 }
 
 #[test]

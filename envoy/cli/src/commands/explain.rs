@@ -23,6 +23,9 @@ pub struct Explain {
     /// A header of the request, such as `Origin: https://shop.example`; as often as needed.
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'", value_parser = parse_header)]
     headers: Vec<(String, Vec<u8>)>,
+    /// The request's body, where something depends on it: the account of a log-in.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    body: String,
     /// The address at the other end of the connection.
     #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
     from: IpAddr,
@@ -44,6 +47,9 @@ pub struct Explain {
     /// Taken for the status with which the service answers.
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     service_status: u16,
+    /// Taken for a header of the service's answer, such as `Cache-Control: no-store`; as often as needed.
+    #[arg(long = "service-header", value_name = "'NAME: VALUE'", value_parser = parse_header)]
+    service_headers: Vec<(String, Vec<u8>)>,
     /// How often the same request has come just before, for limits, breakers and blocked logins.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     before: u32,
@@ -91,10 +97,13 @@ impl Explain {
             method,
             path,
             headers,
+            body: self.body.clone().into_bytes(),
             peer: self.from,
+            appended: None,
             at: wall(self.at.unwrap_or_else(SystemTime::now)),
             auth_answer: self.auth_answer.clone().into_bytes(),
             service_status: self.service_status,
+            service_headers: self.service_headers.clone(),
             before: self.before,
             state: self.state,
         };

@@ -10,4 +10,4 @@ mod stats;
 mod text;
 
 pub use report::Report;
-pub use run::{Question, explain};
+pub use run::{Question, Session, explain};

@@ -2,10 +2,17 @@
 
 use super::report::{Answer, Report};
 use super::{routes, stats};
-use portcullis_edge_core::{Answered, Call, Headers, Host, MemoryHost, Mono, Now, RequestHead, Wall};
+use core::time::Duration;
+use portcullis_edge_core::{
+    Answered, Call, Headers, Host, MemoryHost, Mono, Now, RequestHead, StreamFact, Wall,
+};
 use portcullis_jwt::{Explanation, Keys, Tokens};
-use portcullis_pipeline::{Bearer, Event, Facts, HeaderOps, Pipeline, Step, Stream, Target, Worker};
+use portcullis_pipeline::{
+    Bearer, Event, Facts, GatewayMetrics, HeaderOps, LOGIN_ROOM, LocalReply, Pipeline, Side, Step, Stream,
+    Target, Worker,
+};
 use portcullis_policy::Policy;
+use portcullis_security_headers::TrustHeaders;
 use std::net::IpAddr;
 
 /// A request, and the world in which it is imagined.
@@ -16,14 +23,20 @@ pub struct Question {
     pub path: String,
     /// Headers besides `:method`, `:path` and `:authority`.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
+    /// What the proxy appends to `X-Forwarded-For`, where that is not `peer`: Envoy writes an address of the machine's own for 127.0.0.1.
+    pub appended: Option<IpAddr>,
     /// When the request comes.
     pub at: Wall,
     /// Taken for the answer of an auth service that is asked: the body of a 200.
     pub auth_answer: Vec<u8>,
     /// Taken for the status with which the service answers.
     pub service_status: u16,
+    /// Taken for the headers of its answer.
+    pub service_headers: Vec<(String, Vec<u8>)>,
     /// How often the same request has come just before.
     pub before: u32,
     /// Whether to tell what each limit has left.
@@ -33,72 +46,109 @@ pub struct Question {
 /// Explains a request under a policy; `keys` are taken for those that the proxy fetches.
 #[must_use]
 pub fn explain(policy: Policy, keys: Keys, question: &Question) -> Report {
-    let pipeline = Pipeline::new(policy);
-    let at = question.at;
-    let metrics = pipeline.metrics().ok();
-    let mut worker = pipeline.worker(0);
-    worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
-    let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });
-    let head = head(&question.method, &question.path, &question.headers, question.peer, &pipeline);
+    let mut session = Session::new(policy, keys, question.at);
     for _ in 0..question.before {
-        run_once(&pipeline, head.clone(), question, (&host, &mut worker));
+        session.pass(question);
     }
-    let sent = head.headers.clone();
-    let (mut facts, mut step) = pipeline.on_request_traced(head, &host, &mut worker);
-    let mut notes = Vec::new();
-    step = answer_calls(&pipeline, &mut facts, step, &question.auth_answer, (&host, &mut worker), &mut notes);
-    let mut report = Report::new(&pipeline, &facts, notes);
-    report.nearest = routes::nearest(&pipeline, &facts);
-    report.token = token(&pipeline, &facts, &worker, &host);
-    report.rules = rules(&pipeline, &facts);
-    report.answer = answer(&pipeline, &mut facts, &step, (question.service_status, &host));
-    if let Step::Forward(ops) = &step {
-        let ops = without_signature(&pipeline, ops);
-        report.service_sees = apply(&sent, &ops, question.peer);
-        report.changes = Some(ops);
-    }
-    let record = pipeline.on_done(&mut facts, &host, &mut worker, &mut Imagined(question.service_status));
-    report.metrics = metrics.map(|mut metrics| stats::moved(&record, &mut metrics)).unwrap_or_default();
-    report.lines = String::from_utf8_lossy(&record.lines).lines().map(str::to_owned).collect();
-    if question.state {
-        let left = pipeline.limits_left(&facts, &host, &mut worker).into_iter();
-        report.limits = Some(left.map(|(name, mode, left)| (name.to_owned(), mode, left)).collect());
-    }
-    report
+    session.explain(question)
 }
 
-/// A request of which only what it leaves behind matters.
-fn run_once(
-    pipeline: &Pipeline,
-    head: RequestHead,
-    question: &Question,
-    (host, worker): (&MemoryHost, &mut Worker),
-) {
-    let (mut facts, step) = pipeline.on_request(head, host, worker);
-    let step =
-        answer_calls(pipeline, &mut facts, step, &question.auth_answer, (host, worker), &mut Vec::new());
-    answer(pipeline, &mut facts, &step, (question.service_status, host));
-    pipeline.on_done(&mut facts, host, worker, &mut Imagined(question.service_status));
+/// A gateway to which requests come one after another: what one leaves behind (in limits, breakers, blocked logins), the next finds.
+pub struct Session {
+    pipeline: Pipeline,
+    metrics: Option<GatewayMetrics>,
+    worker: Worker,
+    host: MemoryHost,
 }
 
-fn head(
-    method: &str,
-    path: &str,
-    headers: &[(String, Vec<u8>)],
-    peer: IpAddr,
-    pipeline: &Pipeline,
-) -> RequestHead {
-    let peer = peer.to_string();
-    let pseudo = [(":method", method.as_bytes()), (":path", path.as_bytes())];
+impl Session {
+    /// One that begins at `at`; `keys` are taken for those that the proxy fetches.
+    #[must_use]
+    pub fn new(policy: Policy, keys: Keys, at: Wall) -> Self {
+        let pipeline = Pipeline::new(policy);
+        let metrics = pipeline.metrics().ok();
+        let mut worker = pipeline.worker(0);
+        worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
+        let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });
+        Self { pipeline, metrics, worker, host }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.host.advance(by);
+    }
+
+    /// A request of which only what it leaves behind matters.
+    fn pass(&mut self, question: &Question) {
+        let (pipeline, host, worker) = (&self.pipeline, &self.host, &mut self.worker);
+        host.set_stream(StreamFact::Peer, question.peer.to_string().as_bytes());
+        let (mut facts, step) = pipeline.on_request(head(question, pipeline), host, worker);
+        let asked = &question.auth_answer;
+        let step = answer_calls(pipeline, &mut facts, step, asked, (host, worker), &mut Vec::new());
+        let step = send_body(pipeline, &mut facts, step, &question.body, (host, worker));
+        answer(pipeline, &mut facts, &step, (question, host));
+        pipeline.on_done(&mut facts, host, worker, &mut Imagined::of(question, pipeline));
+    }
+
+    /// The next request, explained.
+    pub fn explain(&mut self, question: &Question) -> Report {
+        let Self { pipeline, metrics, worker, host } = self;
+        host.set_stream(StreamFact::Peer, question.peer.to_string().as_bytes());
+        let head = head(question, pipeline);
+        let sent = head.headers.clone();
+        let (mut facts, mut step) = pipeline.on_request_traced(head, host, worker);
+        let mut notes = Vec::new();
+        step = answer_calls(pipeline, &mut facts, step, &question.auth_answer, (host, worker), &mut notes);
+        step = send_body(pipeline, &mut facts, step, &question.body, (host, worker));
+        let mut report = Report::new(pipeline, &facts, notes);
+        report.nearest = routes::nearest(pipeline, &facts);
+        report.token = token(pipeline, &facts, worker, host);
+        report.rules = rules(pipeline, &facts);
+        report.answer = answer(pipeline, &mut facts, &step, (question, host));
+        if let Step::Forward(ops) = &step {
+            let ops = without_signature(pipeline, ops);
+            report.service_sees = apply(&sent, &ops, question.peer);
+            report.changes = Some(ops);
+        }
+        let record = pipeline.on_done(&mut facts, host, worker, &mut Imagined::of(question, pipeline));
+        report.metrics = metrics.as_mut().map(|metrics| stats::moved(&record, metrics)).unwrap_or_default();
+        report.lines = String::from_utf8_lossy(&record.lines).lines().map(str::to_owned).collect();
+        if question.state {
+            let left = pipeline.limits_left(&facts, host, worker).into_iter();
+            report.limits = Some(left.map(|(name, mode, left)| (name.to_owned(), mode, left)).collect());
+        }
+        report
+    }
+}
+
+/// The request as a proxy hands it to the filter.
+fn head(question: &Question, pipeline: &Pipeline) -> RequestHead {
+    let (headers, peer) = (&question.headers, question.peer.to_string());
+    let appended = question.appended.unwrap_or(question.peer).to_string();
+    let pseudo = [(":method", question.method.as_bytes()), (":path", question.path.as_bytes())];
     let host = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
     let authority = host.map_or(&b"gateway.example"[..], |(_, value)| value.as_slice());
-    let given = headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host"));
-    let given = given.map(|(name, value)| (name.as_str(), value.as_slice()));
+    let joined = joined(headers);
+    let given = joined.iter().map(|(name, value)| (*name, value.as_slice()));
     let all = pseudo.into_iter().chain([(":authority", authority), (":scheme", b"http")]).chain(given);
     // A proxy that appends the peer to `X-Forwarded-For` is imagined to have done so.
-    let appended = (!pipeline.needs_peer()).then_some(("x-forwarded-for", peer.as_bytes()));
+    let appended = (!pipeline.needs_peer()).then_some(("x-forwarded-for", appended.as_bytes()));
     let headers = Headers::from_pairs(all.chain(appended));
     RequestHead { headers, peer: if pipeline.needs_peer() { peer.into_bytes() } else { Vec::new() } }
+}
+
+/// All headers but the host, as Envoy hands them on: of a name that it keeps once, further values stand behind a comma.
+fn joined(headers: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
+    const KEPT_ONCE: &str = "authorization";
+    let mut joined: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+        let first = joined.iter_mut().find(|(known, _)| name == KEPT_ONCE && *known == KEPT_ONCE);
+        match first {
+            Some((_, first)) => first.extend([b",", value.as_slice()].concat()),
+            None => joined.push((name, value.clone())),
+        }
+    }
+    joined
 }
 
 /// Answers the calls that the pipeline wants, each with what the caller imagines.
@@ -132,6 +182,23 @@ fn answer_calls(
     step
 }
 
+/// The request's body, which comes when its headers have passed, and what follows from it.
+fn send_body(
+    pipeline: &Pipeline,
+    facts: &mut Facts,
+    step: Step,
+    body: &[u8],
+    (host, worker): (&dyn Host, &mut Worker),
+) -> Step {
+    if body.is_empty() || !matches!(step, Step::Forward(_)) {
+        return step;
+    }
+    let read = body.get(..pipeline.body_room(facts, Side::Request)).unwrap_or(body);
+    pipeline.on_body(facts, Side::Request, read, body.len());
+    let room = body.get(..LOGIN_ROOM).unwrap_or(body);
+    pipeline.on_login_body(facts, (room, body.len()), host, worker).map_or(step, Step::Reply)
+}
+
 fn token(pipeline: &Pipeline, facts: &Facts, worker: &Worker, host: &dyn Host) -> Option<Explanation> {
     let route = pipeline.policy().routes.get(facts.route()?)?;
     let (auth, tokens) = (route.auth.as_ref()?, worker.tokens.as_ref()?);
@@ -151,21 +218,48 @@ fn answer(
     pipeline: &Pipeline,
     facts: &mut Facts,
     step: &Step,
-    (service_status, host): (u16, &MemoryHost),
+    (question, host): (&Question, &MemoryHost),
 ) -> Answer {
     let (status, mut headers, body) = match step {
         Step::Reply(reply) => (reply.status, reply.headers.clone(), Some(reply.body.clone())),
         Step::ServeMetrics => (200, Vec::new(), None),
-        _ => (service_status, Vec::new(), None),
+        _ => (question.service_status, Vec::new(), None),
     };
     if matches!(facts.target, Target::Page(_)) && matches!(step, Step::ServeMetrics) {
         pipeline.metrics_reply(facts, portcullis_metrics::Format::Text, String::new());
     }
-    let response = pipeline.on_response(facts, status, body.is_some(), host, &mut Imagined(status));
+    // What the gateway answers itself has its own headers.
+    let theirs = if body.is_some() { &headers } else { &question.service_headers };
+    let mut stream = Imagined { status, headers: theirs, trust: &pipeline.policy().trust };
+    let response = pipeline.on_response(facts, status, body.is_some(), host, &mut stream);
     pipeline.on_response_end(facts);
-    headers.extend(response.ops.set);
+    headers.retain(|(name, _)| !response.ops.set.iter().any(|(set, _)| set == name));
+    headers.extend(last_of_each(response.ops.set));
     headers.extend(response.ops.add);
-    Answer { status, headers, body: body.map(|body| String::from_utf8_lossy(&body).into_owned()) }
+    let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
+    match step {
+        Step::Reply(LocalReply { grpc_status: Some(code), .. }) => in_grpc(headers, *code, body),
+        _ => Answer { status, headers, body },
+    }
+}
+
+/// A name that is set twice has the value that was set last.
+fn last_of_each(set: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let mut last: Vec<(String, Vec<u8>)> = Vec::new();
+    for (name, value) in set {
+        last.retain(|(known, _)| *known != name);
+        last.push((name, value));
+    }
+    last
+}
+
+/// What the proxy makes of a denial for a client that speaks gRPC: an answer without a body (`Trailers-Only`).
+fn in_grpc(mut headers: Vec<(String, Vec<u8>)>, code: i32, message: Option<String>) -> Answer {
+    headers.retain(|(name, _)| name != "content-type");
+    headers.push(("content-type".to_owned(), b"application/grpc".to_vec()));
+    headers.push(("grpc-status".to_owned(), code.to_string().into_bytes()));
+    headers.extend(message.map(|message| ("grpc-message".to_owned(), message.into_bytes())));
+    Answer { status: 200, headers, body: None }
 }
 
 /// A signature that backends would believe is shown to nobody.
@@ -203,12 +297,28 @@ fn shown(name: &[u8], value: &[u8], peer: IpAddr) -> (String, String) {
     (name, value)
 }
 
-/// The service's answer: this status, from upstream, without delay.
-struct Imagined(u16);
+/// An answer, from upstream, without delay.
+struct Imagined<'q> {
+    status: u16,
+    headers: &'q [(String, Vec<u8>)],
+    trust: &'q TrustHeaders,
+}
 
-impl Stream for Imagined {
+impl<'q> Imagined<'q> {
+    fn of(question: &'q Question, pipeline: &'q Pipeline) -> Self {
+        Self {
+            status: question.service_status,
+            headers: &question.service_headers,
+            trust: &pipeline.policy().trust,
+        }
+    }
+}
+
+impl Stream for Imagined<'_> {
     fn response_headers(&mut self) -> Headers {
-        Headers::from_pairs([(":status", self.0.to_string().as_bytes())])
+        let status = self.status.to_string();
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        Headers::from_pairs([(":status", status.as_bytes())].into_iter().chain(headers))
     }
 
     fn code_details(&mut self) -> Vec<u8> {
@@ -220,11 +330,21 @@ impl Stream for Imagined {
     }
 
     fn response_code(&mut self) -> Option<u16> {
-        Some(self.0)
+        Some(self.status)
     }
 
     fn client_tls(&mut self) -> bool {
         false
+    }
+
+    /// A proxy that writes trust headers is imagined to have done so.
+    fn sent_header(&mut self, name: &str) -> Option<Vec<u8>> {
+        let mut set = self.trust.to_set();
+        set.find(|(own, _)| own.as_str() == name).map(|(_, value)| value.to_vec())
+    }
+
+    fn upstream_nanos(&mut self) -> Option<u64> {
+        Some(0)
     }
 
     fn duration_nanos(&mut self) -> u64 {

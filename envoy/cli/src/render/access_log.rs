@@ -5,18 +5,23 @@
 //! where a stream ended in no status (499 in the line), or in the one that Envoy answers with while there is no VM.
 
 use super::Options;
+use portcullis_edge_core::Namespace;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
-/// Where the filter leaves a request's line.
-pub(super) const LINE: &str = "wasm.portcullis_log";
 /// Envoy's answer while a VM is being restarted.
 pub(super) const NO_VM: u32 = 503;
 const MADE_UP_ID: &str = "%UNIQUE_ID%";
 
+/// Where the filter leaves a request's line, as Envoy names it.
+pub(super) fn line_of(policy: &Policy) -> String {
+    format!("wasm.{}", Namespace::new(&policy.gateway.instance).log_line())
+}
+
 pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
     let usual = json!({ "and_filter": { "filters": [status("NE", 0), status("NE", NO_VM)] } });
-    let is_there = expression(&format!("'{LINE}' in filter_state"));
+    let left = line_of(policy);
+    let is_there = expression(&format!("'{left}' in filter_state"));
     // Where lines are left out, a request without one may have any status.
     let prepared = match policy.logs.sampling.is_on() {
         true => is_there,
@@ -24,14 +29,14 @@ pub(super) fn access_log(policy: &Policy, options: &Options) -> Value {
     };
     let prepared = json!({ "and_filter": { "filters": [at_the_end(), prepared] } });
     let line =
-        json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({LINE}:PLAIN)%\n") } });
+        json!({ "text_format_source": { "inline_string": format!("%FILTER_STATE({left}:PLAIN)%\n") } });
     // Where Envoy gives answers an id, the client has this one.
     let id = if options.offload { "%RESP(X-REQUEST-ID)%" } else { MADE_UP_ID };
     let name = &policy.gateway.name;
     json!([
         stdout(&prepared, &line),
-        unseen(0, &line_of_envoys(name, "WARN", 499, MADE_UP_ID)),
-        unseen(NO_VM, &line_of_envoys(name, "ERROR", NO_VM, id)),
+        unseen(&left, 0, &line_of_envoys(name, "WARN", 499, MADE_UP_ID)),
+        unseen(&left, NO_VM, &line_of_envoys(name, "ERROR", NO_VM, id)),
     ])
 }
 
@@ -41,9 +46,9 @@ pub(super) fn unseen_lines(policy: &Policy) -> [Value; 2] {
     [line_of_envoys(name, "WARN", 499, MADE_UP_ID), line_of_envoys(name, "ERROR", NO_VM, MADE_UP_ID)]
 }
 
-/// Writes `line` for streams that ended in `code` and have no line of the filter's.
-fn unseen(code: u32, line: &Value) -> Value {
-    let no_line = expression(&format!("!('{LINE}' in filter_state)"));
+/// Writes `line` for streams that ended in `code` and have no line of the filter's, which it would have left as `left`.
+fn unseen(left: &str, code: u32, line: &Value) -> Value {
+    let no_line = expression(&format!("!('{left}' in filter_state)"));
     let filter = json!({ "and_filter": { "filters": [at_the_end(), status("EQ", code), no_line] } });
     stdout(&filter, &json!({ "json_format": line }))
 }

@@ -3,6 +3,7 @@
 use super::Finding;
 use super::dump::{Dump, Listener, list};
 use super::plugin::Plugin;
+use crate::render::istio::NOWHERE;
 use serde_json::Value;
 
 pub(super) fn check(listener: &Listener<'_>, plugin: &Plugin<'_>, dump: &Dump<'_>) -> Vec<Finding> {
@@ -31,7 +32,34 @@ pub(super) fn check(listener: &Listener<'_>, plugin: &Plugin<'_>, dump: &Dump<'_
         let names = names.filter(|name| name != "strict-transport-security");
         findings.extend(written(routes, "response_headers_to_add", names, &at("response_headers_to_add")));
     }
+    if let Some(header) = proxy["service_header"].as_str() {
+        findings.push(by_service(routes, header, at("routes")));
+    }
     findings
+}
+
+/// Whether the filter's word alone chooses a service: by any other route, requests would come where they were not judged for.
+fn by_service(routes: &Value, header: &str, at: String) -> Finding {
+    let all = list(&routes["virtual_hosts"]).flat_map(|host| list(&host["routes"]));
+    let is_by = |route: &&Value| {
+        list(&route["match"]["headers"])
+            .any(|matcher| matcher["name"] == header && !matcher["string_match"].is_null())
+    };
+    let leads = |route: &&Value| !route["route"].is_null() && route["route"]["cluster"] != NOWHERE;
+    let (by, others): (Vec<_>, Vec<_>) = all.filter(leads).partition(is_by);
+    let names: Vec<_> = others.iter().map(|route| route["name"].as_str().unwrap_or("?")).collect();
+    match (by.len(), names.as_slice()) {
+        (0, _) | (_, [_, ..]) => {
+            let expected =
+                format!("each by `{header}`, which the policy's `proxy` section says that routes go by");
+            Finding::wrong(
+                at,
+                format!("{} by `{header}`, not by it: {}", by.len(), names.join(", ")),
+                expected,
+            )
+        }
+        (number, []) => Finding::good(at, format!("{number}, each by `{header}`")),
+    }
 }
 
 fn remote_address(manager: &Value, at: String) -> Finding {

@@ -3,6 +3,7 @@
 mod admin;
 mod discovery;
 mod dump;
+mod instances;
 mod manager;
 mod plugin;
 mod policy;
@@ -75,6 +76,7 @@ pub fn verify(config_dump: &Value, stats: &str, policy: Option<&Value>) -> Vec<F
     for plugin in &plugins {
         findings.extend(policy::check(plugin, policy));
     }
+    findings.extend(instances::check(&plugins));
     findings.extend(proxy::check(&dump, stats, !plugins.is_empty()));
     let mut told: Vec<Finding> = Vec::new();
     findings.into_iter().for_each(|finding| {

@@ -229,8 +229,8 @@ fn cost(prices: Prices) -> Dashboard {
     let unused = format!("1 - {held} / ({} > 0)", requested("memory"));
     let series = query!("sum(prometheus_tsdb_head_series)");
     let series_month = format!("{series} / 1000 * {thousand_series_month}");
-    let logged = query!("sum(increase(portcullis_log_bytes_stored_total[range]))");
-    let logged = format!("{logged} / {GIB} * {logs_gib}");
+    let logged = query!("sum(avg_over_time(gateway_log:bytes:sum1h[range]))");
+    let logged = format!("{logged} / {GIB} * {logs_gib} * {HOURS_A_MONTH}");
     let now = vec![
         Panel::stat(
             "A month",
@@ -264,9 +264,9 @@ fn cost(prices: Prices) -> Dashboard {
             series_month,
         ),
         Panel::stat(
-            "Log lines",
+            "Log lines a month",
             Unit::Currency,
-            "What the log lines of the time that is looked at cost, by the settings' price.",
+            "What a month of log lines costs at the pace of the time that is looked at, by the settings' price.",
             logged,
         ),
     ];

@@ -261,8 +261,10 @@ fn clients() -> Panel {
 
 /// What was forwarded without trust headers.
 fn without_trust_headers() -> Panel {
-    let expr = query!("sum(gateway_routes_total{@}) - sum(gateway_security_headers_injected_total{@})");
-    let description = "Requests sent to a service without the trust headers since the gateway started. Anything but 0 is a fault of the gateway.";
+    let expr = query!(
+        "sum(gateway_security_headers_due_total{@}) - sum(gateway_security_headers_injected_total{@})"
+    );
+    let description = "Requests that a service answered without having got the trust headers, since the gateway started. Anything but 0 is a fault of the gateway.";
     Panel::stat("Sent without trust headers", Unit::Count, description, expr).limit(Limit::Above(1.0))
 }
 

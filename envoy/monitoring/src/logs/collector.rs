@@ -3,8 +3,9 @@
 use super::LABELS;
 use serde_json::{Value, json};
 
-/// Reads the lines of a file, parses them, counts them and sends them to the log store over OTLP. Where it stands in the file is kept on
-/// disk, so a restart neither loses nor repeats a line; what the store does not take is tried again for as long as it takes.
+/// Reads the lines of a file, parses them and sends them to the log store over OTLP. Where it stands in the file is kept on disk, so a
+/// restart neither loses nor repeats a line; what the store does not take is tried again for as long as it takes. It counts no lines: how
+/// many arrived, only the store can say ([`super::stored`]).
 ///
 /// Settings come from the environment: `PORTCULLIS_LOG_FILES` (a glob), `PORTCULLIS_LOG_STORE` (an OTLP address over HTTP) and
 /// `PORTCULLIS_COLLECTOR_STATE` (a folder).
@@ -16,27 +17,18 @@ pub fn config() -> Value {
         "processors": {
             "groupbyattrs": { "keys": LABELS },
             "batch": { "timeout": "1s" },
-            // The count connector says how many lines it has just seen; Prometheus wants how many there were.
-            "deltatocumulative": { "max_stale": "8760h" },
         },
-        "connectors": { "count": { "logs": { "portcullis_log_lines_stored": {
-            "description": "Lines that the collector has read and ships.",
-            "attributes": LABELS.map(|key| json!({ "key": key, "default_value": "none" })),
-        } } } },
         "exporters": {
             "otlphttp": {
                 "logs_endpoint": "${env:PORTCULLIS_LOG_STORE}",
                 "retry_on_failure": { "enabled": true, "max_elapsed_time": "0s" },
                 "sending_queue": { "enabled": true, "storage": "file_storage", "queue_size": 10_000 },
             },
-            "prometheus": { "endpoint": "127.0.0.1:8889", "metric_expiration": "48h" },
         },
         "service": {
             "extensions": ["file_storage"],
             "pipelines": {
                 "logs": { "receivers": ["filelog"], "processors": ["groupbyattrs", "batch"], "exporters": ["otlphttp"] },
-                "logs/count": { "receivers": ["filelog"], "exporters": ["count"] },
-                "metrics": { "receivers": ["count"], "processors": ["deltatocumulative"], "exporters": ["prometheus"] },
             },
             "telemetry": {
                 "metrics": { "readers": [{ "pull": { "exporter": { "prometheus": { "host": "127.0.0.1", "port": 8888 } } } }] },

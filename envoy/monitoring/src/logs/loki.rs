@@ -1,8 +1,11 @@
 //! Loki: how lines are kept, and the rules that only lines can tell.
 
-use super::LABELS;
+use super::{LABELS, SECURITY_ACTIONS};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Where Prometheus takes samples (`--web.enable-remote-write-receiver`).
+const PROMETHEUS: &str = "http://127.0.0.1:9090/api/v1/write";
 
 /// A single Loki that keeps lines for so long: whole days.
 #[must_use]
@@ -41,6 +44,9 @@ pub fn config(retention: Duration) -> Value {
             "rule_path": "/var/lib/loki/rules-temp",
             "alertmanager_url": "http://127.0.0.1:9093",
             "enable_alertmanager_v2": true,
+            // What it records of lines goes to Prometheus, whose alerts need it.
+            "wal": { "dir": "/var/lib/loki/ruler-wal" },
+            "remote_write": { "enabled": true, "clients": { "prometheus": { "url": PROMETHEUS } } },
         },
     })
 }
@@ -54,16 +60,25 @@ pub fn rules(gateway: &str) -> Value {
     let token = format!(
         r#"sum(count_over_time({{service="{gateway}"}} |~ "eyJ[A-Za-z0-9_-]{{16,}}[.]eyJ" [5m])) > 0"#
     );
-    let alert = |name: &str, expr: &str, severity: &str, summary: &str, description: &str| {
-        json!({
-            "alert": name, "expr": expr, "labels": { "severity": severity },
-            "annotations": { "summary": summary, "description": description },
-        })
-    };
-    json!({ "groups": [{ "name": "gateway-logs", "rules": [
-        alert("UserRefusedOften", &refused, "warning", "{{ $labels.user }} is refused again and again",
-            "{{ $value }} refusals of one user within 10 minutes: a client gone wrong, or an account in other hands."),
-        alert("TokenInLog", &token, "critical", "A token stands in a log line",
-            "A line of the gateway has what looks like a signed token. Nothing of the gateway writes one: find out what does, and revoke it."),
+    json!({ "groups": [counts(gateway), { "name": "gateway-logs", "rules": [
+        super::refused_often(&refused), super::token_in_log(&token),
     ] }] })
+}
+
+/// What Prometheus cannot know of lines: how many the store has, and whose requests the newest security events are.
+fn counts(gateway: &str) -> Value {
+    let all = format!(r#"{{service="{gateway}"}}"#);
+    let of = |more: &str| format!(r#"{{service="{gateway}",{more}}}"#);
+    let actions = SECURITY_ACTIONS.join("|");
+    let security = of(&format!(r#"action=~"{actions}""#));
+    let unseen = of(r#"action="request""#);
+    let record = |name: &str, expr: String| json!({ "record": name, "expr": expr });
+    json!({ "name": "gateway-log-counts", "interval": "15s", "rules": [
+        record("gateway_log:lines:count1h", format!("sum(count_over_time({all}[1h])) or vector(0)")),
+        record("gateway_log:lines_by_action:count1h", format!("sum by (action) (count_over_time({all}[1h]))")),
+        record("gateway_log:bytes:sum1h", format!("sum(bytes_over_time({all}[1h])) or vector(0)")),
+        record("gateway_log:security_event:count5m", format!(
+            r#"topk by (action, reason) (1, sum by (action, reason, request_id) (count_over_time({security}[5m]))) or topk by (action) (1, sum by (action, request_id) (count_over_time({unseen} | path="-" [5m])))"#
+        )),
+    ] })
 }

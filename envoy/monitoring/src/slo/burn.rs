@@ -62,12 +62,20 @@ fn measured(document: &Document) -> Vec<Rule> {
     let name = document.name();
     let target = format!("vector({})", document.target());
     let objective = record("slo:objective:ratio", name, target).label("dashboard", document.dashboard());
-    let [bad, total] = match document.indicator("5m") {
-        Indicator::Events { bad, total } => [format!("({bad}) or 0 * ({total})"), total],
-        Indicator::Time { bad } => [bad.clone(), format!("0 * ({bad}) + 1")],
+    let recorded = |series: &str| format!("{series}{{slo=\"{name}\"}}");
+    let (bad, total) = (query!("slo:bad:rate5m"), query!("slo:total:rate5m"));
+    // Rules of a group are evaluated in their order, so the second may name what the first has recorded.
+    let (first, second) = match document.indicator("5m") {
+        Indicator::Events { bad: some, total: all } => {
+            let none = format!("0 * sum by (job) ({})", recorded(total));
+            ((total, all), (bad, format!("({some}) or {none}")))
+        }
+        Indicator::Time { bad: some } => {
+            ((bad, some), (total, format!("group by (job) ({})", recorded(bad))))
+        }
         Indicator::Invariant { .. } => return Vec::new(),
     };
-    vec![objective, record("slo:bad:rate5m", name, bad), record("slo:total:rate5m", name, total)]
+    vec![objective, record(first.0, name, first.1), record(second.0, name, second.1)]
 }
 
 /// The error ratio of a window: nothing where there was no event at all.

@@ -1,6 +1,6 @@
 //! The filter itself, and who watches the watchers.
 
-use super::{Case, case, event};
+use super::{Case, case, event, event_held};
 
 const OVERFLOW: &str = r#"portcullis_metric_series_overflow_total{job="gateway"}"#;
 const TRAP: &str = r#"envoy_wasm_portcullis_vm_reload_success{job="envoy"}"#;
@@ -16,7 +16,8 @@ const MESSAGES: &str = r#"alertmanager_notifications_failed_total{job="alertmana
 pub fn cases() -> Vec<Case> {
     [
         event("SeriesCapReached", OVERFLOW, GUARD, 15),
-        event("FilterTrapped", TRAP, GUARD, 10),
+        vec![case("FilterTrapped", &[(TRAP, "0x8 1x90")]).silent("5m").fires("5m30s")],
+        event_held("FilterTrapped", TRAP, GUARD, 10),
         event("PolicyRejected", REJECTED, GUARD, 5),
         event("GuardFailing", GUARD, TRAP, 5),
         event("ShipperDropping", SEND_FAILED, GUARD, 5),
@@ -44,7 +45,7 @@ fn bypassed() -> Vec<Case> {
         let other = envoy.replace("\"gateway\"", &format!("\"{prefix}\""));
         case(KEY, &[(&other, "0+6000x90"), (envoy, "0+60x90"), (ours, "0+60x90")]).silent("20m")
     };
-    vec![
+    let mut cases = vec![
         of("0+600x90", "0+540x90", "0+18x90").silent("10m").fires("15m").fires("20m"),
         of("0+600x90", "0+560x90", "0+15x90").silent("20m"),
         of("0+600x90", "0+600x90", "0x90").silent("20m"),
@@ -63,7 +64,37 @@ fn bypassed() -> Vec<Case> {
         // The filter is late by minutes, then counts all.
         of("0+600x20 12000x60", "0+600x60", "0x80").silent("14m"),
         case(KEY, &[]).silent("20m"),
-    ]
+        // What others finish does not raise what may be missing.
+        case(
+            KEY,
+            &[
+                (&envoy.replace("\"gateway\"", "\"admin\""), "0+6000x90"),
+                (envoy, "0+600x90"),
+                (ours, "0+540x90"),
+            ],
+        )
+        .fires("20m"),
+    ];
+    // In every five minutes a sixth is missing, though it comes and goes in them; over ten minutes it does, and in five it does not.
+    for (half, fires) in [(5, true), (10, false)] {
+        let (counted, all, most) = (waves(160, 840, half), waves(200, 1000, half), waves(160, 960, half));
+        for case in
+            [of("0+600x120", &counted, "0x120"), of("0+600x120", "0x120", &counted), of(&all, &most, "0x120")]
+        {
+            cases.push(if fires { case.fires("30m") } else { case.silent("30m") });
+        }
+    }
+    cases
+}
+
+/// A counter that rises by `low` for some samples, then by `high` for as many, and so on, for an hour.
+fn waves(low: u64, high: u64, half: u64) -> String {
+    let rises = (0..120).map(|sample| if (sample / half).is_multiple_of(2) { low } else { high });
+    let values = rises.scan(0, |sum, rise| {
+        *sum += rise;
+        Some(sum.to_string())
+    });
+    values.collect::<Vec<_>>().join(" ")
 }
 
 fn stale() -> Vec<Case> {

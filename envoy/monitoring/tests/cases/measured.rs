@@ -72,9 +72,13 @@ fn events() -> Vec<Case> {
         steady("availability", &[(REQUESTS, 10)], 0.0, 10.0),
         jump("availability", &[REQUESTS, &e500], 1.0, 1.0),
         case("slo:availability", &[(REQUESTS, "0x30")]).value("10m", "slo:objective:ratio", 0.999),
+        case("slo:latency", &[]).value("10m", "slo:objective:ratio", 0.95),
+        case("slo:authentication", &[]).value("10m", "slo:objective:ratio", 0.98),
+        case("slo:errors", &[]).value("10m", "slo:objective:ratio", 0.99),
         case("slo:availability", &[]).nothing("10m", "slo:bad:rate5m").nothing("10m", "slo:total:rate5m"),
         steady("errors", &[(REQUESTS, 10), (&e500, 2), (&e404, 3), (&e400, 1)], 3.0, 10.0),
         steady("errors", &[(REQUESTS, 10)], 0.0, 10.0),
+        steady("errors", &[(REQUESTS, 10), (&error(401), 4)], 0.0, 10.0),
         jump("errors", &[REQUESTS, &e500], 1.0, 1.0),
         steady("latency", &[(all, 10), (&quick, 7), (&slow, 9)], 3.0, 10.0),
         jump_beside("latency", &[all], &[&quick], 1.0, 1.0),
@@ -88,6 +92,12 @@ fn events() -> Vec<Case> {
         jump("auth_calls", &[calls, &call_quick], 0.0, 1.0),
         steady("orders", &[(&created, 9), (&refused, 1), (&deposits, 5)], 1.0, 10.0),
         jump("orders", &[&created, &refused], 1.0, 2.0),
+        // Nothing bad has ever happened: there is no series of it.
+        steady("routing", &[(sent, 9), (&gone, 0)], 0.0, 9.0),
+        steady("authentication", &[(&good, 9)], 0.0, 9.0),
+        steady("orders", &[(&created, 9)], 0.0, 9.0),
+        steady("latency", &[(all, 10)], 0.0, 10.0),
+        steady("auth_calls", &[(calls, 10)], 0.0, 10.0),
     ]
 }
 
@@ -122,24 +132,27 @@ fn times() -> Vec<Case> {
             .value("9m30s", bad, 1.0)
             .value("14m30s", bad, 1.0)
             .value("15m30s", bad, 0.0),
+        // For half of the five minutes it was all in use.
+        case("slo:cpu", &[(&idle_a, "0+30x16 480x10")]).value("10m30s", bad, 0.0),
         of_memory("25x30").value("10m", bad, 1.0).value("10m", total, 1.0),
         of_memory("35x30").value("10m", bad, 0.0).value("10m", total, 1.0),
     ]
 }
 
 fn invariants() -> Vec<Case> {
-    let sent = r#"gateway_routes_total{job="gateway",instance="a",target_service="order",endpoint="/a"}"#;
+    let sent = r#"gateway_security_headers_due_total{job="gateway",instance="a"}"#;
     let injected = r#"gateway_security_headers_injected_total{job="gateway",instance="a"}"#;
     let other = |series: &str| series.replace(r#""a""#, r#""b""#);
     let difference = "slo:invariant:difference";
     let line = |what: &str, label: &str| format!(r#"portcullis_log_lines_{what}{{job="x",{label}}}"#);
     let written = line("total", r#"kind="security""#);
     let dropped = line("dropped_total", r#"reason="refused""#);
-    let stored = line("stored_total", r#"action="jwt_validation""#);
-    let requests = line("stored_total", r#"action="request""#);
+    let stored = r#"gateway_log:lines_by_action:count1h{action="jwt_validation"}"#.to_owned();
+    let requests = r#"gateway_log:lines_by_action:count1h{action="request"}"#.to_owned();
+    let all = "gateway_log:lines:count1h".to_owned();
     let sampled = line("dropped_total", r#"reason="sampled""#);
-    let audit = |was: [&str; 5], at: &str, value: f64| {
-        let names = [&written, &dropped, &stored, &requests, &sampled];
+    let audit = |was: [&str; 6], at: &str, value: f64| {
+        let names = [&written, &dropped, &stored, &requests, &sampled, &all];
         let series: Vec<(&str, &str)> = names.iter().map(|name| name.as_str()).zip(was).collect();
         let near = format!("count(abs({difference} - {value}) < {}) or vector(0)", 0.1 * value.abs() + 0.1);
         case("slo:audit", &series).look(at, near, 1.0)
@@ -159,15 +172,17 @@ fn invariants() -> Vec<Case> {
             &[(sent, "5x30"), (injected, "4x30"), (&other(sent), "4x30"), (&other(injected), "5x30")],
         )
         .value("10m", difference, 1.0),
-        audit(["0x8 20x200", "0x200", "0x8 20x200", "0x8 99x200", "0x200"], "30m", 0.0),
-        audit(["0x8 20x200", "0x200", "0x8 15x200", "0x8 99x200", "0x8 50x200"], "50m", 5.0),
-        audit(["0x8 20x200", "0x8 10x200", "0x8 20x200", "0x200", "0x200"], "50m", 10.0),
-        audit(["0x8 20x200", "0x8 10x200", "0x200", "0x200", "0x200"], "1h20m", 0.0),
-        audit(["0x8 20x200", "0x200", "0x200", "0x200", "0x200"], "1h20m", 0.0),
-        audit(["0x200", "0x200", "0x8 20x200", "0x200", "0x200"], "50m", -20.0),
-        audit(["0x200", "0x200", "0x8 20x200", "0x200", "0x200"], "1h20m", 0.0),
+        audit(["0x8 20x200", "0x200", "20x200", "99x200", "0x200", "119x200"], "30m", 0.0),
+        audit(["0x8 20x200", "0x200", "15x200", "99x200", "0x8 50x200", "114x200"], "50m", 5.0),
+        audit(["0x8 20x200", "0x8 10x200", "20x200", "0x200", "0x200", "20x200"], "50m", 10.0),
+        audit(["0x8 20x200", "0x8 10x200", "0x200", "0x200", "0x200", "0x200"], "1h20m", 0.0),
+        audit(["0x8 20x200", "0x200", "0x200", "0x200", "0x200", "0x200"], "1h20m", 0.0),
+        audit(["0x200", "0x200", "20x200", "0x200", "0x200", "20x200"], "50m", -20.0),
+        // The store has other lines, and none of these: it has no series of the action.
+        audit(["0x8 20x200", "0x200", "_x200", "99x200", "0x200", "99x200"], "30m", 20.0),
         case("slo:critical_incidents", &[(&firing, "1x30"), (&pending, "1x30"), (&warning, "1x30")])
             .value("10m", difference, 1.0),
+        case("slo:critical_incidents", &[(&pending, "1x30")]).value("10m", difference, 0.0),
         case("slo:critical_incidents", &[(&warning, "1x30")]).value("10m", difference, 0.0),
         case("slo:critical_incidents", &[]).value("10m", difference, 0.0),
     ]
@@ -256,6 +271,8 @@ fn ratios() -> Vec<Case> {
     vec![
         // Nineteen days, long ago; then fifteen days at 0.4 of the budget and fifteen at 0.8.
         of("90x75 10x124").look("1194h", format!("count(abs({left} - 0.4) < 0.02) or vector(0)"), 1.0),
+        // An event in a thousand seconds is one, too.
+        of("0.001x200").look("1194h", format!("count({left} < 0) or vector(0)"), 1.0),
         of("0x200").nothing("1194h", left),
     ]
 }

@@ -10,6 +10,7 @@ mod traffic;
 use serde_json::{Value, json};
 
 /// What is looked at, and when.
+#[derive(Clone)]
 pub struct Look {
     at: String,
     expr: String,
@@ -17,6 +18,7 @@ pub struct Look {
 }
 
 /// A situation for the rules with a key: series, and looks at what follows from them.
+#[derive(Clone)]
 pub struct Case {
     /// The alert, or what else the rules are for.
     pub key: String,
@@ -101,9 +103,15 @@ fn case(key: &str, series: &[(&str, &str)]) -> Case {
 /// A counter whose increase over some minutes raises an alert at once. The first event counts, because the series is there at 0; it is seen for as
 /// long as the window says; a reset is no event, nor is what another series counts.
 fn event(key: &str, series: &str, other: &str, minutes: u32) -> Vec<Case> {
+    let at_once = case(key, &[(series, "0x8 1x90")]).silent("4m").fires("4m30s");
+    [vec![at_once], event_held(key, series, other, minutes)].concat()
+}
+
+/// The same for an alert that waits a minute more.
+fn event_held(key: &str, series: &str, other: &str, minutes: u32) -> Vec<Case> {
     let (seen, gone) = (format!("{}s", 270 + 48 * minutes), format!("{}s", 285 + 60 * minutes));
     vec![
-        case(key, &[(series, "0x8 1x90")]).silent("4m").fires("4m30s").fires(&seen).silent(&gone),
+        case(key, &[(series, "0x8 1x90")]).silent("4m").fires("5m30s").fires(&seen).silent(&gone),
         case(key, &[(series, "5x8 0x90")]).silent("4m30s").silent("5m"),
         case(key, &[(series, "7x90")]).silent("5m"),
         case(key, &[(other, "0x8 1x90")]).silent("5m"),

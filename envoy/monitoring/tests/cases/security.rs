@@ -1,6 +1,6 @@
 //! Logins, tokens, keys, the auth service, limits, trust headers, the audit.
 
-use super::{Case, case, event};
+use super::{Case, case, event, event_held};
 
 const BRUTE: &str = r#"auth_suspicious_activity_total{job="gateway",type="brute_force"}"#;
 const ABUSE: &str = r#"auth_suspicious_activity_total{job="gateway",type="token_abuse"}"#;
@@ -18,8 +18,8 @@ const LINES: &str = r#"portcullis_log_lines_total{job="gateway",kind="security"}
 
 pub fn cases() -> Vec<Case> {
     [
-        event("FailedLogins", BRUTE, ABUSE, 5),
-        event("TokenAbuse", ABUSE, BRUTE, 5),
+        held("FailedLogins", BRUTE, ABUSE),
+        held("TokenAbuse", ABUSE, BRUTE),
         event("RequestsRefusedWaiting", WAITING, ABUSE, 5),
         limits(),
         tokens(),
@@ -33,10 +33,18 @@ pub fn cases() -> Vec<Case> {
     .collect()
 }
 
+/// A minute after the event, and not before.
+fn held(key: &str, series: &str, other: &str) -> Vec<Case> {
+    let later = case(key, &[(series, "0x8 1x90")]).silent("5m").fires("5m30s");
+    [vec![later], event_held(key, series, other, 5)].concat()
+}
+
 fn limits() -> Vec<Case> {
     let key = "RateLimitStorm";
     vec![
-        case(key, &[(LIMITED, "0+400x60")]).silent("5m").fires("9m30s").fires("20m"),
+        case(key, &[(LIMITED, "0x20 0+400x60")]).silent("14m").fires("16m").fires("25m"),
+        case(key, &[(LIMITED, "0x20 0+600x60")]).silent("13m").fires("14m30s"),
+        case(key, &[(LIMITED, "0x20 0+600x60")]).silent("13m30s"),
         case(key, &[(LIMITED, "0+240x60")]).silent("20m"),
         case(key, &[(LIMITED, "0x10 0+1800x20 36000x40")]).fires("18m").silent("21m"),
         case(key, &[(LIMITED, "90000x10 0+240x40")]).silent("15m"),
@@ -90,6 +98,8 @@ fn calls() -> Vec<Case> {
         failing("0x10 0+100x20 2000x40", "0+100x70").fires("18m").silent("21m"),
         failing("0+20x36 720x40", "0+9x36 0+900x40").silent("22m"),
         failing("0x30 0+12x40", "0+300x24 7200x40").fires("22m"),
+        // Busy until it failed: what was asked before these five minutes does not hide it.
+        failing("0x30 0+12x40", "0+900x24 21600x40").fires("20m"),
         case(fails, &[]).silent("20m"),
         took(100, [85, 90, 100]).silent("5m").fires("5m30s").fires("10m"),
         took(100, [90, 100, 100]).silent("10m"),
@@ -106,6 +116,18 @@ fn calls() -> Vec<Case> {
             ],
         )
         .fires("18m")
+        .silent("21m"),
+        // Slow for five minutes, then quick: after five more that is over.
+        case(
+            slow,
+            &[
+                (&CALL_TOOK.replace("LE", "0.1"), "0x30 0+100x50"),
+                (&CALL_TOOK.replace("LE", "0.25"), "0x10 0+100x70"),
+                (&CALL_TOOK.replace("LE", "+Inf"), "0x10 0+100x70"),
+                (CALL_OK, "0x10 0+100x70"),
+            ],
+        )
+        .fires("14m")
         .silent("21m"),
         case(slow, &[]).silent("10m"),
     ]
@@ -128,12 +150,14 @@ fn headers() -> Vec<Case> {
 fn audit() -> Vec<Case> {
     let of = |gap: &str, lines: &str| case("AuditGap", &[(GAP, gap), (LINES, lines)]);
     vec![
-        of("1x200", "0 10x200").silent("5m").fires("5m30s"),
-        of("-3x200", "0 10x200").fires("6m"),
+        // What a gateway has counted is known the better the longer it has been scraped.
+        of("1x200", "0 10x200").silent("15m").fires("18m"),
+        of("-3x200", "0 10x200").silent("5m").fires("9m"),
+        of("1x200", "0x200").silent("5m").fires("5m30s"),
         of("0.4x200", "0x200").silent("10m"),
         of("1x200", "0+1x200").silent("1h5m"),
         of("1.3x200", "0+0.5x200").fires("1h10m"),
-        of("1x200", "0+0.67x200").silent("1h10m"),
+        of("1x300", "0+0.67x300").silent("1h10m").silent("2h"),
         // What was written more than an hour ago says nothing of what is missing now; what was half an hour ago does.
         of("1x400", "0+10x60 600x400").silent("1h20m").fires("1h40m"),
         case(
@@ -143,6 +167,8 @@ fn audit() -> Vec<Case> {
         .fires("1h"),
         case("AuditGap", &[(&GAP.replace("audit", "other"), "9x200"), (LINES, "0x200")]).silent("10m"),
         case("AuditGap", &[]).silent("10m"),
+        case("AuditUnknown", &[(LINES, "0+1x60")]).silent("9m30s").fires("10m"),
+        case("AuditUnknown", &[("gateway_log:lines:count1h", "0x60")]).silent("20m"),
     ]
 }
 

@@ -53,6 +53,8 @@ fn services() -> Vec<Case> {
             .silent("10m"),
         // One failure is no service that is down.
         case(key, &[(REFUSED, "0x8 1x60"), (SENT, "0x8 1x60")]).silent("7m").silent("8m"),
+        // Nor is one every few minutes, though nothing else is sent.
+        case(key, &[(REFUSED, "0+0.15x60"), (SENT, "0+0.15x60")]).silent("20m"),
         case(key, &[(&REFUSED.replace("request_failed", "503"), "0+4x60"), (SENT, "0+4x60")]).silent("10m"),
         case(key, &[(REFUSED, "0x60"), (SENT, "0x60")]).silent("10m"),
         case(key, &[(REFUSED, "900x9 0x60"), (SENT, "900x9 0x60")]).silent("7m"),

@@ -3,6 +3,7 @@
 use crate::world::{World, world};
 use portcullis_deploy_tests::{eventually, example};
 use portcullis_e2e::{Answer, Connection, Request};
+use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
@@ -59,6 +60,49 @@ fn a_broken_policy_is_refused_and_the_old_one_serves_on() {
         if found { Ok(()) } else { Err("no such count".to_owned()) }
     });
     world.restore();
+}
+
+/// The policy that stands in the object is refused, the one before it serves on, and both `verify` and the pod's log say why.
+#[track_caller]
+fn assert_refused(change: impl FnOnce(&mut Value), words: &str) {
+    let world = world();
+    let mut plugin = world.plugin();
+    change(&mut plugin["spec"]);
+    world.kubernetes.apply_object(&plugin);
+    eventually("verify tells of the refusal", || {
+        let said = world.verify();
+        if said.status == Some(1) && said.stdout.contains("refused") { Ok(()) } else { Err(said.stdout) }
+    });
+    let answer = world.proxy.send(&Request::get("/api/v1/orders"));
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("AUTH_001")), "{answer:?}");
+    eventually("the filter says what is wrong", || {
+        if world.proxy.log().contains(words) { Ok(()) } else { Err(format!("no `{words}` in the log")) }
+    });
+    world.restore();
+    eventually("verify finds nothing wrong any more", || {
+        let said = world.verify();
+        if said.status == Some(0) { Ok(()) } else { Err(said.stdout) }
+    });
+}
+
+#[test]
+fn an_old_module_refuses_a_policy_of_a_newer_version_and_the_old_policy_serves_on() {
+    assert_refused(|spec| spec["pluginConfig"]["version"] = 2.into(), "version: found `2`");
+}
+
+#[test]
+fn an_old_module_refuses_a_field_that_it_does_not_know_and_the_old_policy_serves_on() {
+    assert_refused(|spec| spec["pluginConfig"]["of_tomorrow"] = true.into(), "of_tomorrow");
+}
+
+#[test]
+fn a_secret_that_is_not_in_the_environment_is_named_and_the_old_policy_serves_on() {
+    let change = |spec: &mut Value| {
+        let secrets = &mut spec["pluginConfig"]["jwt"]["providers"]["order_processor"]["secrets"];
+        secrets[0]["value"] = "${ENV:NOT_IN_THE_POD}".into();
+        spec["vmConfig"]["env"][0]["name"] = "NOT_IN_THE_POD".into();
+    };
+    assert_refused(change, "NOT_IN_THE_POD");
 }
 
 /// What stands in the objects must be known to the API server, which takes nothing that is misspelt.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod failures;
+mod gateway_api;
 mod objects;
 mod same;
 mod world;

@@ -39,8 +39,13 @@ fn what_is_rendered_of_an_edge_is_accepted_by_the_definitions_and_by_istios_own_
     run(render).expect_success();
     let tried = world.kubernetes.try_without_effect("-k", &out);
     assert_eq!(tried.status, Some(0), "{}", tried.stderr);
-    for folder in [out, world.folder.join("deploy")] {
-        for file in ["plugin", "routes", "services", "telemetry", "envoy-filter"] {
+    let written = [
+        (out, "routes"),
+        (world.folder.join("deploy"), "routes"),
+        (world.folder.join("deploy-gateway-api"), "plugin"),
+    ];
+    for (folder, routes) in written {
+        for file in ["plugin", routes, "services", "telemetry", "envoy-filter"] {
             let said = Istiod::validate(&folder.join(format!("{file}.yaml")));
             assert_eq!(said.status, Some(0), "{file}: {}{}", said.stdout, said.stderr);
         }
@@ -50,6 +55,20 @@ fn what_is_rendered_of_an_edge_is_accepted_by_the_definitions_and_by_istios_own_
     assert!(text.contains(r"rewrite: \1"), "{text}");
     std::fs::write(&empty, text.replace(r"rewrite: \1", "rewrite: ''")).expect("it can be written");
     assert_ne!(Istiod::validate(&empty).status, Some(0), "the rules are asked");
+}
+
+#[test]
+fn a_misspelt_field_of_an_http_route_is_not_accepted() {
+    let world = world();
+    let routes = world.folder.join("deploy-gateway-api/routes.yaml");
+    let tried = world.kubernetes.try_without_effect("-f", &routes);
+    assert_eq!(tried.status, Some(0), "{}", tried.stderr);
+    let text = std::fs::read_to_string(&routes).expect("the routes");
+    let misspelt = world.folder.join("misspelt-routes.yaml");
+    std::fs::write(&misspelt, text.replace("replacePrefixMatch:", "replacePrefixMatsch:"))
+        .expect("it can be written");
+    let tried = world.kubernetes.try_without_effect("-f", &misspelt);
+    assert!(tried.status != Some(0) && tried.stderr.contains("replacePrefixMatsch"), "{}", tried.stderr);
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! One mesh for all tests: what takes a minute to start is started once, and every test leaves it as it found it.
 
+use crate::gateway_api::GatewayApi;
 use portcullis_deploy_tests::{
     Demo, Istiod, Kubernetes, Output, Proxy, Registry, Rules, Seen, Steps, command, example, portcullis,
     read, root, run,
 };
 use portcullis_e2e::Request;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 /// The namespace of everything that was rendered.
 pub const NAMESPACE: &str = "gateway";
 const SERVICES: &str = "order-processor";
+/// The section of docs/deploy.md with the steps.
+const TEN_STEPS: &str = "From nothing to a guarded gateway on Istio";
 
 /// The mesh, and what was seen before it: the same day at the gateway of `make run`.
 pub struct World {
@@ -21,12 +25,14 @@ pub struct World {
     pub folder: PathBuf,
     /// `REGISTRY/portcullis@sha256:...`
     pub image: String,
-    /// The image's index before step 1 made it once more.
-    pub first_image: String,
+    /// The images' indexes before step 1 made them once more.
+    pub first_images: BTreeMap<&'static str, String>,
     /// What each step of docs/deploy.md printed.
     pub said: Vec<String>,
     pub without_mesh: Seen,
     pub in_mesh: Seen,
+    /// What was seen of the same policy in the words of the Gateway API.
+    pub gateway_api: GatewayApi,
     pub alerts: Rules,
     registry: Registry,
     _demo: Demo,
@@ -54,12 +60,13 @@ impl World {
         ["istio-system", SERVICES].into_iter().for_each(|name| kubernetes.namespace(name));
         Demo::SERVICES.into_iter().for_each(|(name, port)| kubernetes.service(SERVICES, name, port));
         let registry = Registry::start(&folder);
-        let mut steps = Steps::of(&root().join("docs/deploy.md"), &folder, &kubernetes);
+        let mut steps = Steps::of(&root().join("docs/deploy.md"), TEN_STEPS, &folder, &kubernetes);
         assert_eq!(steps.count(), 10, "docs/deploy.md promises ten");
-        let first_image = index();
+        let first_images = indexes();
         let mut said: Vec<String> = (1..=4).map(|number| steps.step(number)).collect();
         said.push(steps.step(5));
         let istiod = Istiod::start(&folder, &kubernetes, &folder.join("istiod-values.yaml"));
+        let gateway_api = GatewayApi::run(&folder, &kubernetes, &mut steps.turn_to("With the Gateway API"));
         said.extend((6..=7).map(|number| steps.step(number)));
         let template = pod_template(&folder.join("deploy"));
         kubernetes.pod(NAMESPACE, "gateway-0", &template);
@@ -77,10 +84,11 @@ impl World {
             proxy,
             folder,
             image,
-            first_image,
+            first_images,
             said,
             without_mesh,
             in_mesh,
+            gateway_api,
             alerts,
             registry,
             _demo: demo,
@@ -127,10 +135,13 @@ impl World {
     }
 }
 
-/// The index of the image in target/image, with its digest.
-pub fn index() -> String {
-    let path = root().join("target/image/portcullis/index.json");
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+/// The index of each image in target/image, with its digest.
+pub fn indexes() -> BTreeMap<&'static str, String> {
+    let index = |name: &'static str| {
+        let path = root().join("target/image").join(name).join("index.json");
+        (name, std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    ["portcullis", "jwt", "rate-limit", "metrics", "security-headers"].map(index).into()
 }
 
 /// Renders a policy whose services are Kubernetes services.
@@ -143,7 +154,8 @@ pub fn render(policy: &Path, out: &Path, image: &str) -> Output {
     run(render)
 }
 
-fn pod_template(rendered: &Path) -> Value {
+/// The template of the gateway's pods.
+pub fn pod_template(rendered: &Path) -> Value {
     let objects = read(&rendered.join("proxies.yaml"));
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a deployment");
     deployment["spec"]["template"].clone()

@@ -4,6 +4,7 @@ use portcullis_e2e::{Answer, Gateway, KeyAnswer, KeyServer, Setup};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// The example's gateway without tokens, with a service `extra` as `service` says, and a route `/api/v1/extra` to it, of every
@@ -37,19 +38,42 @@ pub fn ill(status: u16) -> KeyServer {
     KeyServer::start(KeyAnswer::Status(status))
 }
 
+/// What a [`Site`] answers to a target: lines of headers, and a body.
+type Says = fn(&str) -> (String, String);
+
+/// A server that answers as a test says, and keeps what it was asked.
+pub struct Site {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    pub fn start(says: Says) -> Self {
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::clone(&asked);
+        let address = serve(Arc::new(move |head: &str| {
+            kept.lock().expect("no test panics with it").push(head.to_owned());
+            says(head.split(' ').nth(1).unwrap_or_default())
+        }));
+        Self { address, asked }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The heads of all requests, oldest first.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test panics with it").clone()
+    }
+}
+
 /// A server whose answers say what it was asked: the request's head is the body.
 pub struct Echo(SocketAddr);
 
 impl Echo {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-        let address = listener.local_addr().expect("it listens");
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                thread::spawn(move || echo(stream));
-            }
-        });
-        Self(address)
+        Self(serve(Arc::new(|head: &str| (String::new(), head.to_owned()))))
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -57,8 +81,22 @@ impl Echo {
     }
 }
 
+type Answers = Arc<dyn Fn(&str) -> (String, String) + Send + Sync>;
+
+fn serve(answers: Answers) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
+    let address = listener.local_addr().expect("it listens");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answers = Arc::clone(&answers);
+            thread::spawn(move || converse(stream, &answers));
+        }
+    });
+    address
+}
+
 /// Until the other side has closed the connection.
-fn echo(stream: TcpStream) -> Option<()> {
+fn converse(stream: TcpStream, answers: &Answers) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
     loop {
@@ -70,8 +108,9 @@ fn echo(stream: TcpStream) -> Option<()> {
         let length =
             head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         reader.read_exact(&mut vec![0; length.unwrap_or(0)]).ok()?;
-        let body = if head.starts_with("HEAD ") { "" } else { &head };
-        write!(writer, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", head.len()).ok()?;
+        let (headers, text) = answers(&head);
+        let body = if head.starts_with("HEAD ") { "" } else { &text };
+        write!(writer, "HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{body}", text.len()).ok()?;
     }
 }
 

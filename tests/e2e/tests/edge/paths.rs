@@ -59,6 +59,33 @@ fn a_verb_behind_a_segment_is_a_route_of_its_own() {
     assert_eq!(sent("/items/7:other"), "/read/7:other");
 }
 
+/// Of several routes the more exact one wins, from the left; where they stand in the policy says nothing.
+#[test]
+fn a_prefix_hides_no_route_and_the_more_exact_one_wins() {
+    let gateway = with_routes(json!([
+        { "path": "/tree/{*rest}", "upstream_path": "/rest/{*rest}" },
+        { "path": "/tree/new", "upstream_path": "/new" },
+        { "path": "/tree/new/{id}/edit", "upstream_path": "/edit/{id}" },
+        { "path": "/leaf/{id}", "upstream_path": "/one/{id}" },
+        { "path": "/leaf/new", "upstream_path": "/a-new/leaf" },
+        { "path": "/tree/post", "methods": ["POST"], "upstream_path": "/post" },
+    ]));
+    let sent = |path: &str| target_of(&gateway.get(&format!("/api/v1{path}")));
+    for (path, at) in [
+        ("/tree/new", "/new"),
+        ("/tree/7", "/rest/7"),
+        ("/tree/new/7/edit", "/edit/7"),
+        ("/tree/new/7/show", "/rest/new/7/show"),
+        ("/tree/new/7", "/rest/new/7"),
+        ("/tree/post", "/rest/post"),
+        ("/leaf/new", "/a-new/leaf"),
+        ("/leaf/7", "/one/7"),
+    ] {
+        assert_eq!(sent(path), at, "{path}");
+    }
+    assert_eq!(status(&gateway, "/api/v1/tree/"), 404, "a rest is not empty");
+}
+
 #[test]
 fn a_template_is_rewritten_with_what_the_client_wrote() {
     let gateway = with_routes(json!([

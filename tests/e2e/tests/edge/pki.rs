@@ -38,15 +38,30 @@ impl Pki {
     /// A certificate of `ca` for `subject` (`/CN=..`) and the DNS name `name`: `file.pem` and `file.key`. It is not valid any more
     /// if `days` is negative.
     pub fn issue(&self, ca: &str, file: &str, subject: &str, name: &str, days: i32) {
+        self.issue_with(ca, file, subject, &format!("subjectAltName=DNS:{name}"), days);
+    }
+
+    fn issue_with(&self, ca: &str, file: &str, subject: &str, extension: &str, days: i32) {
         let at = |suffix: &str| self.text(&format!("{file}.{suffix}"));
         let (key, csr, pem, ext) = (at("key"), at("csr"), at("pem"), at("ext"));
-        fs::write(&ext, format!("subjectAltName=DNS:{name}\n")).expect("the folder is writable");
+        fs::write(&ext, format!("{extension}\n")).expect("the folder is writable");
         let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
         openssl(&[&["req", "-new", "-subj", subject, "-keyout", &key, "-out", &csr], &new_key[..]].concat());
         let (ca_pem, ca_key) = (self.text(&format!("{ca}.pem")), self.text(&format!("{ca}.key")));
         let days = days.to_string();
         let signed = ["x509", "-req", "-in", &csr, "-CA", &ca_pem, "-CAkey", &ca_key, "-CAcreateserial"];
         openssl(&[&signed[..], &["-days", &days, "-extfile", &ext, "-out", &pem]].concat());
+    }
+
+    /// An authority between `ca` and what it issues: `name.pem` and `name.key`.
+    pub fn intermediate(&self, name: &str) {
+        self.issue_with("ca", name, &format!("/CN={name}"), "basicConstraints=critical,CA:TRUE", 30);
+    }
+
+    /// Puts `second`'s certificate behind `first`'s, as servers send chains.
+    pub fn append(&self, first: &str, second: &str) {
+        let text = |name: &str| fs::read_to_string(self.path(&format!("{name}.pem"))).expect("it is there");
+        fs::write(self.path(&format!("{first}.pem")), text(first) + &text(second)).expect("it is writable");
     }
 
     /// Puts the pair `from` in the place of `to`, each file at one stroke.
@@ -76,6 +91,13 @@ pub fn serial_shown(address: SocketAddr, name: &str) -> String {
         "openssl s_client -connect {address} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -serial"
     );
     let output = Command::new("sh").args(["-c", &script]).output().expect("there is a shell");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The digest (SHA-256, base64) of a certificate's public key, by which Chromium is told to trust it.
+pub fn spki(file: &Path) -> String {
+    let script = "openssl x509 -noout -pubkey -in \"$0\" | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64";
+    let output = Command::new("sh").args(["-c", script]).arg(file).output().expect("there is a shell");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 

@@ -141,7 +141,53 @@ fn assert_conserved(gateway: Gateway, seen: &Counts) {
         seen.clone().into_iter().filter(|((status, _), _)| status.as_str() >= "400").collect();
     assert_eq!(in_metrics(&samples, "gateway_errors_total", by_status), errors);
     assert_services(&samples, &lines);
+    assert_histograms(&samples, &lines);
     assert_security(&samples, &lines);
+}
+
+/// How many, and how many microseconds together, by a label.
+type Times = BTreeMap<String, (u64, u64)>;
+
+/// Counts, sums and last buckets of a histogram; a last bucket that is not the count shows as a difference of the counts.
+fn in_histogram(samples: &Samples, family: &str, label: &str) -> Times {
+    let series = samples.series(&format!("{family}_count")).into_iter().filter(|sample| sample.value != 0.0);
+    let of = |sample: portcullis_e2e::Sample| {
+        let value = sample.labels[label].clone();
+        let sum = samples.sum(&format!("{family}_sum"), &[(label, &value)]);
+        let last = samples.sum(&format!("{family}_bucket"), &[(label, &value), ("le", "+Inf")]);
+        assert_eq!(last, sample.value, "{family} of {value}");
+        (value, (sample.value as u64, (sum * 1e6).round() as u64))
+    };
+    series.map(of).collect()
+}
+
+/// The same of lines, by a field of `extra`.
+fn times(lines: &[Value], field: &str) -> Times {
+    let mut times = Times::new();
+    for line in lines.iter().filter(|line| line["action"] == "request" && line["extra"]["path"] != "/metrics")
+    {
+        let micros = (line["duration_ms"].as_f64().expect("a number") * 1e3).round() as u64;
+        let of = times.entry(text(&line["extra"][field])).or_default();
+        *of = (of.0 + 1, of.1 + micros);
+    }
+    times
+}
+
+/// Every request is in the histograms once, with the time that its line says.
+fn assert_histograms(samples: &Samples, lines: &[Value]) {
+    let own = "gateway_request_latency_seconds";
+    assert_eq!(in_histogram(samples, own, "endpoint"), times(lines, "endpoint"), "{own}");
+    let mut by_service = times(lines, "target_service");
+    by_service.remove("gateway");
+    let duration = in_histogram(samples, "gateway_request_duration_seconds", "service");
+    assert_eq!(duration, by_service, "gateway_request_duration_seconds");
+    for service in Service::ALL.map(Service::name) {
+        let of = |line: &&Value| line["extra"]["target_service"] == service;
+        let own: Vec<Value> = lines.iter().filter(of).cloned().collect();
+        let family = format!("{service}_request_latency_seconds");
+        let seen = in_histogram(samples, &family, "endpoint");
+        assert_eq!(seen, times(&own, "endpoint"), "{family}");
+    }
 }
 
 fn assert_services(samples: &Samples, lines: &[Value]) {

@@ -161,6 +161,32 @@ fn a_breaker_opens_lets_trials_through_and_closes_for_both_workers() {
     assert_eq!(of(&statuses, 200), 40, "closed");
 }
 
+/// Through the proxy's own buffer and time limits, as they are rendered.
+#[test]
+fn failed_logins_block_their_account_from_every_network_and_its_password_is_not_even_tried() {
+    let account = json!({ "field": "/username", "failures": 4 });
+    let logins = json!({ "routes": ["/auth/login"], "failures": 100, "account": account });
+    let gateway = gateway(json!({ "abuse": { "failed_logins": logins } }));
+    let log_in = |client: &str, password: &str| {
+        let credentials = json!({ "username": CUSTOMER.username, "password": password });
+        gateway.send(&from(client, Request::post("/api/v1/auth/login").json(&credentials)))
+    };
+    for client in 0..4 {
+        assert_eq!(log_in(&format!("203.0.113.{client}"), "not-hers-12345").status, 401);
+    }
+    eventually("it is blocked", || log_in("203.0.113.77", CUSTOMER.password).status == 403);
+    let sent = |gateway: &Gateway| gateway.metrics().sum("auth_requests_total", &[]);
+    let before = gateway.settled("auth_requests_total", &[], 4.0);
+    let blocked = log_in("203.0.113.78", CUSTOMER.password);
+    assert_eq!((blocked.status, blocked.json()["code"].as_str()), (403, Some("AUTH_004")));
+    assert_eq!(sent(&gateway), before, "nothing of it was sent to the service");
+    let padded = format!("{}{}", " ".repeat(70_000), json!({ "username": CUSTOMER.username }));
+    let padded = Request::post("/api/v1/auth/login").header("content-type", "application/json").body(padded);
+    assert_eq!(gateway.send(&from("203.0.113.79", padded)).status, 400);
+    gateway.envoy.travel(Duration::from_secs(300));
+    assert_eq!(log_in("203.0.113.78", CUSTOMER.password).status, 200);
+}
+
 #[test]
 fn failed_logins_block_their_network_from_logging_in_until_the_block_ends() {
     let logins = json!({ "routes": ["/auth/login"], "failures": 5, "within": "300s", "block_for": "300s" });

@@ -105,6 +105,9 @@ fn every_family_says_what_it_is() {
     assert_eq!(answer.header("content-type").as_deref(), Some("text/plain; version=0.0.4; charset=utf-8"));
 }
 
+/// Counts who looks at the metrics, too: a flush between two looks lets them differ.
+const MOVED_BY_LOOKING: &str = "gateway_uncounted_requests_total";
+
 /// Envoy keeps the same series as counters, the sum in microseconds.
 #[track_caller]
 fn assert_same_on_envoys_endpoint(ours: &Samples, envoys: &Samples) {
@@ -116,6 +119,14 @@ fn assert_same_on_envoys_endpoint(ours: &Samples, envoys: &Samples) {
         let labels: Vec<_> =
             sample.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let theirs = envoys.value(&name, &labels).map(|value| value / unit);
+        if name == MOVED_BY_LOOKING {
+            assert!(
+                theirs.is_some_and(|theirs| theirs >= sample.value),
+                "{name}: {theirs:?}, {}",
+                sample.value
+            );
+            continue;
+        }
         assert_eq!(theirs, Some(sample.value), "{name} {labels:?}");
     }
 }

@@ -73,6 +73,44 @@ fn an_unusual_status_is_shown_by_whichever_worker_answers() {
     }
 }
 
+/// A worker makes the page a few times in a flush interval. What it shows after that is what any worker has shown last.
+#[test]
+fn no_count_is_lower_than_another_worker_has_shown_it() {
+    let gateway = Gateway::with_policy(|policy| policy["metrics"]["flush_interval"] = "60s".into());
+    // Every connection may be given to either worker.
+    let mut connections: Vec<_> = (0..24).map(|_| Connection::open(gateway.address())).collect();
+    let shown = |connection: &mut Connection| {
+        let page = connection.send(&Request::get("/metrics"));
+        Samples::parse(page.text())
+            .expect("a page")
+            .sum("gateway_requests_total", &[("endpoint", "unmatched")])
+    };
+    // One of them has made as many as it may.
+    let first = (0..9).map(|_| shown(&mut connections[0])).fold(0.0, f64::max);
+    for connection in &mut connections {
+        assert_eq!(connection.send(&Request::get("/no/such/route")).status, 404);
+    }
+    let counts: Vec<_> = connections.iter_mut().map(shown).collect();
+    assert!(counts.is_sorted(), "{counts:?}");
+    assert!(counts.last() > Some(&first), "{counts:?}, at first {first}");
+}
+
+/// Who reads one format all the time keeps nobody from a page of the other that is of now.
+#[test]
+fn a_page_is_never_older_than_a_flush_interval() {
+    let setup = Gateway::setup().policy(|policy| policy["metrics"]["flush_interval"] = "60s".into());
+    let gateway = setup.envoy(|config| config.workers(1)).start();
+    let open_metrics =
+        Request::get("/metrics").header("accept", "application/openmetrics-text; version=1.0.0");
+    let refused = r#"gateway_requests_total{status_code="404",endpoint="unmatched"} 1"#;
+    assert!(!gateway.send(&open_metrics).text().contains(refused));
+    assert_eq!(gateway.get("/no/such/route").status, 404);
+    gateway.envoy.travel(Duration::from_secs(61));
+    (0..9).for_each(|_| drop(gateway.get("/metrics")));
+    let page = gateway.send(&open_metrics);
+    assert!(page.text().contains(refused), "{}", page.text());
+}
+
 #[test]
 fn what_does_not_fit_max_series_is_counted_as_other_and_said_so() {
     let policy = Policy::from_value(&without_tokens(example_policy())).expect("it is sound");

@@ -2,25 +2,11 @@
 
 use crate::common::both_ways_of;
 use portcullis_demo_services::Service;
-use portcullis_e2e::{EnvoyConfig, Gateway, H2Connection, PATIENCE, Request, wait_for};
+use portcullis_e2e::{EnvoyConfig, Gateway, H2Connection, PATIENCE, Request, TRAP, wait_for};
 use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tempfile::NamedTempFile;
-
-/// A module that takes any policy, and traps on the first request.
-const TRAP: &str = r#"(module
-    (memory (export "memory") 2)
-    (global $free (mut i32) (i32.const 1024))
-    (func (export "proxy_abi_version_0_2_1"))
-    (func (export "_initialize"))
-    (func (export "proxy_on_memory_allocate") (param $size i32) (result i32)
-        (global.get $free)
-        (global.set $free (i32.add (global.get $free) (local.get $size))))
-    (func (export "proxy_on_context_create") (param i32 i32))
-    (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
-    (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
-    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#;
 
 static TRAP_FILE: LazyLock<NamedTempFile> = LazyLock::new(|| file(TRAP));
 

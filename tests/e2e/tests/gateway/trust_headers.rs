@@ -2,7 +2,7 @@
 
 use crate::common::{both_ways, both_ways_of};
 use portcullis_demo_services::{CUSTOMER, Captured, Service};
-use portcullis_e2e::{EnvoyConfig, Gateway, Request};
+use portcullis_e2e::{EnvoyConfig, Gateway, Request, routes_write_none};
 use serde_json::{Value, json};
 
 /// Every name that the example's policy keeps for the gateway.
@@ -171,4 +171,41 @@ fn a_role_that_a_client_claims_changes_nothing() {
         let answer = gateway.send(&forged(Request::get("/api/v1/orders/CLAIMED"), false));
         assert_eq!(answer.status, 401, "{answer:?}");
     });
+}
+
+#[test]
+fn a_request_is_counted_as_having_the_headers_only_if_it_left_with_them() {
+    const ASSETS: &str = "/api/v1/inventory/assets";
+    let counts = |gateway: &Gateway| {
+        let due = gateway.settled("gateway_security_headers_due_total", &[], 2.0);
+        (due, gateway.metrics().sum("gateway_security_headers_injected_total", &[]))
+    };
+    // Not those that other tests send to as well.
+    both_ways_of(Gateway::setup, |gateway| {
+        let answers = [gateway.get(ASSETS), gateway.get(ASSETS), gateway.get("/nothing/here")];
+        let said = answers.map(|answer| gateway.log_line_of(&answer)["extra"]["security_headers"].clone());
+        assert_eq!(said, [true, true, false].map(Value::from));
+        assert_eq!(counts(gateway), (2.0, 2.0), "what goes to no service is due none");
+    });
+    let gateway = Gateway::setup().envoy(|config| config.edit(routes_write_none)).start();
+    for _ in 0..2 {
+        let answer = gateway.get(ASSETS);
+        assert_eq!(
+            (answer.status, gateway.log_line_of(&answer)["extra"]["security_headers"].clone()),
+            (200, false.into())
+        );
+    }
+    assert_eq!(counts(&gateway), (2.0, 0.0));
+}
+
+#[test]
+fn what_reached_no_service_is_no_sign_that_the_headers_are_missing() {
+    let nobody: std::net::SocketAddr = portcullis_e2e::ReservedPort::new().address();
+    let gateway = Gateway::setup().service_at("inventory", nobody).start();
+    assert_eq!(gateway.get("/api/v1/inventory/assets").status, 503);
+    gateway.settled("gateway_routes_total", &[("target_service", "inventory")], 1.0);
+    let metrics = gateway.metrics();
+    let [due, injected] =
+        ["due", "injected"].map(|it| metrics.sum(&format!("gateway_security_headers_{it}_total"), &[]));
+    assert_eq!(due, injected);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long lines that only the harness prints are waited for.
+/// How long lines are waited for that nobody knows to come.
 const GRACE: Duration = Duration::from_secs(2);
 /// A listener whose only job is to be asked last: what was posted to the worker before has been done when it answers.
 const FENCE: &str = "fence";
@@ -54,12 +54,12 @@ impl EnvoySide {
                 Step::Send(_) if self.has_crashed() => {}
                 Step::Send(ask) => {
                     outside.extend(self.send(case, ask));
-                    outside.extend(self.access_log(case, &outside));
+                    outside.extend(self.access_log(case, &outside, expected));
                 }
-                Step::Travel(by) => self.travel(case, *by),
+                Step::Travel(by) => self.travel(case, *by, expected),
                 Step::ShutDown => {
                     let expected = expected.main.len() + expected.worker.len();
-                    self.wait_for_lines(case, expected.saturating_sub(4));
+                    self.wait_for_lines(case, GRACE, expected.saturating_sub(4));
                     self.envoy.take().expect("it runs").shut_down();
                 }
             }
@@ -69,7 +69,7 @@ impl EnvoySide {
             self.envoy = None;
             return Printed { outside, ..self.lines(case) };
         }
-        self.wait_for_lines(case, expected.main.len() + expected.worker.len());
+        self.wait_for_lines(case, PATIENCE, expected.main.len() + expected.worker.len());
         if self.envoy.is_some() {
             self.fence();
         }
@@ -80,13 +80,14 @@ impl EnvoySide {
         self.envoy.as_ref().expect("it runs")
     }
 
-    /// Both threads tick before anything else happens.
-    fn travel(&self, case: &Case, by: Duration) {
+    /// Both threads tick before anything else happens, unless everything has happened.
+    fn travel(&self, case: &Case, by: Duration, expected: &Printed) {
         let before = self.lines(case);
         self.envoy().travel(by);
-        wait_for(GRACE, || {
+        wait_for(PATIENCE, || {
             let now = self.lines(case);
-            (now.main.len() > before.main.len() && now.worker.len() > before.worker.len()).then_some(())
+            let both = now.main.len() > before.main.len() && now.worker.len() > before.worker.len();
+            (both || is_complete(&now, expected)).then_some(())
         });
     }
 
@@ -110,8 +111,8 @@ impl EnvoySide {
         printed
     }
 
-    fn wait_for_lines(&self, case: &Case, expected: usize) {
-        wait_for(GRACE, || {
+    fn wait_for_lines(&self, case: &Case, patience: Duration, expected: usize) {
+        wait_for(patience, || {
             let printed = self.lines(case);
             (printed.main.len() + printed.worker.len() >= expected).then_some(())
         });
@@ -159,16 +160,22 @@ impl EnvoySide {
     }
 
     /// The line of the stream that was just answered.
-    fn access_log(&self, case: &Case, before: &[String]) -> Option<String> {
+    fn access_log(&self, case: &Case, before: &[String], expected: &Printed) -> Option<String> {
         let prefix = format!("{} ", case.name);
-        let seen = before.iter().filter(|line| line.starts_with("access log: ")).count();
-        let line = wait_for(GRACE, || {
+        let logged = |lines: &[String]| lines.iter().filter(|line| line.starts_with("access log: ")).count();
+        let seen = logged(before);
+        let patience = if logged(&expected.outside) > seen { PATIENCE } else { GRACE };
+        let line = wait_for(patience, || {
             let all = self.stdout.all();
             let mut own = all.iter().filter_map(|line| line.text().strip_prefix(&prefix).map(str::to_owned));
             own.nth(seen)
         });
         line.map(|line| normal(&format!("access log: {line}")))
     }
+}
+
+fn is_complete(now: &Printed, expected: &Printed) -> bool {
+    now.main.len() + now.worker.len() >= expected.main.len() + expected.worker.len()
 }
 
 fn request(ask: &Ask) -> Request {

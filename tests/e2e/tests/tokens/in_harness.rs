@@ -2,10 +2,11 @@
 //! a host that counts its calls can tell.
 
 use crate::keys::{fetching, jwks, token};
-use crate::lab::{install, route};
+use crate::lab::{claims, install, provider, route};
 use crate::sides::{MODULE, line};
 use portcullis_e2e::example_policy;
 use portcullis_harness::{Builder, Plugin, Proxy, Reply, Request, Status, StreamHandle, Upstream};
+use portcullis_token_lab::mint;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -156,7 +157,11 @@ fn whoever_waits_while_the_policy_is_replaced_is_still_served() {
 
 /// What the gateway's own endpoint says of a series.
 fn told(proxy: &mut Proxy, series: &str) -> String {
-    let text = proxy.send(Request::get("/metrics").on_worker(0)).expect("it ends").client.text();
+    said(proxy, Request::get("/metrics"), series)
+}
+
+fn said(proxy: &mut Proxy, page: Request, series: &str) -> String {
+    let text = proxy.send(page.on_worker(0)).expect("it ends").client.text();
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {series} in {text}")).to_owned()
 }
@@ -306,4 +311,96 @@ fn only_an_answer_that_is_believed_counts_as_a_success() {
     assert_eq!(told_of(answer("<html>")), ["0", "1"]);
     assert_eq!(told_of(Upstream::respond(204)), ["0", "1"]);
     assert_eq!(told_of(Upstream::respond(500)), ["0", "1"]);
+}
+
+#[test]
+fn a_full_cache_of_known_tokens_gives_one_up_for_another() {
+    let jwt = json!({"cache_bytes": 1_500, "providers": {"main": provider(json!({}))}});
+    let mut proxy = builder(jwt, &[]).workers(1).build().expect("the gateway starts");
+    let of = |user: usize| mint("HS256", &claims(json!({"sub": format!("user-{user}")})));
+    for user in 0..8 {
+        assert_eq!(proxy.send(ask(&of(user))).expect("it ends").client.status(), Some(200));
+    }
+    let count = |proxy: &mut Proxy, name: &str| told(proxy, name).parse::<u32>().expect("a number");
+    let evicted = count(&mut proxy, "gateway_jwt_cache_evictions_total");
+    assert!((1..8).contains(&evicted), "{evicted} of eight tokens given up");
+    // The one used last is known still; the one used longest ago is checked anew.
+    let hits = |proxy: &mut Proxy| count(proxy, "gateway_jwt_cache_requests_total{result=\"hit\"}");
+    for (user, known) in [(7, 1), (0, 1)] {
+        proxy.send(ask(&of(user))).expect("it ends");
+        assert_eq!(hits(&mut proxy), known, "user {user}");
+    }
+}
+
+#[test]
+fn one_inactive_token_more_than_are_remembered_pushes_out_the_oldest() {
+    const REMEMBERED: usize = 4_096;
+    let inactive = Upstream::respond(200).body(r#"{"active":false}"#);
+    let mut proxy =
+        builder(asking(json!({})), &["as"]).peer("as", inactive).workers(1).build().expect("it starts");
+    for token in 0..=REMEMBERED {
+        assert_eq!(proxy.send(ask(&format!("opaque-{token}"))).expect("it ends").client.status(), Some(401));
+    }
+    assert_eq!(told(&mut proxy, "gateway_jwt_negative_cache_evictions_total"), "1");
+    assert_eq!(told(&mut proxy, "gateway_jwt_negative_cache_hits_total"), "0");
+    let asked = proxy.received("as").len();
+    for (token, asks) in [(REMEMBERED, 0), (0, 1)] {
+        proxy.send(ask(&format!("opaque-{token}"))).expect("it ends");
+        assert_eq!(proxy.received("as").len(), asked + asks, "opaque-{token}");
+    }
+}
+
+/// A gateway behind a trusted proxy; `change` changes its policy, and its service answers with `status`.
+fn behind_a_proxy(status: u16, change: impl FnOnce(&mut Value)) -> Proxy {
+    let mut policy = example_policy();
+    policy["client_ip"] = json!({"trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0", "::/0"]});
+    policy["jwt"] = json!({"providers": {"main": provider(json!({}))}});
+    policy["metrics"]["networks"] = json!(["0.0.0.0/0"]);
+    change(&mut policy);
+    let plugin = Plugin::loaded(&MODULE).config(policy.to_string());
+    let proxy = Proxy::builder().plugin(plugin).workers(1).upstream("web", Upstream::respond(status));
+    proxy.build().expect("the gateway starts")
+}
+
+/// A request of each of so many clients, in networks of their own; each is answered with `status`.
+fn each_of(proxy: &mut Proxy, clients: u32, request: &dyn Fn() -> Request, status: u16) {
+    for number in 0..clients {
+        let client = format!("{}.{}.{}.1", 10 + number / 65_536, number / 256 % 256, number % 256);
+        let request = request().header("x-forwarded-for", client);
+        assert_eq!(proxy.send(request).expect("it ends").client.status(), Some(status));
+    }
+}
+
+fn counted(proxy: &mut Proxy, series: &str) -> u32 {
+    let page = Request::get("/metrics").header("x-forwarded-for", "127.0.0.1");
+    said(proxy, page, series).parse().expect("a number")
+}
+
+/// Failed logins are counted in a table of 4,096 networks.
+#[test]
+fn more_networks_that_fail_to_log_in_than_there_is_room_for_push_out_others_and_are_counted() {
+    let mut proxy = behind_a_proxy(401, |_| ());
+    each_of(&mut proxy, 6_000, &|| Request::post("/api/v1/auth/login"), 401);
+    let evicted = counted(&mut proxy, "portcullis_cells_evicted_total{table=\"failed_logins\"}");
+    assert!((6_000 - 4_096..6_000).contains(&evicted), "{evicted}");
+    assert_eq!(counted(&mut proxy, "portcullis_cells_refused_total{table=\"failed_logins\"}"), 0);
+}
+
+#[test]
+fn more_networks_that_are_blocked_than_there_is_room_for_are_counted_as_refused_a_cell() {
+    let mut proxy = behind_a_proxy(401, |policy| policy["abuse"]["failed_logins"]["failures"] = 1.into());
+    each_of(&mut proxy, 6_000, &|| Request::post("/api/v1/auth/login"), 401);
+    let refused = counted(&mut proxy, "portcullis_cells_refused_total{table=\"failed_logins\"}");
+    assert!((6_000 - 4_096..6_000).contains(&refused), "{refused}");
+    assert_eq!(counted(&mut proxy, "portcullis_cells_evicted_total{table=\"failed_logins\"}"), 0);
+}
+
+/// Limits stand in 4,096 blocks of 32 places: with 20 clients to a block on average, some blocks have more than 32.
+#[test]
+fn clients_that_find_their_block_full_begin_with_what_others_used_and_are_counted() {
+    let rules = json!({"rules": {"per_ip": {"key": ["ip"], "limit": 5, "window": "1d"}}});
+    let mut proxy = behind_a_proxy(200, |policy| policy["limits"] = rules);
+    each_of(&mut proxy, 20 * 4_096, &|| Request::get("/api/v1/inventory/assets"), 200);
+    let crowded = counted(&mut proxy, "gateway_rate_limit_crowded_total");
+    assert!((1..4_096).contains(&crowded), "{crowded}");
 }

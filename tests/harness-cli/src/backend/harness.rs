@@ -2,44 +2,77 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, PoisonError};
 
 use portcullis_harness::{
-    Builder, ClientResponse, Error, Failure, FailureKind, HeaderMap, LoadError, LoadedModule, LogLevel,
-    LogLine, MetricType, Metrics, Numbers, Profile, Proxy, Received, Status, Upstream,
+    Coverage, Error, Failure, FailureKind, HeaderMap, LoadError, LoadedModule, LogLine, MetricType, Metrics,
+    Numbers, Profile, Proxy, Received, Status,
 };
 
+use super::Ran;
+use super::built::{builder, upstream};
+use super::clients;
 use super::connection;
-use super::sendable::{self, sendable};
-use super::{LONGEST, Ran};
-use crate::model::{FailurePolicy, Faults, Level};
-use crate::plan::{self, Action, Body, Fate, Fields, Plan, Script, Step};
+use super::shared;
+use crate::model::{Expect, Faults};
+use crate::plan::{self, Action, Fields, Plan, Step};
 use crate::seen::{Answer, Call, End, Log, Seen, metric_name};
 use crate::trap::{self, Trap};
 use crate::verdict::Spent;
 
 /// Modules that have been compiled already, shared between scenarios.
 #[derive(Default)]
-pub struct Modules(Mutex<HashMap<PathBuf, LoadedModule>>);
+pub struct Modules {
+    loaded: Mutex<HashMap<PathBuf, LoadedModule>>,
+    covered: Option<Mutex<Covered>>,
+}
+
+/// Which functions were reached, by module.
+pub type Covered = BTreeMap<PathBuf, Coverage>;
 
 impl Modules {
+    /// Modules that tell which of their functions were reached.
+    #[must_use]
+    pub fn with_coverage() -> Self {
+        Self { covered: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// Which functions were reached in all scenarios up to now.
+    #[must_use]
+    pub fn covered(&self) -> Covered {
+        let covered = |all: &Mutex<Covered>| all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.covered.as_ref().map(covered).unwrap_or_default()
+    }
+
+    fn note(&self, plan: &Plan, proxy: &Proxy) {
+        let Some(covered) = &self.covered else { return };
+        let mut covered = covered.lock().unwrap_or_else(PoisonError::into_inner);
+        for (plugin, coverage) in plan.plugins.iter().zip(proxy.coverage()) {
+            let all = covered.entry(plugin.module.clone()).or_default();
+            coverage.into_iter().for_each(|(name, reached)| *all.entry(name).or_default() |= reached);
+        }
+    }
+
     /// A module, compiled once.
     ///
     /// # Errors
     /// Every `LoadError`.
     pub fn load(&self, path: &Path) -> Result<LoadedModule, LoadError> {
-        let mut modules = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut modules = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = modules.get(path) {
             return Ok(module.clone());
         }
-        let module = LoadedModule::from_file(path)?;
+        let module = match self.covered {
+            Some(_) => LoadedModule::covered_from_file(path)?,
+            None => LoadedModule::from_file(path)?,
+        };
         modules.insert(path.to_owned(), module.clone());
         Ok(module)
     }
 
     /// Forgets everything: a file may have changed.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -50,7 +83,12 @@ pub fn harness(plan: &Plan, modules: &Modules) -> Ran {
         Err(error) => return Ran::never(error.to_string()),
     };
     match builder.build_or_logs() {
-        Ok(proxy) => Running::new(proxy, plan).steps(),
+        Ok(proxy) => {
+            let mut running = Running::new(proxy, plan);
+            let ran = running.steps();
+            modules.note(plan, &running.proxy);
+            ran
+        }
         Err((error, logs)) => not_started(error, &logs),
     }
 }
@@ -71,7 +109,7 @@ fn not_started(error: Error, logs: &[LogLine]) -> Ran {
 
 /// With what became of VMs.
 fn failed(seen: Seen, failures: &[Failure]) -> Seen {
-    let lost = |failure: &&Failure| matches!(failure.kind, FailureKind::OutOfFuel { .. });
+    let lost = |failure: &&Failure| failure.kind.is_endless();
     let hung = failures.iter().find(lost).map(ToString::to_string);
     let traps = failures.iter().filter(|failure| !lost(failure)).map(trap).collect();
     Seen { hung, traps, ..seen }
@@ -83,122 +121,9 @@ fn trap(failure: &Failure) -> Trap {
         FailureKind::Trap(message) => trap::cause(message),
         _ => trap::cause(&message),
     };
-    Trap { callback: failure.callback.clone(), cause, backtrace: failure.backtrace.clone() }
-}
-
-pub(super) fn builder(plan: &Plan, modules: &Modules) -> Result<Builder, LoadError> {
-    let mut builder = Proxy::builder()
-        .starting_at(plan.clock)
-        .workers(plan.workers)
-        .log_level(level(plan.log_level))
-        .facing_clients(own_address())
-        .pass_server_header_through();
-    for plugin in &plan.plugins {
-        builder = builder.plugin(described(plugin, modules.load(&plugin.module)?));
-    }
-    for (name, script) in &plan.upstreams {
-        // Nobody can ask a TCP service what it will answer: it listens, or it does not.
-        let refuses = plan.is_tcp() && script.is_refusing();
-        builder = if refuses {
-            builder.peer(name, Upstream::refuse())
-        } else {
-            builder.peer(name, upstream(script))
-        };
-    }
-    for route in &plan.routes {
-        builder = builder.routed(sendable::route(route));
-    }
-    builder = builder.node(sendable::node(&plan.node));
-    for (cluster, values) in &plan.cluster_metadata {
-        for (namespace, value) in values {
-            builder = builder.cluster_metadata(cluster, namespace, value.clone());
-        }
-    }
-    for (path, value) in &plan.properties {
-        builder = builder.property(path.split('.'), value);
-    }
-    for (name, answer) in &plan.foreign_functions {
-        let answer = answer.clone();
-        builder = builder.foreign_function(name, move |_| Ok(answer.clone()));
-    }
-    if let Some(seed) = plan.seed {
-        builder = builder.seed(seed);
-    }
-    if let Some(format) = &plan.access_log {
-        builder = builder.access_log(format);
-    }
-    Ok(if plan.counts_cost() { builder.profiled() } else { builder })
-}
-
-/// The address that Envoy takes for the machine's own: the first of IPv4 that is no loopback's.
-fn own_address() -> &'static str {
-    static ADDRESS: OnceLock<String> = OnceLock::new();
-    ADDRESS.get_or_init(find_own_address)
-}
-
-fn find_own_address() -> String {
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    let mut addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
-    addresses.find(|address| !address.is_loopback()).unwrap_or(std::net::Ipv4Addr::LOCALHOST).to_string()
-}
-
-fn described(plugin: &plan::Plugin, module: LoadedModule) -> portcullis_harness::Plugin {
-    let described = portcullis_harness::Plugin::loaded(&module)
-        .name(&plugin.name)
-        .root_id(&plugin.root_id)
-        .vm_id(&plugin.vm_id)
-        .vm_config(&plugin.vm_config)
-        .config(&plugin.config)
-        .failure_policy(match plugin.failure_policy {
-            FailurePolicy::Closed => portcullis_harness::FailurePolicy::Closed,
-            FailurePolicy::Open => portcullis_harness::FailurePolicy::Open,
-            FailurePolicy::Reload => portcullis_harness::FailurePolicy::Reload,
-        });
-    plugin.env.iter().fold(described, |described, (name, value)| described.env(name, value))
-}
-
-fn level(level: Level) -> LogLevel {
-    match level {
-        Level::Trace => LogLevel::Trace,
-        Level::Debug => LogLevel::Debug,
-        Level::Info => LogLevel::Info,
-        Level::Warn => LogLevel::Warn,
-        Level::Error => LogLevel::Error,
-        Level::Critical => LogLevel::Critical,
-    }
-}
-
-fn upstream(script: &Script) -> Upstream {
-    let mut script = script.clone();
-    Upstream::answer_with(move |received| {
-        let method = received.header(":method").unwrap_or_default();
-        reply(script.answer(&method, received.headers.get(":path").unwrap_or_default()))
-    })
-}
-
-fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
-    use portcullis_harness::Reply;
-    let answer = match reply.fate {
-        Fate::Refused => return Reply::refuse(),
-        Fate::Never => return Reply::never(),
-        Fate::Reset => return Reply::reset().delay(reply.delay),
-        Fate::Answer | Fate::ResetAfterBody => Reply::status(reply.status).delay(reply.delay),
-    };
-    let answer = reply.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
-    let breaks = reply.fate == Fate::ResetAfterBody;
-    let length = reply.body.announced(breaks).to_string();
-    let answer = match reply.body {
-        Body::None if [204, 304].contains(&reply.status) => answer,
-        Body::None => answer.header("content-length", length),
-        Body::Whole(body) if body.is_empty() => answer.header("content-length", length),
-        Body::Whole(body) => answer.header("content-length", length).chunk(body),
-        Body::Chunked(chunks, trailers) => {
-            let answer = answer.header("transfer-encoding", "chunked");
-            let answer = chunks.iter().fold(answer, |answer, chunk| answer.chunk(chunk));
-            trailers.iter().fold(answer, |answer, (name, value)| answer.trailer(name, value))
-        }
-    };
-    if breaks { answer.reset_after() } else { answer }
+    let note =
+        failure.refused_memory.map(|limit| format!("it had been refused more memory than {limit} bytes"));
+    Trap { callback: failure.callback.clone(), cause, backtrace: failure.backtrace.clone(), note }
 }
 
 /// How much of everything there was before a step.
@@ -206,6 +131,7 @@ fn reply(reply: plan::Reply) -> portcullis_harness::Reply {
 struct Marks {
     received: BTreeMap<String, usize>,
     logs: usize,
+    access_log: usize,
     failures: usize,
     metrics: Numbers,
 }
@@ -224,13 +150,17 @@ impl<'a> Running<'a> {
 
     pub(super) fn steps(&mut self) -> Ran {
         self.proxy.advance(plan::AFTERWARDS);
-        let mut ran =
-            Ran { start: self.since(Seen { refused: Some(false), ..Seen::default() }), ..Ran::default() };
+        let start = self.since(Seen { refused: Some(false), ..Seen::default() });
+        let start = self.read(Some(&self.plan.start), start);
+        let mut ran = Ran { start, ..Ran::default() };
         for (index, step) in self.plan.steps.iter().enumerate() {
             self.mark();
             let title = || format!("step {} ({})", index + 1, step.title);
             match self.step(step) {
-                Ok(seen) => ran.steps.push(self.since(seen)),
+                Ok(seen) => {
+                    let seen = self.since(seen);
+                    ran.steps.push(self.read(step.expect.as_ref(), seen));
+                }
                 Err(error) => {
                     ran.stopped = Some(format!("{}: {error}", title()));
                     return ran;
@@ -255,6 +185,7 @@ impl<'a> Running<'a> {
         self.marks = Marks {
             received: names.map(|name| (name.clone(), self.proxy.received_count(name))).collect(),
             logs: self.proxy.logs().len(),
+            access_log: self.proxy.access_log().len(),
             failures: self.proxy.failures().len(),
             metrics: self.proxy.metrics().numbers(),
         };
@@ -263,7 +194,10 @@ impl<'a> Running<'a> {
     fn step(&mut self, step: &Step) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         match &step.action {
-            Action::Request(request) => self.request(request, &mut seen)?,
+            Action::Request(request) => {
+                seen.answer = self.ask(std::slice::from_ref(request.as_ref()), &mut seen)?.pop();
+            }
+            Action::Together(requests) => seen.answers = self.ask(requests, &mut seen)?,
             Action::Connection(moves) => {
                 seen.conversation = Some(connection::converse(&mut self.proxy, moves))
             }
@@ -283,34 +217,32 @@ impl<'a> Running<'a> {
             Action::Upstreams(scripts) => {
                 scripts.iter().for_each(|(name, script)| self.proxy.set_upstream(name, upstream(script)));
             }
+            Action::Shared(written) => {
+                shared::write(&mut self.proxy, written);
+                self.proxy.advance(plan::AFTERWARDS);
+            }
             Action::Faults(faults) => set(faults, &mut self.proxy),
         }
         Ok(seen)
     }
 
-    /// Sends a request and follows it to its end. If none comes for as long as a step may last, the client goes away.
-    fn request(&mut self, request: &plan::Request, seen: &mut Seen) -> Result<(), Error> {
-        let began = self.proxy.wall_clock();
-        let handle = self.proxy.start(sendable(request));
-        let outcome = match self.proxy.finish_within(&handle, LONGEST) {
-            Ok(outcome) => outcome,
-            Err(Error::Failed(_)) => {
-                seen.answer = Some(Answer { end: End::Never, ..Answer::default() });
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+    /// Clients ask, and have their answers or give up.
+    fn ask(&mut self, requests: &[plan::Request], seen: &mut Seen) -> Result<Vec<Answer>, Error> {
+        let Some(answers) = clients::ask(&mut self.proxy, requests)? else {
+            let never = Answer { end: End::Never, ..Answer::default() };
+            return Ok(vec![never; requests.len()]);
         };
-        let answer = answer(&outcome.client);
-        if answer.end == End::Never {
-            let passed = self.proxy.wall_clock().saturating_sub(began);
-            self.proxy.advance(LONGEST.saturating_sub(passed));
-            self.proxy.client_leaves(&handle);
-        }
         self.proxy.advance(plan::AFTERWARDS);
-        seen.answer = Some(answer);
-        let lines = self.proxy.outcome(&handle).access_log;
+        let lines = &self.proxy.access_log()[self.marks.access_log..];
         seen.access_log = lines.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
-        Ok(())
+        Ok(answers)
+    }
+
+    /// With what is to be read of shared data and queues.
+    fn read(&mut self, expect: Option<&Expect>, seen: Seen) -> Seen {
+        let wanted = self.plan.wanted(expect);
+        let shared = wanted.map(|wanted| shared::read(&mut self.proxy, &wanted)).unwrap_or_default();
+        Seen { shared, ..seen }
     }
 
     fn since(&self, seen: Seen) -> Seen {
@@ -371,26 +303,14 @@ fn set(faults: &Faults, proxy: &mut Proxy) {
     });
 }
 
-fn fields(headers: &HeaderMap) -> Fields {
+pub(super) fn fields(headers: &HeaderMap) -> Fields {
     let regular = headers.iter().filter(|(name, _)| name.first() != Some(&b':'));
     regular.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
 }
 
-fn answer(client: &ClientResponse) -> Answer {
-    Answer {
-        status: client.status(),
-        headers: client.headers.as_ref().map(fields).unwrap_or_default(),
-        body: client.body.clone(),
-        trailers: client.trailers.as_ref().map(fields).unwrap_or_default(),
-        end: match (client.complete, client.reset) {
-            _ if client.invalid => {
-                End::Invalid(client.flaw.as_ref().map(ToString::to_string).unwrap_or_default())
-            }
-            (_, true) => End::Broken,
-            (true, false) => End::Complete,
-            (false, false) => End::Never,
-        },
-    }
+/// Blanks around a value are none to an upstream that reads HTTP/1 (RFC 9110, section 5.5).
+fn trimmed(fields: Fields) -> Fields {
+    fields.into_iter().map(|(name, value)| (name, value.trim_ascii().to_vec())).collect()
 }
 
 fn call(received: &Received) -> Call {
@@ -399,7 +319,7 @@ fn call(received: &Received) -> Call {
         method: received.header(":method").unwrap_or_default(),
         path: pseudo(":path"),
         authority: pseudo(":authority"),
-        headers: fields(&received.headers),
+        headers: trimmed(fields(&received.headers)),
         body: received.body.clone(),
         trailers: received.trailers.as_ref().map(fields).unwrap_or_default(),
     }

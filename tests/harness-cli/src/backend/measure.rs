@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use portcullis_harness::{Profile, Proxy};
 
 use super::Ran;
-use super::harness::{Modules, Running, builder};
+use super::built::builder;
+use super::harness::{Modules, Running};
 use super::sendable::sendable;
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 
 /// Runs a scenario and counts what its callbacks cost; the start, too, if that is asked for.
 ///
@@ -48,11 +49,7 @@ pub fn bench(
     streams: usize,
     requests: usize,
 ) -> Result<Option<Load>, String> {
-    let of_step = |action: &Action| match action {
-        Action::Request(request) => Some(sendable(request)),
-        _ => None,
-    };
-    let own: Vec<_> = plan.steps.iter().filter_map(|step| of_step(&step.action)).collect();
+    let own: Vec<_> = plan.requests().map(sendable).collect();
     if own.is_empty() || plan.refused.is_some() {
         return Ok(None);
     }

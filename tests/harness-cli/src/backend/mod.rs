@@ -1,13 +1,17 @@
 //! The sides that scenarios run on.
 
+mod built;
+mod clients;
 mod connection;
 mod envoy;
 mod harness;
 mod measure;
 mod sendable;
+mod shared;
 
-pub use envoy::envoy;
-pub use harness::{Modules, harness};
+pub use built::own_address;
+pub use envoy::{envoy, other_version};
+pub use harness::{Covered, Modules, harness};
 pub use measure::{Load, bench, profiled};
 
 use crate::seen::Seen;

@@ -6,6 +6,7 @@ pub mod new;
 pub mod profile;
 pub mod run;
 pub mod serve;
+mod wire;
 
 use portcullis_harness_cli::plan;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher as _};
 use portcullis_harness_cli::model::Side;
 use portcullis_harness_cli::run::{Options, Outcome, Report, run as run_all};
-use portcullis_harness_cli::{files, report};
+use portcullis_harness_cli::{backend, files, report};
 
 use super::{Scenarios, show, unusable};
 
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Write the names of all metrics that moved in any scenario into this file, one a line.
     #[arg(long, value_name = "FILE")]
     moved: Option<PathBuf>,
+    /// Write into this file which functions of the modules were reached on the harness.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["envoy", "tap"])]
+    coverage: Option<PathBuf>,
     /// Print the Test Anything Protocol instead.
     #[arg(long)]
     tap: bool,
@@ -92,7 +95,22 @@ fn once(arguments: &Arguments) -> std::io::Result<ExitCode> {
             show(&report::told(report));
         }
     };
-    let reports = run_all(&files, &options, &tell);
+    let other = options.sides.contains(&Side::Envoy).then(backend::other_version).flatten();
+    if let Some(version) = other {
+        eprintln!(
+            "note: this Envoy is {version}; the harness behaves as 1.40 does, and what differs may be the version's doing"
+        );
+    }
+    let modules = match arguments.coverage {
+        Some(_) => backend::Modules::with_coverage(),
+        None => backend::Modules::default(),
+    };
+    let reports = run_all(&files, &options, &modules, &tell);
+    if let Some(file) = &arguments.coverage {
+        let covered = modules.covered();
+        std::fs::write(file, report::coverage(&covered))?;
+        show(&report::covered(&covered));
+    }
     if let Some(file) = &arguments.junit {
         std::fs::write(file, report::junit(&reports))?;
     }

@@ -1,20 +1,16 @@
 //! `serve`: a module in front of a real upstream, on a local port, for curl.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use portcullis_e2e::{Connection, Request as Sent};
 use portcullis_harness::{Outcome, Plugin, Proxy, Received, Reply, Request, Upstream};
-use tokio::sync::oneshot;
 
+use super::wire::{Message, read_message, written};
 use super::{show, unusable};
 
 /// What to serve.
@@ -48,7 +44,7 @@ fn peer(text: &str) -> Result<(String, SocketAddr), String> {
 /// A request on its way to the proxy's thread, and where its answer is waited for.
 struct Job {
     request: Request,
-    answer: oneshot::Sender<Result<Outcome, String>>,
+    answer: mpsc::Sender<Result<Outcome, String>>,
 }
 
 /// Serves until it is interrupted; exit status 2 if it cannot.
@@ -62,11 +58,7 @@ pub fn serve(arguments: Arguments) -> ExitCode {
         Ok(Err(error)) => return unusable(&error),
         Err(error) => return unusable(&error),
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return unusable(&error),
-    };
-    match runtime.block_on(listen_on(listen, jobs)) {
+    match listen_on(listen, &jobs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => unusable(&error),
     }
@@ -86,6 +78,7 @@ fn work(arguments: &Arguments, queue: &mpsc::Receiver<Job>, ready: &mpsc::Sender
         last = Instant::now();
         let outcome = proxy.send(job.request).map_err(|error| error.to_string());
         told = (tell_logs(&proxy, told.0), tell_failures(&proxy, told.1));
+        outcome.iter().for_each(tell_flaws);
         let _ = job.answer.send(outcome);
     }
 }
@@ -113,6 +106,16 @@ fn tell_failures(proxy: &Proxy, from: usize) -> usize {
     let failures = proxy.failures();
     failures.iter().skip(from).for_each(|failure| eprintln!("TRAP {failure}"));
     failures.len()
+}
+
+/// A message whose reader is misled is told as that.
+fn tell_flaws(outcome: &Outcome) {
+    let upstream = outcome.upstream.as_ref().and_then(|received| received.flaw.as_ref());
+    for (who, flaw) in [("client", outcome.client.flaw.as_ref()), ("upstream", upstream)] {
+        if let Some(flaw) = flaw {
+            eprintln!("FLAW to the {who}: {flaw}");
+        }
+    }
 }
 
 fn tell_logs(proxy: &Proxy, from: usize) -> usize {
@@ -144,58 +147,31 @@ fn sent(received: &Received) -> Sent {
     sent.body(&received.body)
 }
 
-async fn listen_on(address: SocketAddr, jobs: mpsc::Sender<Job>) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+fn listen_on(address: SocketAddr, jobs: &mpsc::Sender<Job>) -> io::Result<()> {
+    let listener = TcpListener::bind(address)?;
     show(&format!("listening on http://{}\n", listener.local_addr()?));
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = listener.accept()?;
         let jobs = jobs.clone();
-        let service = service_fn(move |request| answer(request, peer, jobs.clone()));
-        tokio::spawn(async move {
-            let stream = hyper_util::rt::TokioIo::new(stream);
-            // A client that breaks its connection is the client's business.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
-        });
+        // A client that breaks its connection is the client's business.
+        std::thread::spawn(move || talk(&stream, peer, &jobs));
     }
 }
 
-async fn answer(
-    request: hyper::Request<Incoming>,
-    peer: SocketAddr,
-    jobs: mpsc::Sender<Job>,
-) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::new(head.method.as_str(), path).from(&peer.to_string());
-    for (name, value) in head.headers.iter().filter(|(name, _)| *name != "content-length") {
-        let name = if name == "host" { ":authority" } else { name.as_str() };
-        request = request.header(name, value.as_bytes());
+/// One request after another goes to the proxy byte for byte, and what it sends goes back byte for byte, right or wrong.
+fn talk(mut stream: &std::net::TcpStream, peer: SocketAddr, jobs: &mpsc::Sender<Job>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = io::BufReader::new(stream);
+    while let Some(Message { bytes, method }) = read_message(&mut reader)? {
+        let request = Request::wire(bytes).from(&peer.to_string());
+        let (answer, answered) = mpsc::channel();
+        let _ = jobs.send(Job { request, answer });
+        let outcome = answered.recv().unwrap_or_else(|_| Err("the proxy has ended".to_owned()));
+        let (bytes, goes_on) = written(outcome.as_ref(), &method);
+        io::Write::write_all(&mut stream, &bytes)?;
+        if !goes_on {
+            break;
+        }
     }
-    if !body.is_empty() {
-        request = request.body(&body);
-    }
-    let (answer, answered) = oneshot::channel();
-    let _ = jobs.send(Job { request, answer });
-    let outcome = answered.await.unwrap_or_else(|_| Err("the proxy has ended".to_owned()));
-    Ok(outcome.map_or_else(|error| failed(&error), |outcome| response(&outcome)))
-}
-
-fn failed(error: &str) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(Bytes::from(format!("{error}\n"))));
-    *response.status_mut() = hyper::StatusCode::BAD_GATEWAY;
-    response
-}
-
-fn response(outcome: &Outcome) -> hyper::Response<Full<Bytes>> {
-    let client = &outcome.client;
-    let Some(status) = client.status() else { return failed("the stream ended without an answer") };
-    let mut response = hyper::Response::builder().status(status);
-    let framing: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
-    let headers = client.headers.iter().flat_map(|headers| headers.iter());
-    for (name, value) in headers.filter(|(name, _)| name.first() != Some(&b':') && !framing.contains(name)) {
-        response = response.header(name, value);
-    }
-    let body = Full::new(Bytes::from(client.body.clone()));
-    response.body(body).unwrap_or_else(|error| failed(&error.to_string()))
+    Ok(())
 }

@@ -4,9 +4,8 @@ use deserr::{Deserr, IntoValue, ValuePointerRef};
 use portcullis_edge_core::{ConfigErrors, Named, PolicyDuration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
-use std::net::IpAddr;
 
-use super::{Headers, Pattern, Text, ok};
+use super::{Address, Headers, Pattern, Shown, Text, ok};
 use crate::problem::mistake;
 
 /// A request.
@@ -28,6 +27,11 @@ pub struct RequestFields {
     /// What the client writes on an HTTP/1 connection, byte for byte, in the place of everything else.
     #[deserr(default)]
     pub wire: Option<Text>,
+    /// The fields of an HTTP/2 request as they are sent, pseudo-header fields and all, whatever rule they break, in the place of
+    /// `method`, `path`, `authority` and `headers`: each a name, a value and, if it is not once, how often.
+    #[deserr(default)]
+    #[schemars(inner(length(min = 2, max = 3)))]
+    pub fields: Option<Vec<Vec<Text>>>,
     /// The host that is asked for (default `gateway.test`).
     #[deserr(default = "gateway.test".to_owned())]
     #[schemars(default = "host")]
@@ -52,14 +56,24 @@ pub struct RequestFields {
     #[deserr(default)]
     #[schemars(default)]
     pub trailers: Headers,
+    /// The body in `chunks` has no end: the client sends no more, and waits.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub unfinished: bool,
+    /// The client goes away so long after it has sent, unless it has the whole answer by then.
+    #[deserr(default)]
+    pub leaves: Option<PolicyDuration>,
     /// Over HTTP/2.
     #[deserr(default)]
     #[schemars(default)]
     pub http2: bool,
-    /// The client's address, any of IPv4 (default 127.0.0.1). One outside of 127.0.0.0/8 reaches Envoy by the PROXY protocol.
+    /// What the client shows in its TLS handshake, where the listener speaks TLS.
+    #[deserr(default)]
+    pub tls: Option<Shown>,
+    /// The client's address, of IPv4 or IPv6 (default 127.0.0.1). One outside of 127.0.0.0/8 reaches Envoy by the PROXY protocol.
     #[deserr(default)]
     #[schemars(default)]
-    pub from: Client,
+    pub from: Address,
 }
 
 fn get() -> String {
@@ -78,6 +92,7 @@ impl Request {
             method: method.to_owned(),
             path: Some(path),
             wire: None,
+            fields: None,
             authority: host(),
             headers: Named::default(),
             body: None,
@@ -85,8 +100,11 @@ impl Request {
             json: None,
             chunks: None,
             trailers: Named::default(),
+            unfinished: false,
+            leaves: None,
             http2: false,
-            from: Client::default(),
+            tls: None,
+            from: Address::default(),
         }))
     }
 }
@@ -112,44 +130,6 @@ impl JsonSchema for Request {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let fields = generator.subschema_for::<RequestFields>();
         json_schema!({ "anyOf": [{ "type": "string", "pattern": "^[^ ]+ .+$" }, fields] })
-    }
-}
-
-/// A client's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client(pub IpAddr);
-
-impl Default for Client {
-    fn default() -> Self {
-        Self(IpAddr::from([127, 0, 0, 1]))
-    }
-}
-
-impl serde::Serialize for Client {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl Deserr<ConfigErrors> for Client {
-    fn deserialize_from_value<V: IntoValue>(
-        value: deserr::Value<V>,
-        location: ValuePointerRef<'_>,
-    ) -> Result<Self, ConfigErrors> {
-        let value = Value::from(value);
-        let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-        let address = address.filter(IpAddr::is_ipv4);
-        address.map(Self).ok_or_else(|| mistake(location, &value, "an IPv4 address"))
-    }
-}
-
-impl JsonSchema for Client {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Client".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+$" })
     }
 }
 
@@ -194,12 +174,33 @@ pub struct Reply {
     #[deserr(default)]
     #[schemars(default)]
     pub trailers: Headers,
+    /// The answer of a gRPC service, which speaks HTTP/2: all replies of its upstream are such. `headers` and `trailers` are its metadata.
+    #[deserr(default)]
+    pub grpc: Option<Grpc>,
     /// How long it takes to answer.
     #[deserr(default)]
     pub delay: Option<PolicyDuration>,
     /// It fails instead.
     #[deserr(default)]
     pub fails: Option<Fails>,
+}
+
+/// The answer of a gRPC service, once it has the whole request.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Grpc {
+    /// Messages, as they are inside of their frames. Without any, the answer has trailers alone.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub messages: Vec<Text>,
+    /// `grpc-status` (default 0).
+    #[deserr(default)]
+    #[schemars(default)]
+    pub status: u32,
+    /// `grpc-message`.
+    #[deserr(default)]
+    pub message: Option<String>,
 }
 
 /// How an upstream fails.

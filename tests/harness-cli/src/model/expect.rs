@@ -5,7 +5,7 @@ use portcullis_edge_core::{ConfigErrors, Named};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{Cost, Heard, JsonPattern, Logs, Pattern, Values};
+use super::{Cost, Heard, JsonPattern, Logs, Pattern, SharedFound, Values};
 use crate::problem::mistake;
 
 /// What must have come of a step.
@@ -47,7 +47,7 @@ pub struct Expect {
     /// The new configuration is refused (`reload`).
     #[deserr(default)]
     pub refused: Option<bool>,
-    /// How the answer ended; `never`: nothing came for ten minutes, or a callback never came back.
+    /// How the answer ended; `never`: nothing came for ten minutes, or a callback never came back; `left`: the client went first.
     #[deserr(default)]
     pub end: Option<AnswerEnd>,
     /// What came of a TCP connection.
@@ -56,6 +56,9 @@ pub struct Expect {
     /// A VM fails: where and why, or a function of its backtrace. A trap that is not expected fails the step.
     #[deserr(default)]
     pub trap: Option<Pattern>,
+    /// Shared data and shared queues, as they are after the step.
+    #[deserr(default)]
+    pub shared: Option<SharedFound>,
     /// What the step may cost at most.
     #[deserr(default)]
     pub cost: Option<Cost>,
@@ -72,6 +75,8 @@ pub enum AnswerEnd {
     Broken,
     /// Nothing comes any more.
     Never,
+    /// The client has left before (`leaves`).
+    Left,
     /// What comes is no HTTP.
     Invalid,
 }
@@ -84,6 +89,7 @@ impl AnswerEnd {
             Self::Complete => "complete",
             Self::Broken => "broken",
             Self::Never => "never",
+            Self::Left => "left",
             Self::Invalid => "invalid",
         }
     }

@@ -2,12 +2,15 @@
 
 mod connection;
 mod cost;
+mod dns;
 mod exchange;
 mod expect;
 mod logs;
 mod pattern;
 mod route;
+mod shared;
 mod text;
+mod tls;
 mod token;
 mod volatile;
 
@@ -18,12 +21,15 @@ use serde_json::{Value, json};
 
 pub use connection::{Heard, Move, Party};
 pub use cost::Cost;
-pub use exchange::{Fails, Reply, Request};
+pub use dns::{Address, Dns};
+pub use exchange::{Fails, Grpc, Reply, Request};
 pub use expect::{AnswerEnd, Calls, Expect, Line, Message, Refused, Upstreams};
 pub use logs::{LogPattern, Logs};
 pub use pattern::{JsonPattern, Pattern, Values};
 pub use route::{Direct, Locality, Node, Route};
-pub use text::{Headers, Instant, Reference, Text, references};
+pub use shared::{Shared, SharedFound};
+pub use text::{Headers, Instant, Reference, Text, key_bytes, references};
+pub use tls::{Certificate, Clients, Shown, Tls, Version};
 pub use token::{Algorithm, Claims, Key, Token};
 pub use volatile::Volatile;
 
@@ -87,6 +93,13 @@ pub struct Scenario {
     #[deserr(default)]
     #[schemars(default)]
     pub foreign_functions: Named<Text>,
+    /// What the name server says (`envoy_resolve_dns`), by name. It knows no others.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub dns: Named<Dns>,
+    /// Shared data and messages in shared queues that are there before any plugin starts.
+    #[deserr(default)]
+    pub shared: Option<Shared>,
     /// A format string of Envoy's access log: one line for every request.
     #[deserr(default)]
     pub access_log: Option<String>,
@@ -95,6 +108,13 @@ pub struct Scenario {
     #[deserr(default)]
     #[schemars(default)]
     pub volatile: Vec<Volatile>,
+    /// The listener speaks TLS, and so do all clients.
+    #[deserr(default)]
+    pub tls: Option<Tls>,
+    /// Certificates that clients show, by name.
+    #[deserr(default)]
+    #[schemars(default)]
+    pub certificates: Named<Certificate>,
     /// Keys that sign tokens, by name.
     #[deserr(default)]
     #[schemars(default)]
@@ -207,17 +227,21 @@ pub(crate) fn ok() -> u16 {
     200
 }
 
-/// A step. Exactly one of `request`, `connection`, `advance`, `reload`, `upstreams` and `faults` is given.
+/// A step. Exactly one of `request`, `together`, `connection`, `advance`, `reload`, `upstreams`, `shared` and `faults` is given.
 #[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields, extend("oneOf" = [
-    { "required": ["request"] }, { "required": ["connection"] }, { "required": ["advance"] },
-    { "required": ["reload"] }, { "required": ["upstreams"] }, { "required": ["faults"] },
+    { "required": ["request"] }, { "required": ["together"] }, { "required": ["connection"] }, { "required": ["advance"] },
+    { "required": ["reload"] }, { "required": ["upstreams"] }, { "required": ["shared"] }, { "required": ["faults"] },
 ]))]
 pub struct Step {
     /// A client sends a request and waits for its answer: `GET /path`, or an object.
     #[deserr(default)]
     pub request: Option<Request>,
+    /// Several clients whose requests overlap, each on a connection of its own: the next one sends when those before it wait for an
+    /// answer, and the step ends when all have theirs.
+    #[deserr(default)]
+    pub together: Option<Vec<Joint>>,
     /// A client opens a TCP connection, and both ends do these things in turn. The plugins are network filters then, the scenario
     /// has no requests, and the first route says where connections go.
     #[deserr(default)]
@@ -231,10 +255,26 @@ pub struct Step {
     /// These upstreams answer otherwise from now on.
     #[deserr(default)]
     pub upstreams: Option<Named<Vec<Reply>>>,
+    /// Somebody else with the same `vm_id` writes shared data, and puts messages in shared queues.
+    #[deserr(default)]
+    pub shared: Option<Shared>,
     /// Faults are set; they need `only: harness`.
     #[deserr(default)]
     pub faults: Option<Faults>,
     /// What must have come of it. Whatever is not mentioned is compared between the sides all the same.
+    #[deserr(default)]
+    pub expect: Option<Expect>,
+}
+
+/// One of several requests that overlap.
+#[derive(Clone, Debug, Deserr, JsonSchema, serde::Serialize)]
+#[deserr(error = ConfigErrors, deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
+pub struct Joint {
+    /// The request.
+    pub request: Request,
+    /// What must have come of its answer: `status`, `headers`, `body`, `json`, `trailers`, `end`. What else came of the step is
+    /// expected of the step.
     #[deserr(default)]
     pub expect: Option<Expect>,
 }

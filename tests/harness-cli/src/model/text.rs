@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::problem::{mistake, ungiven};
 
-/// Bytes: text, in which `${token.NAME}` stands for a token, or `{escaped: 'a\xff'}` for any bytes at all.
+/// Bytes: text, in which `${token.NAME}` stands for a token, `{escaped: 'a\xff'}` for any bytes at all, or `{repeated: a, times: 70000}`
+/// for long ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Text {
     /// Pieces in turn.
@@ -113,7 +114,15 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-const EXPECTED: &str = "text, or `{escaped: 'bytes such as \\xff'}`";
+/// The bytes of a key: escapes stand for bytes, what is none for itself.
+#[must_use]
+pub fn key_bytes(key: &str) -> Vec<u8> {
+    unescape(key).unwrap_or_else(|| key.as_bytes().to_vec())
+}
+
+const EXPECTED: &str = "text, `{escaped: 'bytes such as \\xff'}`, or `{repeated: TEXT, times: NUMBER}`";
+/// A text that is repeated has so many bytes at most.
+const MOST_REPEATED: usize = 64 * 1024 * 1024;
 
 impl Deserr<ConfigErrors> for Text {
     fn deserialize_from_value<V: IntoValue>(
@@ -123,10 +132,23 @@ impl Deserr<ConfigErrors> for Text {
         match Value::from(value) {
             Value::String(text) => Ok(Self::template(&text)),
             Value::Number(number) => Ok(Self::plain(number.to_string().as_bytes())),
+            Value::Object(object) if object.contains_key("repeated") => repeated(&object, location),
             Value::Object(object) => escaped(&object, location),
             other => Err(mistake(location, &other, EXPECTED)),
         }
     }
+}
+
+fn repeated(object: &serde_json::Map<String, Value>, at: ValuePointerRef<'_>) -> Result<Text, ConfigErrors> {
+    let times = object.get("times").and_then(Value::as_u64).and_then(|times| usize::try_from(times).ok());
+    let (Some(Value::String(text)), Some(times), 2) = (object.get("repeated"), times, object.len()) else {
+        return Err(ungiven(at, "an object", EXPECTED));
+    };
+    if text.len().saturating_mul(times) > MOST_REPEATED {
+        let expected = format!("{MOST_REPEATED} bytes at most");
+        return Err(mistake(at.push_key("times"), &times.into(), &expected));
+    }
+    Ok(Text::plain(text.repeat(times).as_bytes()))
 }
 
 fn escaped(object: &serde_json::Map<String, Value>, at: ValuePointerRef<'_>) -> Result<Text, ConfigErrors> {
@@ -147,12 +169,16 @@ impl JsonSchema for Text {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Bytes: text, in which `${token.NAME}` stands for a token, or `{escaped: 'a\\xff'}`.",
+            "description": "Bytes: text, in which `${token.NAME}` stands for a token, `{escaped: 'a\\xff'}`, or `{repeated: a, times: 70000}`.",
             "anyOf": [
                 { "type": ["string", "number"] },
                 {
                     "type": "object", "additionalProperties": false, "required": ["escaped"],
                     "properties": { "escaped": { "type": "string" } }
+                },
+                {
+                    "type": "object", "additionalProperties": false, "required": ["repeated", "times"],
+                    "properties": { "repeated": { "type": "string" }, "times": { "type": "integer", "minimum": 0 } }
                 }
             ]
         })
@@ -247,6 +273,14 @@ mod tests {
     fn a_token_stands_where_it_is_named_and_what_is_no_reference_stands_for_itself() {
         assert_eq!(rendered(json!("Bearer ${token.a}!")), b"Bearer <Token(\"a\")>!");
         assert_eq!(rendered(json!("$5 {x} ${y}")), b"$5 {x} ${y}");
+    }
+
+    #[test]
+    fn a_long_text_is_written_short_and_has_a_limit() {
+        assert_eq!(rendered(json!({"repeated": "ab", "times": 3})), b"ababab");
+        let far = json!({"repeated": "ab", "times": 1_000_000_000});
+        let error = deserr::deserialize::<Text, _, ConfigErrors>(far).unwrap_err();
+        assert!(error.0[0].expected.contains("bytes at most"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the parser cannot see: names that one part of a file uses and another defines, files, and fields that exclude each
 //! other. Looks at the document itself, so that a mistake elsewhere hides none of these.
 
+mod told;
+
 use portcullis_edge_core::{ConfigError, Node};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -17,6 +19,7 @@ pub fn errors(document: &Value, folder: &Path, modules: &Modules) -> Vec<ConfigE
     check.routes();
     check.told();
     check.tokens();
+    check.certificates();
     check.upstreams("upstreams", &document["upstreams"], &Node::top().key("upstreams"));
     check.start();
     check.steps();
@@ -25,6 +28,12 @@ pub fn errors(document: &Value, folder: &Path, modules: &Modules) -> Vec<ConfigE
 
 /// What only a step with a request can expect.
 const OF_ANSWERS: [&str; 6] = ["status", "headers", "body", "json", "trailers", "access_log"];
+
+/// What can be expected of one of several requests.
+const OF_ONE: [&str; 6] = ["status", "headers", "body", "json", "trailers", "end"];
+
+/// A field is sent so often at most.
+const MOST_FIELDS: u64 = 10_000;
 
 struct Check<'a> {
     document: &'a Value,
@@ -128,34 +137,15 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What plugins are told of the configuration.
-    fn told(&mut self) {
-        let at = Node::top();
-        for (name, _) in entries(&self.document["cluster_metadata"]) {
-            self.known("upstreams", &name.as_str().into(), &at.key("cluster_metadata").key(name));
-        }
-        for (name, what) in [("properties", "properties"), ("foreign_functions", "foreign functions")] {
-            if self.document.get(name).is_some() && self.document["only"] != "harness" {
-                let expected = format!("`only: harness`: Envoy knows its own {what} only");
-                self.error(&at.key(name), format!("{what} on both sides"), expected);
-            }
-            self.references(&self.document[name], &at.key(name), false);
-        }
-    }
-
-    fn tokens(&mut self) {
-        for (name, token) in entries(&self.document["tokens"]) {
-            self.known("keys", &token["key"], &Node::top().key("tokens").key(name).key("key"));
-        }
-        let rsa = entries(&self.document["keys"]).filter(|(_, key)| key["alg"] == "RS256").count();
-        if rsa > 4 {
-            self.error(&Node::top().key("keys"), format!("{rsa} RS256 keys"), "4 at most");
-        }
-    }
-
     fn upstreams(&mut self, _section: &str, upstreams: &'a Value, at: &Node) {
         for (name, replies) in entries(upstreams) {
             let count = replies.as_array().map_or(0, Vec::len);
+            let is_grpc = |reply: &Value| reply.get("grpc").is_some() || reply.get("fails").is_some();
+            let some = items(replies).any(|(_, reply)| reply.get("grpc").is_some());
+            if let Some((index, _)) = items(replies).find(|(_, reply)| some && !is_grpc(reply)) {
+                let at = at.key(name).index(index);
+                self.error(&at, "a reply without `grpc` beside others with it", "`grpc` in all of them");
+            }
             for (index, reply) in items(replies) {
                 self.reply(reply, count, &at.key(name).index(index));
             }
@@ -163,7 +153,7 @@ impl<'a> Check<'a> {
     }
 
     fn reply(&mut self, reply: &'a Value, count: usize, at: &Node) {
-        self.body(reply, &["body", "body_file", "json", "jwks", "chunks"], at);
+        self.body(reply, &["body", "body_file", "json", "jwks", "chunks", "grpc"], at);
         for (index, name) in items(&reply["jwks"]) {
             self.known("keys", name, &at.key("jwks").index(index));
         }
@@ -180,7 +170,7 @@ impl<'a> Check<'a> {
         {
             self.error(&at.key("body_file"), quoted(file), format!("a file beside the scenario ({why})"));
         }
-        if object.get("trailers").is_some() && object.get("chunks").is_none() {
+        if object.get("trailers").is_some() && object.get("chunks").or(object.get("grpc")).is_none() {
             self.error(&at.key("trailers"), "trailers without `chunks`", "a body in `chunks` before them");
         }
     }
@@ -189,11 +179,15 @@ impl<'a> Check<'a> {
         let plugins = items(&self.document["plugins"]).count();
         for (index, step) in items(&self.document["steps"]) {
             let at = Node::top().key("steps").index(index);
-            self.one_of(step, &["request", "connection", "advance", "reload", "upstreams", "faults"], 1, &at);
+            self.one_of(
+                step,
+                &["request", "together", "connection", "advance", "reload", "upstreams", "shared", "faults"],
+                1,
+                &at,
+            );
             self.connection(step, &at);
-            self.references(&step["request"], &at.key("request"), false);
-            self.one_of(&step["request"], &["path", "wire"], 1, &at.key("request"));
-            self.body(&step["request"], &["body", "body_file", "json", "chunks"], &at.key("request"));
+            self.request(&step["request"], &at.key("request"));
+            self.together(&step["together"], &at.key("together"));
             if step["faults"].is_object() && self.document["only"] != "harness" {
                 self.error(&at.key("faults"), "faults on both sides", "`only: harness`: Envoy has no faults");
             }
@@ -201,6 +195,7 @@ impl<'a> Check<'a> {
                 self.known("upstreams", &name.as_str().into(), &at.key("upstreams").key(name));
             }
             self.upstreams("steps", &step["upstreams"], &at.key("upstreams"));
+            self.shared(&step["shared"], &at.key("shared"));
             if step["reload"].is_object() {
                 self.config(&step["reload"], 1, &at.key("reload"));
                 let plugin = step["reload"]["plugin"].as_u64().unwrap_or(0);
@@ -213,6 +208,48 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn request(&mut self, request: &'a Value, at: &Node) {
+        self.references(request, at, false);
+        self.one_of(request, &["path", "wire", "fields"], 1, at);
+        self.known("certificates", &request["tls"]["certificate"], &at.key("tls").key("certificate"));
+        if request.get("tls").is_some() && self.document.get("tls").is_none() {
+            self.error(&at.key("tls"), "a listener without TLS", "`tls` at the top");
+        }
+        for (index, field) in items(&request["fields"]) {
+            let count = field.as_array().map_or(0, Vec::len);
+            let times =
+                field.get(2).is_none_or(|times| times.as_u64().is_some_and(|times| times <= MOST_FIELDS));
+            if !(2..=3).contains(&count) || !times {
+                let expected =
+                    format!("a name, a value and, if it is not once, how often ({MOST_FIELDS} at most)");
+                self.error(&at.key("fields").index(index), shown(field), expected);
+            }
+        }
+        let instead = ["method", "authority", "headers", "http2"];
+        for name in request.as_object().map(|request| given(request, &instead)).unwrap_or_default() {
+            if request.get("fields").is_some() {
+                self.error(&at.key(name), format!("`{name}` beside `fields`"), "it among the fields");
+            }
+        }
+        self.body(request, &["body", "body_file", "json", "chunks"], at);
+        if request["unfinished"] == true && request.get("chunks").is_none() {
+            self.error(&at.key("unfinished"), "no `chunks`", "a body in `chunks` that has no end");
+        }
+    }
+
+    /// Requests that overlap, and what is expected of the answer of each.
+    fn together(&mut self, joint: &'a Value, at: &Node) {
+        for (index, one) in items(joint) {
+            let at = at.index(index);
+            self.request(&one["request"], &at.key("request"));
+            let at = at.key("expect");
+            self.expected(&one["expect"], &at, true);
+            for (name, _) in entries(&one["expect"]).filter(|(name, _)| !OF_ONE.contains(&name.as_str())) {
+                self.error(&at.key(name), format!("`{name}` of one request"), "it in `expect` of the step");
+            }
+        }
+    }
+
     /// What the two ends of a TCP connection do.
     fn connection(&mut self, step: &'a Value, at: &Node) {
         for (index, one) in items(&step["connection"]) {
@@ -221,7 +258,7 @@ impl<'a> Check<'a> {
             self.references(one, &at, false);
         }
         let of_steps = |name: &str| items(&self.document["steps"]).any(|(_, step)| step.get(name).is_some());
-        if step.get("connection").is_some() && of_steps("request") {
+        if step.get("connection").is_some() && (of_steps("request") || of_steps("together")) {
             self.error(
                 &at.key("connection"),
                 "a connection beside requests",
@@ -241,7 +278,7 @@ impl<'a> Check<'a> {
             self.error(
                 &at.key(name),
                 format!("`{name}` of a start"),
-                "`logs`, `metrics`, `upstreams`, `trap` or `end`",
+                "`logs`, `metrics`, `upstreams`, `shared`, `trap` or `end`",
             );
         }
     }
@@ -251,6 +288,7 @@ impl<'a> Check<'a> {
         for (name, _) in entries(&expect["upstreams"]) {
             self.known("upstreams", &name.as_str().into(), &at.key("upstreams").key(name));
         }
+        self.shared(&expect["shared"], &at.key("shared"));
         self.references(expect, at, answers);
         never::look(expect, at, &mut self.errors);
     }
@@ -260,7 +298,9 @@ impl<'a> Check<'a> {
         self.expected(&step["expect"], &at, step.get("request").is_some());
         let Some(expect) = step["expect"].as_object() else { return };
         if step.get("request").is_none() {
-            for name in given(expect, &OF_ANSWERS) {
+            let joint = step.get("together").is_some();
+            for name in given(expect, &OF_ANSWERS).into_iter().filter(|name| !joint || *name != "access_log")
+            {
                 self.error(
                     &at.key(name),
                     format!("`{name}` without a request"),

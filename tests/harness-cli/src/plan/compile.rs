@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::mint::{Minted, mint};
 use super::{
-    Action, Body, Fate, Fields, Modules, Move, Plan, Plugin, Reply, Request, Route, Script, Step, Target,
-    Volatile,
+    Action, Body, Fate, Fields, Listening, Modules, Move, Plan, Plugin, Reply, Request, Route, Script,
+    Shared, Step, Target, Volatile,
 };
 use crate::model::{self, Fails, Reference, Scenario, Text};
 
@@ -28,7 +28,11 @@ pub fn compile(
     let start = scenario.clock.0;
     let minted = mint(&scenario.keys.0, &scenario.tokens.0, start)
         .map_err(|why| vec![Node::top().key("keys").error("a key that cannot be made", why)])?;
-    let make = Make { folder, minted: &minted };
+    let tls = scenario.tls.as_ref().map(|tls| Listening::of(tls, &scenario.certificates.0)).transpose();
+    let tls =
+        tls.map_err(|why| vec![Node::top().key("certificates").error("one that cannot be made", why)])?;
+    let vm_id = scenario.plugins.first().map(|plugin| plugin.vm_id.clone()).unwrap_or_default();
+    let make = Make { folder, minted: &minted, tls: tls.as_ref(), vm_id: &vm_id };
     Ok(Plan {
         file: file.to_owned(),
         only: scenario.only.map(|side| (side, scenario.because.clone().unwrap_or_default())),
@@ -48,12 +52,15 @@ pub fn compile(
             .into_iter()
             .map(|(name, values)| (name, values.0))
             .collect(),
+        names: scenario.dns.0,
+        shared: scenario.shared.as_ref().map(|shared| make.shared(shared)),
         access_log: scenario.access_log,
         volatile: Volatile::of(&scenario.volatile),
         refused: scenario.refused.map(|refused| refused.0),
         start: scenario.start.unwrap_or_default(),
         steps: scenario.steps.into_iter().filter_map(|step| make.step(step)).collect(),
         tokens: minted.tokens.clone(),
+        tls: tls.clone(),
         name: scenario.name,
     })
 }
@@ -118,6 +125,9 @@ fn json_of(yaml: String) -> Result<Vec<u8>, String> {
 struct Make<'a> {
     folder: &'a Path,
     minted: &'a Minted,
+    tls: Option<&'a Listening>,
+    /// That of the first plugin.
+    vm_id: &'a str,
 }
 
 impl Make<'_> {
@@ -130,6 +140,10 @@ impl Make<'_> {
 
     fn texts(&self, texts: &Named<Text>) -> BTreeMap<String, Vec<u8>> {
         texts.iter().map(|(name, text)| (name.clone(), self.text(text))).collect()
+    }
+
+    fn shared(&self, shared: &model::Shared) -> Shared {
+        Shared::of(shared, self.vm_id, &|text| self.text(text))
     }
 
     fn fields(&self, headers: &model::Headers) -> Fields {
@@ -171,21 +185,32 @@ impl Make<'_> {
     }
 
     fn reply(&self, reply: &model::Reply) -> Reply {
+        if let Some(grpc) = &reply.grpc {
+            return self.grpc(reply, grpc);
+        }
         let mut headers = self.fields(&reply.headers);
         let jwks = reply.jwks.as_ref().map(|names| self.jwks(names));
         let json = reply.json.as_ref().or(jwks.as_ref());
         let text = self.text_or_file(reply.body.as_ref(), reply.body_file.as_ref());
         let body = self.body(text, json, reply.chunks.as_ref(), &reply.trailers, &mut headers);
-        Reply {
-            path: reply.path.clone(),
-            method: reply.method.clone(),
-            times: reply.times,
-            status: reply.status,
-            headers,
-            body,
-            delay: reply.delay.map_or(Duration::ZERO, |delay| delay.0),
-            fate: fate(reply.fails),
-        }
+        with_content(reply, headers, body)
+    }
+
+    /// An answer without messages has trailers alone, which are its headers.
+    fn grpc(&self, reply: &model::Reply, grpc: &model::Grpc) -> Reply {
+        let status = ("grpc-status".to_owned(), grpc.status.to_string().into_bytes());
+        let message = grpc.message.iter().map(|text| ("grpc-message".to_owned(), text.clone().into_bytes()));
+        let trailers: Fields =
+            std::iter::once(status).chain(message).chain(self.fields(&reply.trailers)).collect();
+        let mut headers = vec![("content-type".to_owned(), b"application/grpc".to_vec())];
+        headers.extend(self.fields(&reply.headers));
+        let body = if grpc.messages.is_empty() {
+            headers.extend(trailers);
+            Body::None
+        } else {
+            Body::Chunked(grpc.messages.iter().map(|message| self.text(message)).collect(), trailers)
+        };
+        Reply { is_grpc: true, ..with_content(reply, headers, body) }
     }
 
     fn jwks(&self, names: &[String]) -> Value {
@@ -223,10 +248,17 @@ impl Make<'_> {
     }
 
     fn step(&self, step: model::Step) -> Option<Step> {
+        let mut each = Vec::new();
         let (action, title) = if let Some(request) = step.request {
             let request = self.request(&request);
             let title = title(&request);
-            (Action::Request(request), title)
+            (Action::Request(Box::new(request)), title)
+        } else if let Some(joint) = step.together {
+            let requests: Vec<_> = joint.iter().map(|one| self.request(&one.request)).collect();
+            each = joint.into_iter().map(|one| one.expect.unwrap_or_default()).collect();
+            let titles: Vec<_> = requests.iter().map(title).collect();
+            let title = format!("together {}", titles.join(", "));
+            (Action::Together(requests), title)
         } else if let Some(moves) = step.connection {
             let moves = moves.iter().filter_map(|one| Move::of(one, &|text| self.text(text)));
             (Action::Connection(moves.collect()), "connection".to_owned())
@@ -239,14 +271,26 @@ impl Make<'_> {
             let names: Vec<_> = upstreams.keys().map(String::as_str).collect();
             let title = format!("upstreams {}", names.join(", "));
             (Action::Upstreams(self.scripts(&upstreams)), title)
+        } else if let Some(shared) = step.shared {
+            (Action::Shared(self.shared(&shared)), "shared".to_owned())
         } else {
             (Action::Faults(step.faults?), "faults".to_owned())
         };
-        Some(Step { action, title, expect: step.expect })
+        Some(Step { action, title, expect: step.expect, each })
+    }
+
+    /// A field, as often as it says.
+    fn bare(&self, field: &[Text]) -> Fields {
+        let texts: Vec<_> = field.iter().map(|text| self.text(text)).collect();
+        let [name, value, times @ ..] = texts.as_slice() else { return Fields::new() };
+        let times = times.first().and_then(|times| std::str::from_utf8(times).ok()?.parse().ok());
+        let name = String::from_utf8_lossy(name).into_owned();
+        vec![(name, value.clone()); times.unwrap_or(1)]
     }
 
     fn request(&self, request: &model::Request) -> Request {
         let fields = &request.0;
+        let bare = fields.fields.as_ref().map(|bare| bare.iter().flat_map(|one| self.bare(one)).collect());
         let mut headers = self.fields(&fields.headers);
         let body = self.body(
             self.text_or_file(fields.body.as_ref(), fields.body_file.as_ref()),
@@ -262,19 +306,43 @@ impl Make<'_> {
             authority: fields.authority.clone(),
             headers,
             body,
-            http2: fields.http2,
+            unfinished: fields.unfinished,
+            leaves: fields.leaves.map(|leaves| leaves.0),
+            http2: fields.http2 || bare.is_some(),
+            fields: bare,
+            tls: self.tls.map(|tls| tls.shown(fields.tls.as_ref(), &fields.authority)),
             from: fields.from.0,
         }
     }
 }
 
-/// Method and path, or the first line.
+/// Method and path, the first line, or the fields.
 fn title(request: &Request) -> String {
+    if let Some(fields) = &request.fields {
+        let all: Vec<_> =
+            fields.iter().map(|(name, value)| format!("{name}={}", value.escape_ascii())).collect();
+        return all.join(" ").chars().take(120).collect();
+    }
     match &request.wire {
         Some(wire) => {
             wire.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default().escape_ascii().to_string()
         }
         None => format!("{} {}", request.method, request.path.escape_ascii()),
+    }
+}
+
+/// A reply with these headers and this body; all else is as written.
+fn with_content(reply: &model::Reply, headers: Fields, body: Body) -> Reply {
+    Reply {
+        path: reply.path.clone(),
+        method: reply.method.clone(),
+        times: reply.times,
+        status: reply.status,
+        headers,
+        body,
+        is_grpc: false,
+        delay: reply.delay.map_or(Duration::ZERO, |delay| delay.0),
+        fate: fate(reply.fails),
     }
 }
 

@@ -7,6 +7,8 @@ mod mint;
 mod never;
 mod script;
 mod several;
+mod shared;
+mod tls;
 mod volatile;
 
 use std::collections::BTreeMap;
@@ -19,13 +21,15 @@ use portcullis_source::diagnostics;
 use portcullis_source::source::{NotYaml, Source};
 use serde_json::Value;
 
-use crate::model::{Expect, FailurePolicy, Faults, Level, Node, Pattern, Scenario, Side};
+use crate::model::{Dns, Expect, FailurePolicy, Faults, Level, Node, Pattern, Scenario, Side};
 use crate::problem;
 
 pub use compile::config_file;
 pub use connection::Move;
 pub use mint::Minted;
 pub use script::{Fate, Reply, Script};
+pub use shared::{Shared, Wanted};
+pub use tls::{Certificate, Listening, Shown};
 pub use volatile::Volatile;
 
 /// So much time passes behind the start and behind every answer, on both sides: whatever is to happen at once happens, and Envoy flushes its logs.
@@ -65,6 +69,10 @@ pub struct Plan {
     pub properties: BTreeMap<String, Vec<u8>>,
     /// Foreign functions, and what each answers.
     pub foreign_functions: BTreeMap<String, Vec<u8>>,
+    /// What the name server says, by name.
+    pub names: BTreeMap<String, Dns>,
+    /// What plugins find when they start.
+    pub shared: Option<Shared>,
     /// The format of the access log.
     pub access_log: Option<String>,
     /// What is not compared.
@@ -77,15 +85,24 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Tokens, by name.
     pub tokens: BTreeMap<String, String>,
+    /// The listener speaks TLS.
+    pub tls: Option<Listening>,
 }
 
 impl Plan {
     /// Whether a client is somewhere else than on the loopback.
     #[must_use]
     pub fn has_distant_clients(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(&step.action, Action::Request(request) if request.proxy_head().is_some()))
+        self.requests().any(|request| request.proxy_head().is_some())
+    }
+
+    /// All requests of all steps.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.steps.iter().flat_map(|step| match &step.action {
+            Action::Request(request) => std::slice::from_ref(request.as_ref()),
+            Action::Together(requests) => requests,
+            _ => &[],
+        })
     }
 
     /// Whether the plugins are network filters: clients open TCP connections.
@@ -101,6 +118,16 @@ impl Plan {
             Target::Upstream(name) => Some(name.as_str()),
             Target::Direct { .. } => None,
         })
+    }
+
+    /// Whether an upstream speaks gRPC, at the start or from some step on.
+    #[must_use]
+    pub fn is_grpc(&self, upstream: &str) -> bool {
+        let later = self.steps.iter().filter_map(|step| match &step.action {
+            Action::Upstreams(scripts) => scripts.get(upstream),
+            _ => None,
+        });
+        self.upstreams.get(upstream).into_iter().chain(later).any(Script::is_grpc)
     }
 
     /// Whether a step says what it may cost.
@@ -176,17 +203,21 @@ pub struct Step {
     pub title: String,
     /// What must have come of it.
     pub expect: Option<Expect>,
+    /// What must have come of each of several answers.
+    pub each: Vec<Expect>,
 }
 
 /// What happens in a step.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Action {
-    Request(Request),
+    Request(Box<Request>),
+    Together(Vec<Request>),
     Connection(Vec<Move>),
     Advance(Duration),
     Reload { plugin: usize, config: Vec<u8> },
     Upstreams(BTreeMap<String, Script>),
+    Shared(Shared),
     Faults(Faults),
 }
 
@@ -198,20 +229,31 @@ pub struct Request {
     pub path: Vec<u8>,
     /// The bytes that are sent instead.
     pub wire: Option<Vec<u8>>,
+    /// The fields that are sent over HTTP/2 instead.
+    pub fields: Option<Fields>,
     pub authority: String,
     pub headers: Fields,
     pub body: Body,
+    /// The body has no end.
+    pub unfinished: bool,
+    /// The client goes away after so long.
+    pub leaves: Option<Duration>,
     pub http2: bool,
+    /// What the client shows in its handshake; `None` over plain TCP.
+    pub tls: Option<Shown>,
     pub from: IpAddr,
 }
 
 impl Request {
     /// What a proxy in front says of the client (PROXY protocol, version 1), unless the client can connect from its address
-    /// itself.
+    /// itself: the listener has an address of IPv4.
     #[must_use]
     pub fn proxy_head(&self) -> Option<String> {
-        let local = "127.0.0.1 50000 8080";
-        (!self.from.is_loopback()).then(|| format!("PROXY TCP4 {} {local}\r\n", self.from))
+        match self.from {
+            IpAddr::V4(from) if from.is_loopback() => None,
+            IpAddr::V4(from) => Some(format!("PROXY TCP4 {from} 127.0.0.1 50000 8080\r\n")),
+            IpAddr::V6(from) => Some(format!("PROXY TCP6 {from} ::1 50000 8080\r\n")),
+        }
     }
 }
 
@@ -228,6 +270,16 @@ pub enum Body {
 }
 
 impl Body {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Whole(body) => body.clone(),
+            Self::Chunked(chunks, _) => chunks.concat(),
+        }
+    }
+
     /// The length that is told: one more than there is, if the body breaks off.
     #[must_use]
     pub fn announced(&self, breaks: bool) -> usize {

@@ -23,6 +23,8 @@ pub struct Reply {
     pub status: u16,
     pub headers: Fields,
     pub body: Body,
+    /// Every piece of the body is a message of gRPC.
+    pub is_grpc: bool,
     pub delay: Duration,
     pub fate: Fate,
 }
@@ -44,6 +46,12 @@ impl Script {
     #[must_use]
     pub fn is_refusing(&self) -> bool {
         self.replies.iter().any(|reply| reply.fate == Fate::Refused)
+    }
+
+    /// Whether it speaks gRPC.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.replies.iter().any(|reply| reply.is_grpc)
     }
 
     /// The reply to a request.
@@ -74,6 +82,7 @@ impl Reply {
             status: 404,
             headers: vec![("content-type".into(), b"text/plain".to_vec())],
             body: Body::Whole(body.into_bytes()),
+            is_grpc: false,
             delay: Duration::ZERO,
             fate: Fate::Answer,
         }

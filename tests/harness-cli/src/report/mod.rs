@@ -1,5 +1,6 @@
 //! What became of scenarios, for people and for programs.
 
+mod coverage;
 mod diff;
 mod junit;
 mod tap;
@@ -9,6 +10,7 @@ use std::fmt::Write as _;
 use crate::model::Side;
 use crate::run::{Failure, OnSide, Outcome, Report};
 
+pub use coverage::{coverage, covered};
 pub use junit::junit;
 pub use tap::tap;
 

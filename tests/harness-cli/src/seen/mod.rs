@@ -1,6 +1,7 @@
 //! What came of a step, in the same words on both sides.
 
 mod connection;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,12 +11,15 @@ use crate::trap::Trap;
 use crate::verdict::Spent;
 
 pub use connection::{Conversation, Ending, Got, Heard};
+pub use shared::SharedSeen;
 
 /// What came of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// What the client got; `None` in a step without a request.
     pub answer: Option<Answer>,
+    /// What the clients of overlapping requests got, in the order in which they asked.
+    pub answers: Vec<Answer>,
     /// What came of a TCP connection; `None` in a step without one.
     pub conversation: Option<Conversation>,
     /// VMs that failed.
@@ -30,6 +34,8 @@ pub struct Seen {
     pub logs: Vec<Log>,
     /// Lines of the access log.
     pub access_log: Vec<String>,
+    /// What was found in shared data and queues.
+    pub shared: SharedSeen,
     /// Whether a new configuration was refused; `None` in a step without one.
     pub refused: Option<bool>,
     /// Why, in the words of the side; not compared.
@@ -48,6 +54,8 @@ pub enum End {
     Broken,
     /// It never ended: nothing came for as long as a step may last.
     Never,
+    /// The client went away first.
+    Left,
     /// What came is no HTTP: why.
     Invalid(String),
 }
@@ -60,6 +68,7 @@ impl End {
             Self::Complete => "complete",
             Self::Broken => "broken",
             Self::Never => "never",
+            Self::Left => "left",
             Self::Invalid(_) => "invalid",
         }
     }
@@ -137,7 +146,10 @@ impl Seen {
     pub fn text(&self, volatile: &Volatile) -> String {
         let mut out = String::new();
         if let Some(answer) = &self.answer {
-            answer_text(&mut out, answer, volatile);
+            answer_text(&mut out, "client", answer, volatile);
+        }
+        for (place, answer) in self.answers.iter().enumerate() {
+            answer_text(&mut out, &format!("client {}", place + 1), answer, volatile);
         }
         if let Some(conversation) = &self.conversation {
             conversation.write(&mut out);
@@ -163,6 +175,7 @@ impl Seen {
         for line in &self.access_log {
             let _ = writeln!(out, "access log: {}", volatile.log(&crate::normal::text(line)));
         }
+        self.shared.write(&mut out);
         out
     }
 
@@ -180,17 +193,18 @@ impl Seen {
     }
 }
 
-fn answer_text(out: &mut String, answer: &Answer, volatile: &Volatile) {
+fn answer_text(out: &mut String, who: &str, answer: &Answer, volatile: &Volatile) {
     let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let end = match &answer.end {
         End::Complete => "",
         End::Broken => ", broken off",
         End::Never => ", never ending",
+        End::Left => ", the client has left",
         End::Invalid(_) => ", no HTTP",
     };
-    let _ = writeln!(out, "client: {status}{end}");
-    fields_text(out, "client", &answer.headers, volatile);
-    rest_text(out, "client", &answer.body, &answer.trailers, volatile);
+    let _ = writeln!(out, "{who}: {status}{end}");
+    fields_text(out, who, &answer.headers, volatile);
+    rest_text(out, who, &answer.body, &answer.trailers, volatile);
 }
 
 fn call_text(out: &mut String, name: &str, call: &Call, volatile: &Volatile) {

@@ -7,6 +7,7 @@ use std::fmt;
 mod connection;
 mod cost;
 mod logs;
+mod shared;
 
 pub use cost::Spent;
 
@@ -56,6 +57,7 @@ pub fn mismatches(expect: &Expect, seen: &Seen, tokens: &BTreeMap<String, String
     verdict.access_log(expect, seen);
     verdict.end(expect, seen);
     verdict.traps(expect.trap.as_ref(), seen);
+    verdict.shared(expect.shared.as_ref(), &seen.shared);
     verdict.cost(expect.cost.as_ref(), seen.spent.as_ref());
     if let (Some(expected), Some(found)) = (expect.refused, seen.refused)
         && expected != found
@@ -63,6 +65,23 @@ pub fn mismatches(expect: &Expect, seen: &Seen, tokens: &BTreeMap<String, String
         verdict.add("refused", expected.to_string(), found.to_string());
     }
     verdict.mismatches
+}
+
+/// What is not as expected of the answers of requests that overlap.
+#[must_use]
+pub fn mismatches_of_each(
+    expected: &[Expect],
+    seen: &Seen,
+    tokens: &BTreeMap<String, String>,
+) -> Vec<Mismatch> {
+    let of = |(place, (expect, answer)): (usize, (&Expect, &crate::seen::Answer))| {
+        let seen = Seen { answer: Some(answer.clone()), ..Seen::default() };
+        let found = mismatches(expect, &seen, tokens).into_iter();
+        found
+            .map(|one| Mismatch { what: format!("request {}: {}", place + 1, one.what), ..one })
+            .collect::<Vec<_>>()
+    };
+    expected.iter().zip(&seen.answers).enumerate().flat_map(of).collect()
 }
 
 /// The log lines of a refused configuration that are missing.

@@ -1,6 +1,7 @@
 //! The builder: a proxy, described.
 
 mod plugin;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,15 +10,19 @@ use std::time::Duration;
 
 use crate::callout::Clusters;
 use crate::driver::{Options, World};
+use crate::host::dns::asked;
 use crate::process::clock::Clock;
 use crate::process::{ForeignFunction, Process};
-use crate::{Error, LogLevel, LogLine, Metadata, Node, Proxy, Route, Status, Upstream};
+use crate::{Dns, Error, LogLevel, LogLine, Metadata, Node, Proxy, Route, Status, Upstream};
 pub use plugin::{FailurePolicy, Plugin};
+use shared::Shared;
 
 /// Envoy's limit for the memory of a VM.
 const MEMORY_LIMIT: u64 = 1024 * 1024 * 1024;
 /// About two seconds of instructions: far beyond any callback that is not lost.
 const FUEL: u64 = 2_000_000_000;
+/// What a callback may hand to the host: far beyond any that is not lost.
+const HOST_BUDGET: u64 = 128 * 1024 * 1024;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: usize = 1024 * 1024;
 /// Envoy's default route timeout.
@@ -38,6 +43,7 @@ pub struct Builder {
     seed: Option<u64>,
     clock: Clock,
     fuel: u64,
+    host_budget: u64,
     memory_limit: u64,
     buffer_limit: usize,
     route_timeout: Duration,
@@ -48,6 +54,8 @@ pub struct Builder {
     profile: bool,
     properties: Vec<(Vec<u8>, Vec<u8>)>,
     foreign: Vec<(String, ForeignFunction)>,
+    names: Vec<(String, Dns)>,
+    shared: Vec<Shared>,
     cluster_metadata: BTreeMap<String, Metadata>,
     facing_clients: Option<String>,
     snapshots: bool,
@@ -67,6 +75,7 @@ impl Default for Builder {
             seed: None,
             clock: Clock::default(),
             fuel: FUEL,
+            host_budget: HOST_BUDGET,
             memory_limit: MEMORY_LIMIT,
             buffer_limit: BUFFER_LIMIT,
             route_timeout: ROUTE_TIMEOUT,
@@ -77,6 +86,8 @@ impl Default for Builder {
             profile: false,
             properties: Vec::new(),
             foreign: Vec::new(),
+            names: Vec::new(),
+            shared: Vec::new(),
             cluster_metadata: BTreeMap::new(),
             facing_clients: None,
             snapshots: true,
@@ -201,6 +212,13 @@ impl Builder {
         self
     }
 
+    /// Bytes that each callback may hand to the host, 64 for each host call, 192 for what is kept of it, and those that it reads of
+    /// the guest's memory: what uses them up is a `FailureKind::TooMuchForHost`. 128 MiB unless set.
+    pub fn host_budget(mut self, bytes: u64) -> Self {
+        self.host_budget = bytes;
+        self
+    }
+
     /// Bytes of memory that a VM may have. 1 GiB unless set.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
@@ -278,6 +296,32 @@ impl Builder {
         self
     }
 
+    /// What the resolver says of a name (`envoy_resolve_dns`). It knows no others, but for addresses and `localhost`.
+    pub fn dns(mut self, name: &str, dns: Dns) -> Self {
+        self.names.push((asked(name), dns));
+        self
+    }
+
+    /// A value of shared data that is there before any plugin starts.
+    pub fn shared_data(mut self, vm_id: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.shared.push(Shared::Data {
+            vm_id: vm_id.to_owned(),
+            key: key.as_ref().to_vec(),
+            value: value.as_ref().to_vec(),
+        });
+        self
+    }
+
+    /// A message in a shared queue that is there before any plugin starts: nobody is told of it.
+    pub fn queued(mut self, vm_id: &str, queue: impl AsRef<[u8]>, message: impl AsRef<[u8]>) -> Self {
+        self.shared.push(Shared::Message {
+            vm_id: vm_id.to_owned(),
+            queue: queue.as_ref().to_vec(),
+            message: message.as_ref().to_vec(),
+        });
+        self
+    }
+
     /// Loads, starts and configures everything.
     ///
     /// # Errors
@@ -296,6 +340,8 @@ impl Builder {
         process.log_level.set(self.log_level);
         process.properties.borrow_mut().extend(self.properties.drain(..));
         process.foreign.borrow_mut().extend(self.foreign.drain(..));
+        process.names.borrow_mut().extend(self.names.drain(..));
+        self.shared.drain(..).for_each(|shared| shared.put(&process));
         let world = World::new(process, self.options(), chain);
         match world.start() {
             Ok(()) => Ok(Proxy::around(world)),
@@ -307,8 +353,13 @@ impl Builder {
         if self.workers == 0 {
             return Err(Error::Setup("a proxy needs at least one worker".into()));
         }
-        let chain =
-            self.plugins.drain(..).map(|plugin| plugin.load(self.fuel, self.memory_limit, self.profile));
+        let limits = plugin::Limits {
+            fuel: self.fuel,
+            host_budget: self.host_budget,
+            memory: self.memory_limit,
+            profile: self.profile,
+        };
+        let chain = self.plugins.drain(..).map(|plugin| plugin.load(&limits));
         let chain = chain.collect::<Result<Vec<_>, Error>>()?;
         if let Some(cluster) = self.default_route.take() {
             self.routes.push(Route::to(&cluster));

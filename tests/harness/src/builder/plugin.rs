@@ -19,6 +19,14 @@ pub enum FailurePolicy {
     Reload,
 }
 
+/// What VMs may use, and whether it is counted.
+pub(super) struct Limits {
+    pub fuel: u64,
+    pub host_budget: u64,
+    pub memory: u64,
+    pub profile: bool,
+}
+
 /// A plugin of the chain, described.
 #[derive(Clone)]
 pub struct Plugin {
@@ -114,23 +122,24 @@ impl Plugin {
     }
 
     /// Loads the module.
-    pub(super) fn load(self, fuel: u64, memory_limit: u64, profile: bool) -> Result<driver::Plugin, Error> {
+    pub(super) fn load(self, limits: &Limits) -> Result<driver::Plugin, Error> {
         let plugin = self;
         let module = match plugin.source {
             Source::File(path) => LoadedModule::from_file(path)?,
             Source::Loaded(module) => module,
         };
-        if module.initial_memory > memory_limit {
+        if module.initial_memory > limits.memory {
             let asked = module.initial_memory;
-            return Err(crate::LoadError::MemoryTooLarge { asked, limit: memory_limit }.into());
+            return Err(crate::LoadError::MemoryTooLarge { asked, limit: limits.memory }.into());
         }
         let settings = VmSettings {
             vm_id: plugin.vm_id,
             configuration: plugin.vm_configuration,
             environment: plugin.environment,
-            memory_limit,
-            fuel,
-            profile,
+            memory_limit: limits.memory,
+            fuel: limits.fuel,
+            host_budget: limits.host_budget,
+            profile: limits.profile,
         };
         Ok(driver::Plugin {
             module,

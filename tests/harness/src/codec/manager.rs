@@ -88,14 +88,15 @@ fn check_referer(headers: &mut HeaderMap) {
 /// Who asks, by which way, and under which id.
 fn tell_address(headers: &mut HeaderMap, listener: &Listener<'_>) {
     let address = address(listener.peer);
+    let scheme: &[u8] = if listener.is_tls { b"https" } else { b"http" };
     if let Some(own_address) = listener.own_address {
         INTERNAL_AT_THE_EDGE.iter().for_each(|name| headers.remove(name.as_bytes()));
         // Other addresses of 127.0.0.0/8 are not taken for the machine's own.
         let loopback = ["127.0.0.1", "::1"].contains(&address);
         headers.add(b"x-forwarded-for", if loopback { own_address } else { address }.as_bytes());
-        put(headers, b"x-forwarded-proto", b"http");
+        put(headers, b"x-forwarded-proto", scheme);
     } else if !headers.contains("x-forwarded-proto") {
-        headers.add(b"x-forwarded-proto", b"http");
+        headers.add(b"x-forwarded-proto", scheme);
     }
     let scheme = headers.text("x-forwarded-proto").unwrap_or_default().to_ascii_lowercase();
     match (headers.contains(":scheme"), scheme.as_str()) {

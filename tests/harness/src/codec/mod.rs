@@ -13,8 +13,8 @@ use crate::request::{HTTP2, Request};
 
 /// `DPE`: the client has broken the protocol.
 pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
-/// `DR`: the stream is reset because the client went beyond a limit.
-const DOWNSTREAM_RESET: u64 = 1 << 28;
+/// `DR`: the stream is reset, by the client or because it went beyond a limit.
+pub(crate) const DOWNSTREAM_RESET: u64 = 1 << 28;
 /// Envoy's default `max_request_headers_kb`, in bytes: of a whole head over HTTP/1, of a decoded list of fields over HTTP/2.
 const MAX_HEAD: usize = 60 * 1024;
 /// Envoy's default `max_headers_count`.
@@ -76,6 +76,7 @@ pub(crate) struct Listener<'a> {
     /// Envoy's `use_remote_address`, with the machine's own address.
     pub own_address: Option<&'a str>,
     pub request_id: &'a str,
+    pub is_tls: bool,
 }
 
 /// What comes of a request that a client sends: the parts that filters will see, or a refusal.

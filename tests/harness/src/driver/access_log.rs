@@ -10,6 +10,7 @@ impl World {
         let Some(format) = &self.options.access_log else { return };
         let now = self.process.clock.get().mono;
         let line = render(format, &stream.borrow(), now);
+        self.process.access_log.borrow_mut().push(String::from_utf8_lossy(&line).into_owned());
         stream.borrow_mut().access_log.push(line);
     }
 }
@@ -55,10 +56,20 @@ fn value(operator: &str, stream: &Stream, now: u64) -> Option<Vec<u8>> {
         "ROUTE_NAME" => info.route_name().filter(|name| !name.is_empty())?.to_owned(),
 
         "DOWNSTREAM_REMOTE_ADDRESS" => info.peer.clone(),
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => info.peer.rsplit_once(':')?.0.to_owned(),
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            info.peer.rsplit_once(':')?.0.trim_matches(['[', ']']).to_owned()
+        }
+        "REQUESTED_SERVER_NAME" => info.tls.as_ref().map(|tls| tls.server_name.clone())?,
+        "DOWNSTREAM_TLS_VERSION" => info.tls.as_ref().map(|tls| tls.version.clone())?,
+        "DOWNSTREAM_PEER_SUBJECT" => info.tls.as_ref()?.client.as_ref()?.subject.clone(),
+        "DOWNSTREAM_PEER_URI_SAN" => info.tls.as_ref()?.client.as_ref()?.uris.join(","),
         _ => return None,
     };
-    Some(text.into_bytes())
+    // Of TLS what is empty is not there; details that a module gave may well be empty.
+    let is_of_tls = name == "REQUESTED_SERVER_NAME"
+        || name.starts_with("DOWNSTREAM_TLS")
+        || name.starts_with("DOWNSTREAM_PEER");
+    Some(text).filter(|text| !(is_of_tls && text.is_empty())).map(String::into_bytes)
 }
 
 /// `NAME?ALTERNATIVE`

@@ -9,12 +9,15 @@ use crate::codec::{self, Listener};
 use crate::host::schedule_tick;
 use crate::message::Part;
 use crate::process::events::{Event, WorkerId};
-use crate::request::Request;
+use crate::request::{HTTP2, Request};
 use crate::stream::info::StreamInfo;
 use crate::stream::tcp::Tcp;
 use crate::stream::{Direction, Half, LocalReply, Slot, Stream, StreamId, StreamRef};
 use crate::vm::context::{BodyView, Context};
 use crate::vm::{Vm, VmId};
+
+/// `DC`: the client has closed its connection.
+const DOWNSTREAM_DISCONNECT: u64 = 0x4000;
 
 impl World {
     /// Lets a client open a stream. Nothing of it has arrived yet; events bring it part by part.
@@ -32,16 +35,26 @@ impl World {
         let own_address = self.options.facing_clients.as_deref();
         let protocol = request.protocol;
         let peer = request.peer.clone();
-        let listener = Listener { peer: &peer, own_address, request_id: &request_id };
+        let is_v6 = peer.starts_with('[');
+        let tls = request.tls.clone();
+        let listener = Listener { peer: &peer, own_address, request_id: &request_id, is_tls: tls.is_some() };
         let parts = codec::receive(request, &listener);
         let info = StreamInfo {
             protocol: protocol.into(),
             peer: told_peer(&parts, own_address).unwrap_or(peer),
-            local: self.options.local_address.clone(),
+            local: self.local_address(is_v6),
             connection_id: id.0,
+            tls,
             ..StreamInfo::default()
         };
         Stream { request: Half { to_come: parts.into(), ..Half::default() }, ..Stream::new(id, worker, info) }
+    }
+
+    /// Where clients connect to: clients with an address of IPv6 do so over the loopback of IPv6.
+    fn local_address(&self, is_v6: bool) -> String {
+        let local = &self.options.local_address;
+        let port = local.rsplit(':').next().unwrap_or_default();
+        if is_v6 { format!("[::1]:{port}") } else { local.clone() }
     }
 
     /// A TCP connection of a client's, before any filter knows of it.
@@ -91,6 +104,7 @@ impl World {
             Event::HttpCall { vm, root, token, result } => self.http_call_event(vm, root, token, result),
             Event::Grpc { vm, root, token, step } => self.grpc_event(vm, root, token, step),
             Event::Tick { vm, root, generation } => self.tick_event(vm, root, generation),
+            Event::Resolved { vm, root, token, found } => self.resolved(vm, root, token, found),
             Event::QueueReady { vm, root, queue } => {
                 self.on_vm(vm, |vm| {
                     let exports = vm.exports.clone();
@@ -149,8 +163,12 @@ impl World {
             Part::Reset => {
                 {
                     let mut stream = stream.borrow_mut();
-                    stream.info.flags |= 0x4000;
-                    stream.info.details = Some("downstream_remote_disconnect".into());
+                    let (flag, details) = match stream.info.protocol.as_str() {
+                        HTTP2 => (codec::DOWNSTREAM_RESET, "http2.remote_reset"),
+                        _ => (DOWNSTREAM_DISCONNECT, "downstream_remote_disconnect"),
+                    };
+                    stream.info.flags |= flag;
+                    stream.info.details = Some(details.into());
                 }
                 self.reset(stream);
             }
@@ -244,6 +262,15 @@ impl World {
             if vm.data().timers.get(&root).is_some_and(|timer| timer.generation == generation) {
                 schedule_tick(vm.data(), root);
             }
+        });
+    }
+
+    fn resolved(&self, vm: VmId, root: u32, token: u32, found: Vec<u8>) {
+        self.on_vm(vm, |vm| {
+            let exports = vm.exports.clone();
+            let (Some(context), size) = (vm.context(root), found.len() as u32) else { return };
+            context.root.call_data = Some(found);
+            vm.call(root, "envoy_on_resolve_dns", exports.resolve_dns.as_ref(), (root, token, size));
         });
     }
 

@@ -8,7 +8,7 @@ use crate::process::events::WorkerId;
 use crate::snapshot::{Advice, Key, Moment, Recording, Snapshot};
 use crate::vm::context::{Context, PluginInfo};
 use crate::vm::{Vm, VmData, VmId};
-use crate::{Error, Failure, FailurePolicy};
+use crate::{Coverage, Error, Failure, FailurePolicy};
 
 /// Envoy's shortest wait before it restarts a failed VM; the longest is half as much again.
 const RELOAD_BACKOFF: Duration = Duration::from_secs(1);
@@ -272,6 +272,17 @@ impl World {
                 }
             });
         }
+    }
+
+    /// Which functions of a plugin were reached.
+    pub fn coverage(&self, plugin: &Plugin) -> Coverage {
+        let mut coverage = Coverage::new();
+        let Some(functions) = &plugin.module.functions else { return coverage };
+        let vms: Vec<VmId> = plugin.instances.borrow().values().map(|instance| instance.vm).collect();
+        for vm in vms.into_iter().filter_map(|id| self.vm(id)) {
+            functions.note(&mut vm.borrow_mut(), &mut coverage);
+        }
+        coverage
     }
 
     /// Ends every root, as at the shutdown of the process.

@@ -9,6 +9,7 @@ mod dispatch;
 mod filters;
 mod finish;
 mod flow;
+mod leaving;
 mod lifecycle;
 mod refusal;
 pub(crate) mod reply;

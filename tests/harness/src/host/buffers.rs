@@ -63,6 +63,7 @@ fn with_bytes<T>(data: &mut VmData, buffer: BufferType, read: impl FnOnce(&[u8])
     let found = with_found(data, buffer, read)?;
     if let Some(context) = data.context() {
         context.last_buffer = Some(buffer);
+        context.root.call_data = None;
     }
     Ok(found)
 }

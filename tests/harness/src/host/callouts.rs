@@ -11,6 +11,9 @@ use crate::process::events::Event;
 use crate::vm::{GrpcStream, VmData};
 use crate::{HeaderMap, Received, Status, pairs, protobuf};
 
+/// Milliseconds from which on a timeout is told in seconds.
+const MOST_OF_A_TIMEOUT: u32 = 99_999_999;
+
 pub(super) fn link(linker: &mut Linker<VmData>) -> wasmtime::Result<()> {
     define! { linker,
         "proxy_http_call" => http_call,
@@ -118,6 +121,11 @@ fn grpc_headers(service: &[u8], method: &[u8], metadata: &[u8], cluster: &str) -
     headers
 }
 
+/// A number of eight digits at most, and its unit (gRPC over HTTP/2, `Timeout`).
+fn grpc_timeout(ms: u32) -> String {
+    if ms < MOST_OF_A_TIMEOUT { format!("{ms}m") } else { format!("{}S", ms / 1000) }
+}
+
 #[allow(clippy::too_many_arguments)] // the ABI's own
 fn grpc_call(
     guest: &mut Guest,
@@ -138,7 +146,8 @@ fn grpc_call(
     let (method, metadata) = (guest.read(method, method_len)?, guest.read(metadata, metadata_len)?);
     let message = guest.copy(message, message_len)?;
     let cluster = grpc_cluster(guest.data(), upstream)?;
-    let headers = grpc_headers(service, method, metadata, &cluster);
+    let mut headers = grpc_headers(service, method, metadata, &cluster);
+    headers.add(b"grpc-timeout", grpc_timeout(timeout).as_bytes());
     let timeout = Duration::from_millis(timeout.into());
     let request = Received {
         headers,

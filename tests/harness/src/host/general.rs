@@ -51,20 +51,22 @@ fn link_old(linker: &mut Linker<VmData>) -> wasmtime::Result<()> {
 fn log(guest: &mut Guest, level: u32, ptr: u32, len: u32) -> HostResult {
     let level = LogLevel::from_u32(level).ok_or(Status::BadArgument)?;
     let message = guest.copy(ptr, len)?;
-    write_log(guest, level, &message);
-    Ok(())
+    Ok(write_log(guest, level, &message)?)
 }
 
 /// Keeps a line, unless the log level hides it.
-pub(super) fn write_log(guest: &mut Guest, level: LogLevel, message: &[u8]) {
-    let data = guest.data_mut();
-    if level < data.process.log_level.get() {
-        return;
+pub(super) fn write_log(guest: &mut Guest, level: LogLevel, message: &[u8]) -> Result<(), Status> {
+    if level < guest.data().process.log_level.get() {
+        return Ok(());
     }
+    guest.keep()?;
+    guest.count_line(message.len())?;
+    let data = guest.data_mut();
     let message = String::from_utf8_lossy(message).into_owned();
     let line = LogLine { level, plugin: data.plugin_name(), worker: data.worker, message };
     data.record(|| Effect::Log(line.clone()));
     data.process.logs.borrow_mut().push(line);
+    Ok(())
 }
 
 fn log_level(guest: &mut Guest, out: u32) -> HostResult {

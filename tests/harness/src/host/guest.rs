@@ -2,6 +2,7 @@
 
 use wasmtime::Caller;
 
+use super::budget::Exhausted;
 use super::{HostResult, Stop};
 use crate::Status;
 use crate::vm::VmData;
@@ -21,7 +22,9 @@ impl Guest<'_> {
     /// The guest's bytes.
     pub fn read(&self, ptr: u32, len: u32) -> Result<&[u8], Status> {
         let memory = self.memory().ok_or(Status::InvalidMemoryAccess)?;
-        range(memory, ptr, u64::from(len)).ok_or(Status::InvalidMemoryAccess)
+        let bytes = range(memory, ptr, u64::from(len)).ok_or(Status::InvalidMemoryAccess)?;
+        self.spend(len.into())?;
+        Ok(bytes)
     }
 
     /// A copy of the guest's bytes.
@@ -67,14 +70,22 @@ impl Guest<'_> {
         Ok(ptr)
     }
 
-    /// An allocator that traps fails its VM, but only once the callback has returned: until then the guest goes on, with a
-    /// status that says that there is no memory. One that never ends would not let it.
+    /// An allocator that traps leaves the guest with a status that says that there is no memory.
     fn without_memory(&mut self, error: wasmtime::Error) -> Stop {
-        if matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)) {
-            return Stop::Trap(error);
+        match self.nested_trap("malloc", error) {
+            Ok(()) => Stop::Status(Status::InvalidMemoryAccess),
+            Err(stop) => stop,
         }
-        self.data_mut().malloc_trapped.get_or_insert(error);
-        Stop::Status(Status::InvalidMemoryAccess)
+    }
+
+    /// What traps in a callback within this one fails the VM, but only once the outer one has returned: until then the guest goes
+    /// on. One that never ends would not let it.
+    pub fn nested_trap(&mut self, name: &'static str, error: wasmtime::Error) -> HostResult {
+        if matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)) || error.is::<Exhausted>() {
+            return Err(Stop::Trap(error));
+        }
+        self.data_mut().nested_trap.get_or_insert((name, error));
+        Ok(())
     }
 
     fn memory(&self) -> Option<&[u8]> {

@@ -19,6 +19,7 @@ pub(super) fn link(linker: &mut Linker<VmData>) -> wasmtime::Result<()> {
 }
 
 fn define_metric(guest: &mut Guest, kind: u32, name: u32, name_len: u32, out: u32) -> HostResult {
+    guest.keep()?;
     let name = guest.copy(name, name_len)?;
     let kind = MetricType::from_u32(kind).ok_or(Status::BadArgument)?;
     let data = guest.data_mut();

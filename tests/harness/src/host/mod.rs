@@ -1,14 +1,16 @@
 //! The host functions that a module may import, as Envoy implements them.
 
+pub(crate) mod budget;
 mod buffers;
 mod callouts;
+pub(crate) mod dns;
 pub(crate) mod foreign;
 mod general;
 mod guest;
 mod maps;
 mod metrics;
 mod properties;
-mod queues;
+pub(crate) mod queues;
 mod shared_data;
 mod wasi;
 
@@ -65,8 +67,9 @@ fn enter(
     }
     guest.data_mut().note_call(name);
     let began = guest.data().accounting.start();
-    let result = call(&mut guest);
+    let result = guest.spend(budget::CALL).map_err(Stop::from).and_then(|()| call(&mut guest));
     guest.data_mut().accounting.host_call(name, began);
+    guest.stop_if_exhausted()?;
     match result {
         Ok(()) => Ok(Status::Ok as u32),
         Err(Stop::Status(status)) => Ok(status as u32),
@@ -101,5 +104,6 @@ pub(crate) fn link(linker: &mut Linker<VmData>, abi: AbiVersion) -> wasmtime::Re
     metrics::link(linker)?;
     callouts::link(linker)?;
     foreign::link(linker)?;
+    dns::link(linker)?;
     wasi::link(linker)
 }

@@ -4,7 +4,8 @@ use wasmtime::Linker;
 
 use super::{Guest, HostResult, define};
 use crate::Status;
-use crate::process::events::Event;
+use crate::process::Process;
+use crate::process::events::{Event, WorkerId};
 use crate::process::queues::Owner;
 use crate::vm::VmData;
 
@@ -37,14 +38,19 @@ fn resolve(guest: &mut Guest, vm: u32, vm_len: u32, name: u32, name_len: u32, ou
 
 /// The owner is told by an event of its own worker, later.
 fn enqueue(guest: &mut Guest, queue: u32, ptr: u32, len: u32) -> HostResult {
+    guest.keep()?;
     let data = guest.data();
     let message = guest.read(ptr, len)?;
-    let owner = data.process.queues.borrow_mut().enqueue(queue, message)?;
+    let Some(owner) = data.process.queues.borrow_mut().enqueue(queue, message)? else { return Ok(()) };
     let worker = data.world.upgrade().map(|world| world.worker_of(owner.vm)).unwrap_or(data.worker);
-    let event = Event::QueueReady { vm: owner.vm, root: owner.root, queue };
-    let now = data.process.clock.get().mono;
-    data.process.events.borrow_mut().push(now, worker, event);
+    tell(&data.process, worker, owner, queue);
     Ok(())
+}
+
+/// The owner of a queue hears that something is in it, when its worker comes to it.
+pub(crate) fn tell(process: &Process, worker: WorkerId, owner: Owner, queue: u32) {
+    let event = Event::QueueReady { vm: owner.vm, root: owner.root, queue };
+    process.events.borrow_mut().push(process.clock.get().mono, worker, event);
 }
 
 fn dequeue(guest: &mut Guest, queue: u32, ptr: u32, len: u32) -> HostResult {

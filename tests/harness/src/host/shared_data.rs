@@ -26,6 +26,7 @@ fn get(guest: &mut Guest, key: u32, key_len: u32, ptr: u32, len: u32, cas_ptr: u
 
 /// Between a guest's read and this write, other workers may run: that is what compare-and-swap is for.
 fn set(guest: &mut Guest, key: u32, key_len: u32, value: u32, value_len: u32, cas: u32) -> HostResult {
+    guest.keep()?;
     let data = guest.data();
     let (key, value) = (guest.read(key, key_len)?, guest.read(value, value_len)?);
     if let Some(world) = data.world.upgrade() {

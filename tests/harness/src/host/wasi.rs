@@ -89,8 +89,10 @@ fn link_present(linker: &mut Linker<VmData>, module: &str) -> wasmtime::Result<(
     }
     // Envoy only notes the wish to exit, and returns; most guests then run into an `unreachable`.
     linker.func_wrap(module, "proc_exit", |caller: Caller<'_, VmData>, code: u32| {
-        let message = format!("proc_exit({code})");
-        write_log(&mut Guest(caller), LogLevel::Trace, message.as_bytes());
+        let mut guest = Guest(caller);
+        // A line that is too much ends the callback just below.
+        let _ = write_log(&mut guest, LogLevel::Trace, format!("proc_exit({code})").as_bytes());
+        guest.stop_if_exhausted()
     })?;
     Ok(())
 }
@@ -214,7 +216,7 @@ fn fd_write(guest: &mut Guest, fd: u32, iovs: u32, count: u32, out: u32) -> Wasi
     }
     put(guest, out, text.len() as u32)?;
     if !text.is_empty() {
-        write_log(guest, level, text.strip_suffix(b"\n").unwrap_or(&text));
+        return write_log(guest, level, text.strip_suffix(b"\n").unwrap_or(&text)).map_err(|_| Errno::Fault);
     }
     Ok(())
 }

@@ -28,19 +28,18 @@ pub(crate) enum Event {
     Grpc { vm: VmId, root: u32, token: u32, step: GrpcStep },
     /// A timer fires, unless it has been set again since.
     Tick { vm: VmId, root: u32, generation: u64 },
+    /// A name has been looked up: what can be read of it.
+    Resolved { vm: VmId, root: u32, token: u32, found: Vec<u8> },
     /// Something was put in a queue.
     QueueReady { vm: VmId, root: u32, queue: u32 },
 }
 
-#[derive(Debug)]
-struct Scheduled {
-    worker: WorkerId,
-    event: Event,
-}
+/// When an event is due, and its number: those that are due at the same instant keep their order.
+type Due = (u64, u64);
 
-/// All events to come.
+/// All events to come, by worker: of a million that are due at once, only the first of each worker is looked at.
 pub(crate) struct EventQueue {
-    events: BTreeMap<(u64, u64), Scheduled>,
+    events: BTreeMap<WorkerId, BTreeMap<Due, Event>>,
     next: u64,
     rng: Option<Rng>,
 }
@@ -51,7 +50,7 @@ impl EventQueue {
     }
 
     pub fn push(&mut self, time: u64, worker: WorkerId, event: Event) {
-        self.events.insert((time, self.next), Scheduled { worker, event });
+        self.events.entry(worker).or_default().insert((time, self.next), event);
         self.next += 1;
     }
 
@@ -63,32 +62,28 @@ impl EventQueue {
     /// As `pop`, for those workers only that the filter lets through.
     pub fn pop_for(&mut self, until: u64, may: impl Fn(WorkerId) -> bool) -> Option<(u64, WorkerId, Event)> {
         let candidates = self.candidates(until, may);
-        let key = match &mut self.rng {
+        let (due, worker) = match &mut self.rng {
             Some(rng) if candidates.len() > 1 => candidates[rng.below(candidates.len())],
             _ => *candidates.first()?,
         };
-        let scheduled = self.events.remove(&key)?;
-        Some((key.0, scheduled.worker, scheduled.event))
+        let event = self.events.get_mut(&worker)?.remove(&due)?;
+        Some((due.0, worker, event))
     }
 
-    /// The first event of each worker among those that are due first.
-    fn candidates(&self, until: u64, may: impl Fn(WorkerId) -> bool) -> Vec<(u64, u64)> {
-        let mut found: Vec<((u64, u64), WorkerId)> = Vec::new();
-        for (key, scheduled) in &self.events {
-            let late = key.0 > until || found.first().is_some_and(|(first, _)| key.0 > first.0);
-            if late {
-                break;
-            }
-            if may(scheduled.worker) && found.iter().all(|(_, worker)| *worker != scheduled.worker) {
-                found.push((*key, scheduled.worker));
-            }
-        }
-        found.into_iter().map(|(key, _)| key).collect()
+    /// The first event of each worker among those that are due first, in their order.
+    fn candidates(&self, until: u64, may: impl Fn(WorkerId) -> bool) -> Vec<(Due, WorkerId)> {
+        let firsts = self.events.iter().filter(|(worker, _)| may(**worker));
+        let firsts = firsts.filter_map(|(worker, events)| Some((*events.keys().next()?, *worker)));
+        let mut due: Vec<_> = firsts.filter(|((time, _), _)| *time <= until).collect();
+        due.sort_unstable();
+        let first = due.first().map(|((time, _), _)| *time);
+        due.retain(|((time, _), _)| Some(*time) == first);
+        due
     }
 
     /// Forgets the events that match.
     pub fn cancel(&mut self, matches: impl Fn(&Event) -> bool) {
-        self.events.retain(|_, scheduled| !matches(&scheduled.event));
+        self.events.values_mut().for_each(|events| events.retain(|_, event| !matches(event)));
     }
 }
 

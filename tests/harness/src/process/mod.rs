@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::callout::Clusters;
-use crate::{Failure, LogLevel, Status};
+use crate::{Dns, Failure, LogLevel, Status};
 use clock::Clock;
 use events::EventQueue;
 use faults::Faults;
@@ -35,6 +35,10 @@ pub(crate) struct Process {
     pub queues: RefCell<Queues>,
     pub metrics: RefCell<Metrics>,
     pub logs: RefCell<Vec<LogLine>>,
+    /// Bytes of the lines in it, and what keeping them costs.
+    pub logged: Cell<u64>,
+    /// Lines of the access log, of all streams in the order in which they ended.
+    pub access_log: RefCell<Vec<String>>,
     pub clusters: RefCell<Clusters>,
     pub faults: RefCell<Faults>,
     pub failures: RefCell<Vec<Failure>>,
@@ -44,6 +48,8 @@ pub(crate) struct Process {
     pub properties: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Foreign functions of the test's own.
     pub foreign: RefCell<BTreeMap<String, ForeignFunction>>,
+    /// What the resolver says of names.
+    pub names: RefCell<BTreeMap<String, Dns>>,
     /// Names that `declare_property` made read-only.
     pub read_only_properties: RefCell<BTreeSet<String>>,
 }
@@ -57,6 +63,8 @@ impl Process {
             queues: RefCell::default(),
             metrics: RefCell::default(),
             logs: RefCell::default(),
+            logged: Cell::new(0),
+            access_log: RefCell::default(),
             clusters: RefCell::new(clusters),
             faults: RefCell::default(),
             failures: RefCell::default(),
@@ -64,6 +72,7 @@ impl Process {
             log_level: Cell::new(LogLevel::Trace),
             properties: RefCell::default(),
             foreign: RefCell::default(),
+            names: RefCell::default(),
             read_only_properties: RefCell::default(),
         }
     }

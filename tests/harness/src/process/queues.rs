@@ -13,7 +13,8 @@ pub(crate) struct Owner {
 }
 
 struct Queue {
-    owner: Owner,
+    /// Nobody, until a plugin registers it.
+    owner: Option<Owner>,
     messages: VecDeque<Vec<u8>>,
 }
 
@@ -26,12 +27,18 @@ pub(crate) struct Queues {
 impl Queues {
     /// Registers a queue, new or known; its messages stay.
     pub fn register(&mut self, vm_id: &str, name: &[u8], owner: Owner) -> u32 {
+        let id = self.made(vm_id, name);
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.owner = Some(owner);
+        }
+        id
+    }
+
+    /// A queue, new or known, whoever owns it.
+    pub fn made(&mut self, vm_id: &str, name: &[u8]) -> u32 {
         let next = self.ids.len() as u32 + 1;
         let id = *self.ids.entry((vm_id.to_owned(), name.to_vec())).or_insert(next);
-        self.queues
-            .entry(id)
-            .and_modify(|queue| queue.owner = owner)
-            .or_insert(Queue { owner, messages: VecDeque::new() });
+        self.queues.entry(id).or_insert(Queue { owner: None, messages: VecDeque::new() });
         id
     }
 
@@ -40,7 +47,7 @@ impl Queues {
     }
 
     /// Adds a message, and says who is to be told.
-    pub fn enqueue(&mut self, id: u32, message: &[u8]) -> Result<Owner, Status> {
+    pub fn enqueue(&mut self, id: u32, message: &[u8]) -> Result<Option<Owner>, Status> {
         let queue = self.queues.get_mut(&id).ok_or(Status::NotFound)?;
         queue.messages.push_back(message.to_vec());
         Ok(queue.owner)
@@ -65,7 +72,7 @@ mod tests {
         let id = queues.register("vm", b"q", ONE);
         queues.enqueue(id, b"hello").unwrap();
         assert_eq!(queues.register("vm", b"q", TWO), id);
-        assert_eq!(queues.enqueue(id, b"again"), Ok(TWO));
+        assert_eq!(queues.enqueue(id, b"again"), Ok(Some(TWO)));
         assert_eq!(queues.dequeue(id), Ok(b"hello".to_vec()));
     }
 

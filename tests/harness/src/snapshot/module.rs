@@ -35,6 +35,11 @@ impl Opened {
     }
 }
 
+/// The export of a mutable global, counted as the module counts them.
+pub(crate) fn global_export(index: u32) -> String {
+    format!("{PREFIX}{index}")
+}
+
 /// Whether an export was added here.
 pub(crate) fn is_added(export: &str) -> bool {
     export.starts_with(PREFIX)
@@ -46,7 +51,7 @@ fn open(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Vec<String>)> {
     if globals.is_empty() {
         return None;
     }
-    let names: Vec<String> = globals.iter().map(|index| format!("{PREFIX}{index}")).collect();
+    let names: Vec<String> = globals.iter().map(|index| global_export(*index)).collect();
     let mut module = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.ok()?;

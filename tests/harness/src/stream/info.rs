@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::{Metadata, Route};
+use crate::{Metadata, Route, Tls};
 
 /// Who set a filter state, and what may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct StreamInfo {
     pub peer: String,
     pub local: String,
     pub connection_id: u64,
+    /// What the handshake has shown; `None` over plain TCP.
+    pub tls: Option<Arc<Tls>>,
     /// The name of the virtual host, once the request's headers are there.
     pub virtual_host: Option<String>,
     pub route: Option<Rc<Route>>,

@@ -8,6 +8,7 @@ use super::exports::{Exports, OldExports};
 use super::{Vm, VmData};
 use crate::engine;
 use crate::host::RestrictedCall;
+use crate::host::budget::Exhausted;
 use crate::loader::LoadedModule;
 use crate::{AbiVersion, Failure, FailureKind};
 
@@ -41,6 +42,7 @@ impl Vm {
                 callback: "(instantiation)".into(),
                 kind: instantiation_kind(&store, &error),
                 backtrace: frames(&error),
+                refused_memory: store.data().limiter.refused,
             })
         })?;
         Ok(Vm::around(module, store, instance, name))
@@ -51,6 +53,8 @@ impl Vm {
         let malloc = instance.get_typed_func(&mut store, "malloc");
         let malloc = malloc.or_else(|_| instance.get_typed_func(&mut store, "proxy_on_memory_allocate"));
         store.data_mut().malloc = malloc.ok();
+        let resolved = instance.get_typed_func(&mut store, "envoy_on_resolve_dns");
+        store.data_mut().on_resolve_dns = resolved.ok();
         let old = module.abi == AbiVersion::V0_1_0;
         let exports = Rc::new(Exports::of(&instance, &mut store));
         let old_exports =
@@ -93,6 +97,7 @@ impl Vm {
             callback: String::new(),
             kind: FailureKind::Trap("unknown".into()),
             backtrace: Vec::new(),
+            refused_memory: None,
         })
     }
 
@@ -115,8 +120,8 @@ impl Vm {
         refuel(&mut self.store);
         let result = function.call(&mut self.store, params);
         self.settle_account(name, began, memory);
-        if let Some(error) = self.data().malloc_trapped.take() {
-            self.note_failure(context, "malloc", &error);
+        if let Some((name, error)) = self.data().nested_trap.take() {
+            self.note_failure(context, name, &error);
             return None;
         }
         result.map_err(|error| self.note_failure(context, name, &error)).ok()
@@ -144,6 +149,7 @@ impl Vm {
             callback: name.to_owned(),
             kind: kind(&self.store, error),
             backtrace: frames(error),
+            refused_memory: self.store.data().limiter.refused,
         };
         self.fail(failure);
     }
@@ -152,11 +158,15 @@ impl Vm {
 fn refuel(store: &mut Store<VmData>) {
     let fuel = store.data().settings.fuel;
     store.set_fuel(fuel).expect("the engine meters fuel");
+    store.data().host_budget.set(store.data().settings.host_budget);
 }
 
 fn kind(store: &Store<VmData>, error: &wasmtime::Error) -> FailureKind {
     if let Some(restricted) = error.downcast_ref::<RestrictedCall>() {
         return FailureKind::Restricted(restricted.0.to_owned());
+    }
+    if let Some(Exhausted(kind)) = error.downcast_ref() {
+        return kind.clone();
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => FailureKind::OutOfFuel { budget: store.data().settings.fuel },

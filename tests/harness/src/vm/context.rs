@@ -51,7 +51,7 @@ pub(crate) struct RootState {
     pub grpc_initial: Option<HeaderMap>,
     pub grpc_trailing: Option<HeaderMap>,
     pub grpc_message: Option<Vec<u8>>,
-    /// The arguments of `proxy_on_foreign_function`, while it runs.
+    /// The arguments of `proxy_on_foreign_function`, while it runs; what was found of a name, until another buffer is read.
     pub call_data: Option<Vec<u8>>,
     /// The plugin is gone; `proxy_done` is awaited.
     pub done_pending: bool,

@@ -45,6 +45,7 @@ exports! {
     downstream_close: F2<()> = "proxy_on_downstream_connection_close" 2 0;
     upstream_close: F2<()> = "proxy_on_upstream_connection_close" 2 0;
     foreign_function: F3<()> = "proxy_on_foreign_function" 3 0;
+    resolve_dns: F3<()> = "envoy_on_resolve_dns" 3 0;
     http_call_response: F5<()> = "proxy_on_http_call_response" 5 0;
     grpc_initial: F3<()> = "proxy_on_grpc_receive_initial_metadata" 3 0;
     grpc_receive: F3<()> = "proxy_on_grpc_receive" 3 0;

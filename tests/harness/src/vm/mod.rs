@@ -5,7 +5,7 @@ pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod exports;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(crate) struct VmSettings {
     pub environment: Vec<(String, String)>,
     pub memory_limit: u64,
     pub fuel: u64,
+    /// Bytes that a callback may hand to the host.
+    pub host_budget: u64,
     pub profile: bool,
 }
 
@@ -81,11 +83,17 @@ pub(crate) struct VmSettings {
 pub(crate) struct Limiter {
     limit: u64,
     fault: Arc<AtomicU64>,
+    /// The limit at which the guest was last refused memory.
+    pub refused: Option<u64>,
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired as u64 <= self.limit.min(self.fault.load(Ordering::Relaxed)))
+        let limit = self.limit.min(self.fault.load(Ordering::Relaxed));
+        if desired as u64 > limit {
+            self.refused = Some(limit);
+        }
+        Ok(desired as u64 <= limit)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -108,8 +116,11 @@ pub(crate) struct VmData {
     pub actions: VecDeque<Action>,
     pub memory: Option<Memory>,
     pub malloc: Option<TypedFunc<u32, u32>>,
-    /// What the allocator has trapped with in this callback.
-    pub malloc_trapped: Option<wasmtime::Error>,
+    pub on_resolve_dns: Option<TypedFunc<(u32, u32, u32), ()>>,
+    /// How many names were looked up, and one.
+    pub dns_token: u32,
+    /// What a callback within this callback has trapped with: the allocator, or the answer to a name.
+    pub nested_trap: Option<(&'static str, wasmtime::Error)>,
     /// Before the VM has started, few calls are allowed.
     pub restricted: bool,
     pub metrics: MetricIds,
@@ -128,6 +139,8 @@ pub(crate) struct VmData {
     pub expressions: HashMap<u32, Expressions>,
     pub accounting: Accounting,
     pub limiter: Limiter,
+    /// What is left of the callback's `host_budget`.
+    pub host_budget: Cell<u64>,
     /// What the start has done so far, if a snapshot is to be made of it.
     pub recording: Option<Recording>,
 }
@@ -147,7 +160,9 @@ impl VmData {
             actions: VecDeque::new(),
             memory: None,
             malloc: None,
-            malloc_trapped: None,
+            on_resolve_dns: None,
+            dns_token: 1,
+            nested_trap: None,
             restricted: true,
             metrics: MetricIds::default(),
             callouts: [0; 3],
@@ -160,7 +175,8 @@ impl VmData {
             declared: BTreeSet::new(),
             expressions: HashMap::new(),
             accounting: Accounting::new(settings.profile),
-            limiter: Limiter { limit: settings.memory_limit, fault },
+            limiter: Limiter { limit: settings.memory_limit, fault, refused: None },
+            host_budget: Cell::new(settings.host_budget),
             recording: None,
             settings,
             process,
@@ -242,6 +258,7 @@ pub(crate) fn idle_data() -> VmData {
         environment: Vec::new(),
         memory_limit: 0,
         fuel: 0,
+        host_budget: 0,
         profile: false,
     };
     VmData::new(process, Weak::new(), Rc::new(settings), AbiVersion::V0_2_1)

@@ -110,4 +110,5 @@ unsafe extern "C" {
         ptr: *mut *mut u8,
         n: *mut usize,
     ) -> u32;
+    pub fn envoy_resolve_dns(name: *const u8, n: usize, token: *mut u32) -> u32;
 }

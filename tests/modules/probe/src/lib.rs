@@ -120,3 +120,12 @@ notices! {
     proxy_on_log(ctx);
     proxy_on_delete(ctx);
 }
+
+/// An answer may come while the question is still being asked, when the script is under way.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_on_resolve_dns(ctx: u32, token: u32, n: u32) {
+    ops::log(&format!("> resolve_dns ctx={ctx} token={token} n={n} -> {}", ops::dns_results(n)));
+    if STATE.with(|state| state.try_borrow_mut().is_ok()) {
+        callback("resolve_dns", &[("ctx", ctx)], 0);
+    }
+}

@@ -13,6 +13,10 @@ impl Script {
     }
 
     pub fn lines(&self, phase: &str) -> Vec<String> {
-        self.0.iter().filter(|(p, _)| p == phase || p == "*").map(|(_, operation)| operation.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(p, _)| p == phase || p == "*")
+            .map(|(_, operation)| operation.clone())
+            .collect()
     }
 }

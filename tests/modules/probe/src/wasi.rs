@@ -24,9 +24,17 @@ macro_rules! wasi {
 }
 
 /// A constant argument.
-macro_rules! c { ($n:expr) => { |_: u32| $n }; }
+macro_rules! c {
+    ($n:expr) => {
+        |_: u32| $n
+    };
+}
 /// A pointer into the scratch buffer, so far from its start.
-macro_rules! p { ($n:expr) => { |at: u32| at + $n }; }
+macro_rules! p {
+    ($n:expr) => {
+        |at: u32| at + $n
+    };
+}
 
 wasi! {
     args_get(a: u32 = p!(0), b: u32 = p!(8));

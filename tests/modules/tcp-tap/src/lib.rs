@@ -100,7 +100,11 @@ impl StreamContext for Tap {
 
     fn on_downstream_data(&mut self, size: usize, end: bool) -> Action {
         let data = self.get_downstream_data(0, size).unwrap_or_default();
-        log(&format!("downstream {size} {:?}{}", String::from_utf8_lossy(&data), if end { " end" } else { "" }));
+        log(&format!(
+            "downstream {size} {:?}{}",
+            String::from_utf8_lossy(&data),
+            if end { " end" } else { "" }
+        ));
         assert!(!(self.is("fall") && data.starts_with(b"FALL")), "as asked");
         if self.is("quit") && data.starts_with(b"QUIT") {
             self.close_downstream();
@@ -121,7 +125,11 @@ impl StreamContext for Tap {
 
     fn on_upstream_data(&mut self, size: usize, end: bool) -> Action {
         let data = self.get_upstream_data(0, size).unwrap_or_default();
-        log(&format!("upstream {size} {:?}{}", String::from_utf8_lossy(&data), if end { " end" } else { "" }));
+        log(&format!(
+            "upstream {size} {:?}{}",
+            String::from_utf8_lossy(&data),
+            if end { " end" } else { "" }
+        ));
         if self.is("mark") && size > 0 {
             self.set_upstream_data(0, 0, b"> ");
         }

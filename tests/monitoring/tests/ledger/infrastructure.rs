@@ -112,6 +112,7 @@ const GAUGES: &[Series] = &[
         3.0 * GIB,
     ),
     ("prometheus_tsdb_head_series", &[("instance", "p")], 2_000.0),
+    ("gateway_log:bytes:sum1h", &[], GIB),
     ("scrape_samples_scraped", &[("job", "gateway"), ("instance", "g")], 2_087.0),
 ];
 
@@ -139,7 +140,6 @@ const COUNTERS: &[Series] = &[
     ("container_cpu_usage_seconds_total", &[("namespace", "shop"), ("pod", "a"), ("container", "")], 1.5),
     ("container_cpu_usage_seconds_total", &[("namespace", "kube"), ("pod", "c"), ("container", "dns")], 0.25),
     ("gateway_requests_total", &[("endpoint", "/a"), ("status_code", "200")], 10.0),
-    ("portcullis_log_bytes_stored_total", &[("service", "gateway")], GIB / 3_600.0),
 ];
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -215,7 +215,7 @@ fn expected() -> BTreeMap<&'static str, Vec<Expected>> {
         ("Memory requested and unused", vec![one(1.0 - 3.5 / 7.0)]),
         ("Series in Prometheus", vec![one(2_000.0)]),
         ("Series a month", vec![one(1.0)]),
-        ("Log lines", vec![one(0.5)]),
+        ("Log lines a month", vec![one(0.5 * 730.0)]),
         (
             "A month by namespace",
             vec![each(

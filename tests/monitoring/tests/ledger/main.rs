@@ -2,9 +2,13 @@
 //! real Prometheus, and every query asked of it.
 
 mod compare;
+#[cfg(feature = "logs")]
+mod cost;
 mod event;
 mod expected;
 mod infrastructure;
+#[cfg(feature = "logs")]
+mod logged;
 mod recorded;
 mod script;
 mod world;
@@ -68,6 +72,13 @@ fn every_panel_says_what_the_ledger_says() {
         recorded.differences.len()
     );
     tally.differences.extend(recorded.differences);
+    #[cfg(feature = "logs")]
+    {
+        let logged = logged::ask(&shown.kept, &inputs.site, &policy, &hour);
+        println!("{} log panels, {} differ", logged.panels, logged.differences.len());
+        tally.differences.extend(logged.differences);
+        cost::print(&shown.kept, &inputs.site, &rules.groups, &hour);
+    }
     assert!(tally.differences.is_empty(), "{:#?}", tally.differences);
     assert!(expected.is_empty(), "no panel is called {:?}", expected.keys().collect::<Vec<_>>());
 }

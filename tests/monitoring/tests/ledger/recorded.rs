@@ -4,8 +4,16 @@
 use crate::compare::{Asker, Tally};
 use crate::expected::{Ledger, last_minutes};
 use crate::script::Hour;
-use portcullis_monitoring::Group;
+use portcullis_monitoring::{Group, Rule};
 use std::collections::BTreeMap;
+
+/// How other rules name what one records: objectives' by their label.
+fn selector(rule: &Rule) -> String {
+    match rule.labels.get("slo") {
+        Some(slo) => format!("{}{{slo=\"{slo}\"}}", rule.record),
+        None => rule.record.clone(),
+    }
+}
 
 /// Asks every recording rule.
 pub fn ask(groups: &[Group], asker: &Asker<'_>, hour: &Hour) -> Tally {
@@ -14,20 +22,17 @@ pub fn ask(groups: &[Group], asker: &Asker<'_>, hour: &Hour) -> Tally {
     let expected = last_minutes(&Ledger(&recent));
     let rules = groups.iter().flat_map(|group| &group.rules).filter(|rule| !rule.record.is_empty());
     let rules: Vec<_> = rules.collect();
-    let of: BTreeMap<&str, &str> = rules
-        .iter()
-        .filter(|rule| rule.record.starts_with("gateway"))
-        .map(|rule| (&*rule.record, &*rule.expr))
-        .collect();
+    let of: BTreeMap<String, &str> = rules.iter().map(|rule| (selector(rule), &*rule.expr)).collect();
     for rule in rules {
         tally.queries += 1;
-        // Nothing is recorded yet: what a rule of the gateway's own takes from another is written out.
-        let expr = of.iter().fold(rule.expr.clone(), |expr, (name, inner)| {
-            match rule.record.starts_with("gateway") {
-                true => expr.replace(name, &format!("({inner})")),
-                false => expr,
-            }
-        });
+        // Nothing is recorded yet: what a rule takes from another is written out, but for those over days.
+        let is_written_out = |name: &str| {
+            name.starts_with("gateway") == rule.record.starts_with("gateway") && !name.contains("anomaly")
+        };
+        let expr = of
+            .iter()
+            .filter(|(name, _)| is_written_out(name))
+            .fold(rule.expr.clone(), |expr, (name, inner)| expr.replace(name, &format!("({inner})")));
         let slo = rule.labels.get("slo").map(String::as_str).unwrap_or_default();
         let key = format!("{}{slo}", rule.record);
         match (asker.prometheus.query(&expr, asker.end), expected.get(&*key)) {

@@ -3,7 +3,7 @@
 use crate::event::{Event, refused, to};
 use crate::world::{STEP, World, forged, minted, token};
 use portcullis_demo_services::{CUSTOMER, Fault, FaultId, Service};
-use portcullis_e2e::{Answer, KeyAnswer, Request};
+use portcullis_e2e::{Answer, KeyAnswer, Line, Request};
 use portcullis_monitoring_tests::Timeline;
 use serde_json::json;
 use std::time::Duration;
@@ -25,13 +25,16 @@ pub struct Hour {
     pub age_of_keys: f64,
     /// Samples of the last scrape.
     pub samples: f64,
+    /// Log lines.
+    #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "only the log store is asked for them"))]
+    pub lines: Vec<Line>,
 }
 
 impl Hour {
     /// The ledger of the last so many steps.
     pub fn last(&self, steps: i64) -> Self {
         let events = self.events.iter().filter(|event| event.step > STEPS - steps).cloned().collect();
-        Self { events, scrapes: Timeline::default(), ..*self }
+        Self { events, scrapes: Timeline::default(), lines: Vec::new(), ..*self }
     }
 }
 
@@ -73,9 +76,21 @@ pub fn play() -> Hour {
         script.scrape();
     }
     let Script { world, events, scrapes, fetched: (fetches, at), samples, .. } = script;
+    let lines = lines_of(&world, events.len());
     let seconds = |time: i64| f64::from(i32::try_from(time).expect("less than two days"));
     let samples = f64::from(u32::try_from(samples).expect("thousands"));
-    Hour { events, scrapes, end: world.now, fetches, age_of_keys: seconds(world.now - at), samples }
+    Hour { events, scrapes, end: world.now, fetches, age_of_keys: seconds(world.now - at), samples, lines }
+}
+
+/// All lines, once every request has its own. Envoy writes them a moment after the answer.
+fn lines_of(world: &World, requests: usize) -> Vec<Line> {
+    let is_request = |line: &&Line| line.json().is_some_and(|line| line["action"] == "request");
+    let said = || world.gateway.envoy.stdout().all();
+    portcullis_e2e::eventually("every request has its line", || {
+        world.gateway.envoy.travel(Duration::from_secs(1));
+        said().iter().filter(is_request).count() >= requests
+    });
+    said()
 }
 
 impl Script {

@@ -6,7 +6,7 @@ mod routes;
 mod services;
 
 use crate::render::istio::FailStrategy;
-use crate::render::kubernetes::{self, File, Image, object_name};
+use crate::render::kubernetes::{self, File, GATEWAY_API, GATEWAY_API_V1, Image, object_name};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -16,8 +16,6 @@ const PLANE: &str = "Envoy Gateway";
 /// The group of Envoy Gateway's own kinds, and their version.
 const GROUP: &str = "gateway.envoyproxy.io";
 const VERSION: &str = "gateway.envoyproxy.io/v1alpha1";
-/// The group of the Gateway API.
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 /// What is not in the policy.
 #[derive(Clone, Debug)]
@@ -118,16 +116,13 @@ fn single(listeners: &[Value]) -> Result<&Value, Vec<ConfigError>> {
 fn gateway(port: &Value, options: &Options) -> Vec<Value> {
     let parameters = json!({ "group": GROUP, "kind": "EnvoyProxy", "name": options.gateway, "namespace": options.namespace });
     let class = json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
+        "apiVersion": GATEWAY_API_V1,
         "kind": "GatewayClass",
         "metadata": { "name": options.gateway },
         "spec": { "controllerName": "gateway.envoyproxy.io/gatewayclass-controller", "parametersRef": parameters },
     });
-    let listener = json!({
-        "name": "http", "protocol": "HTTP", "port": port, "allowedRoutes": { "namespaces": { "from": "Same" } },
-    });
-    let spec = json!({ "gatewayClassName": options.gateway, "listeners": [listener] });
-    vec![class, object("gateway.networking.k8s.io/v1", "Gateway", &options.gateway, options, spec)]
+    let spec = kubernetes::gateway(&options.gateway, port);
+    vec![class, object(GATEWAY_API_V1, "Gateway", &options.gateway, options, spec)]
 }
 
 /// An object in the namespace of all.

@@ -2,15 +2,13 @@
 
 use super::{Options, PLANE, VERSION, object, services, target};
 use crate::render::istio::FailStrategy;
-use crate::render::kubernetes::{duration, untranslatable};
+use crate::render::kubernetes::{cors, duration, untranslatable};
 use crate::render::{bodies, listener, local_replies};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
 const CORS: &str = "envoy.filters.http.cors";
-/// What `render envoy` writes for one or more labels of a host name.
-const ANY_LABELS: &str = "[A-Za-z0-9.-]+";
 
 /// The filter on the whole Gateway.
 pub fn extension(document: &Value, policy: &Policy, options: &Options) -> Value {
@@ -111,7 +109,10 @@ pub fn traffic(manager: &Value, policy: &Policy, options: &Options) -> Result<Ve
         object(VERSION, "BackendTrafficPolicy", &options.gateway, options, backend),
     ];
     let host = &manager["route_config"]["virtual_hosts"][0];
-    if let Some(cors) = cors(&host["typed_per_filter_config"][CORS])? {
+    let at = Node::top().key("cors").key("origins");
+    let cors = cors(&host["typed_per_filter_config"][CORS])
+        .map_err(|found| vec![untranslatable(&at, found, PLANE)])?;
+    if let Some(cors) = cors {
         let spec = json!({ "targetRefs": [target(options)], "cors": cors });
         objects.push(object(VERSION, "SecurityPolicy", &options.gateway, options, spec));
     }
@@ -148,35 +149,4 @@ fn client(manager: &Value, policy: &Policy, options: &Options) -> Value {
         spec["clientIPDetection"] = json!({ "xForwardedFor": { "numTrustedHops": hops } });
     }
     spec
-}
-
-fn cors(rendered: &Value) -> Result<Option<Value>, Vec<ConfigError>> {
-    let Some(rules) = rendered["allow_origin_string_match"].as_array() else { return Ok(None) };
-    let at = Node::top().key("cors").key("origins");
-    let origins: Result<Vec<_>, _> = rules
-        .iter()
-        .map(|rule| origin(rule).ok_or_else(|| vec![untranslatable(&at, format!("`{rule}`"), PLANE)]))
-        .collect();
-    let mut cors = json!({
-        "allowOrigins": origins?,
-        "allowCredentials": rendered["allow_credentials"] == true,
-    });
-    if let Some(exposed) = rendered["expose_headers"].as_str() {
-        cors["exposeHeaders"] = exposed.split(',').map(str::trim).collect::<Vec<_>>().into();
-    }
-    Ok(Some(cors))
-}
-
-/// An origin as Envoy Gateway writes it, with `*` for labels of a host name.
-fn origin(rule: &Value) -> Option<String> {
-    if let Some(exact) = rule["exact"].as_str() {
-        return Some(exact.to_owned());
-    }
-    let regex = rule["safe_regex"]["regex"].as_str()?;
-    if regex == ".*" {
-        return Some("*".to_owned());
-    }
-    let text = regex.replace(ANY_LABELS, "*").replace('\\', "");
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "*:/.-".contains(c));
-    is_plain.then_some(text)
 }

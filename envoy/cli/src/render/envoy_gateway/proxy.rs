@@ -29,7 +29,7 @@ fn variables(policy: &Policy, options: &Options) -> Vec<Value> {
 
 /// The filter's line, and lines of Envoy's for streams whose end it never sees.
 fn log(policy: &Policy) -> Vec<Value> {
-    let (line, unavailable) = (access_log::LINE, access_log::NO_VM);
+    let (line, unavailable) = (access_log::line_of(policy), access_log::NO_VM);
     let setting = |matches: String, text: String| {
         json!({
             "format": { "type": "Text", "text": text },

@@ -1,12 +1,13 @@
 //! The routes that are rendered for Envoy, as HTTPRoutes in the same order (`preserveRouteOrder` keeps it).
 
 use super::{GROUP, Options, PLANE, VERSION, object};
-use crate::render::kubernetes::{duration, object_name, unknown_keys, untranslatable};
+use crate::render::kubernetes::{
+    GATEWAY_API_V1, duration, http_routes, methods, object_name, replace_full_path, unknown_keys,
+    untranslatable,
+};
 use portcullis_edge_core::{ConfigError, Node};
 use serde_json::{Value, json};
 
-/// The Gateway API takes no more in one HTTPRoute.
-const RULES: usize = 16;
 const CATCH_ALL: &str = "no-route";
 
 pub fn routes(config: &Value, options: &Options) -> Result<Vec<Value>, Vec<ConfigError>> {
@@ -38,22 +39,10 @@ fn unsaid(found: impl Into<String>) -> Vec<ConfigError> {
 
 /// Named so that their order is that of the rules.
 fn split(host: &Value, rules: &[Value], options: &Options) -> Vec<Value> {
-    let domains = host["domains"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let names: Vec<_> = domains.filter(|domain| *domain != "*").collect();
-    let route = |(number, rules): (usize, &[Value])| {
-        let mut spec = json!({ "parentRefs": [{ "name": options.gateway }], "rules": rules });
-        if !names.is_empty() {
-            spec["hostnames"] = json!(names);
-        }
-        object(
-            "gateway.networking.k8s.io/v1",
-            "HTTPRoute",
-            &format!("{}-{number:03}", options.gateway),
-            options,
-            spec,
-        )
+    let route = |(number, spec): (usize, Value)| {
+        object(GATEWAY_API_V1, "HTTPRoute", &format!("{}-{number:03}", options.gateway), options, spec)
     };
-    rules.chunks(RULES).enumerate().map(route).collect()
+    http_routes(&options.gateway, host, rules).into_iter().enumerate().map(route).collect()
 }
 
 fn rule(route: &Value, filters: &mut Vec<Value>, options: &Options) -> Result<Value, Vec<ConfigError>> {
@@ -84,20 +73,14 @@ fn matches(rule: &Value) -> Result<Vec<Value>, Vec<ConfigError>> {
         Some(path) => json!({ "type": "Exact", "value": path }),
         None => json!({ "type": "RegularExpression", "value": rule["safe_regex"]["regex"] }),
     };
-    let headers = rule["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let [method] = headers else {
-        return Err(unsaid("a route that matches on headers"));
-    };
-    let text = &method["string_match"];
-    let methods = text["exact"].as_str().or_else(|| text["safe_regex"]["regex"].as_str()).unwrap_or_default();
-    Ok(methods.split('|').map(|method| json!({ "path": path, "method": method })).collect())
+    let methods = methods(rule).ok_or_else(|| unsaid("a route that matches on headers"))?;
+    Ok(methods.into_iter().map(|method| json!({ "path": path, "method": method })).collect())
 }
 
 /// The filters of a rule, and the objects that they refer to.
 fn rewrite(action: &Value, objects: &mut Vec<Value>, options: &Options) -> Vec<Value> {
     if let Some(path) = action.get("prefix_rewrite") {
-        let rewrite = json!({ "path": { "type": "ReplaceFullPath", "replaceFullPath": path } });
-        return vec![json!({ "type": "URLRewrite", "urlRewrite": rewrite })];
+        return vec![replace_full_path(path)];
     }
     let Some(rewrite) = action.get("regex_rewrite") else { return Vec::new() };
     let (pattern, by) = (rewrite["pattern"]["regex"].as_str(), rewrite["substitution"].as_str());

@@ -2,39 +2,48 @@
 
 use super::proxy_config::{ANNOTATION, annotation};
 use super::{Options, Target, bootstrap, tls};
-use crate::render::kubernetes::File;
+use crate::render::kubernetes::{File, GATEWAY_API};
 use portcullis_policy::Policy;
 use serde_json::{Map, Value, json};
 
 const OURS: &str = "The gateway's pods, and how they are reached. The Secret that holds their variables is not written here.";
+const REACHED: &str = "How the gateway's pods are reached; the Gateway is bound to it.";
 const THEIRS: &str = "For the pods that you have: kubectl patch deployment NAME --patch-file this file. Their bootstrap has what these\n\
     annotations say, so they are started anew.";
 
-/// Pods of our own, or what others must have.
-pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Options) -> File {
+/// Pods of our own, or what others must have. A Gateway of the Gateway API is bound to a Service, so there is one for others' pods too.
+pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Options) -> Vec<File> {
     let annotation = annotation(policy, listeners);
-    match &options.target {
-        Target::Selector(labels) if options.deploys => {
-            let labels: Map<String, Value> =
-                labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
-            let folders: Vec<_> = listeners.iter().filter_map(tls::context).flat_map(tls::folders).collect();
-            let pods = Pods { policy, ports, folders: &folders, options, labels: &labels };
-            File::resource("proxies.yaml", OURS, pods.objects(&annotation))
-        }
-        _ => File {
-            name: "pod-patch.yaml",
-            about: THEIRS,
-            objects: vec![patch(policy, &annotation, options)],
-            is_resource: false,
-        },
+    let labels = options.target.labels();
+    let labels: Map<String, Value> = labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+    let folders: Vec<_> = listeners.iter().filter_map(tls::context).flat_map(tls::folders).collect();
+    let pods = Pods { policy, ports, folders: &folders, options, labels: &labels };
+    if options.deploys {
+        return vec![File::resource("proxies.yaml", OURS, pods.objects(&annotation))];
+    }
+    let patch = vec![patch(policy, &annotation, options)];
+    let patch = File { name: "pod-patch.yaml", about: THEIRS, objects: patch, is_resource: false };
+    match options.target {
+        Target::Selector(_) => vec![patch],
+        Target::Gateway(_) => vec![patch, File::resource("service.yaml", REACHED, vec![pods.service()])],
     }
 }
 
 fn patch(policy: &Policy, annotation: &str, options: &Options) -> Value {
+    let mut metadata = json!({ "annotations": annotations(annotation, options) });
+    if let Some((name, value)) = of_gateway(options) {
+        metadata["labels"] = json!({ name: value });
+    }
     json!({ "spec": { "template": {
-        "metadata": { "annotations": annotations(annotation, options) },
+        "metadata": metadata,
         "spec": { "containers": [{ "name": "istio-proxy", "env": variables(policy, options) }] },
     } } })
+}
+
+/// The label by which Istio knows the pods that an object for a Gateway is for.
+fn of_gateway(options: &Options) -> Option<(String, Value)> {
+    let is_one = matches!(options.target, Target::Gateway(_));
+    is_one.then(|| (format!("{GATEWAY_API}/gateway-name"), options.gateway.as_str().into()))
 }
 
 fn annotations(config: &str, options: &Options) -> Value {
@@ -70,6 +79,7 @@ impl Pods<'_> {
     fn deployment(&self, annotation: &str) -> Value {
         let mut labels = self.labels.clone();
         labels.insert("sidecar.istio.io/inject".to_owned(), "true".into());
+        labels.extend(of_gateway(self.options));
         let mut annotations = annotations(annotation, self.options);
         annotations["inject.istio.io/templates"] = "gateway".into();
         json!({

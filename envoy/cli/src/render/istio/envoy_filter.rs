@@ -1,7 +1,8 @@
 //! What Istio has no API for.
 
 use super::gateway::{manager, virtual_hosts};
-use super::{Options, Target, object, routes};
+use super::gateway_api;
+use super::{Options, Target, gateway_ref, object, routes};
 use crate::render::{bodies, listener, local_replies};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -13,7 +14,12 @@ pub fn filters(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Op
         patches.into_iter().chain(bodies(policy, *port))
     };
     let listening = ports.iter().flat_map(of_port).collect();
-    let routes = ports.iter().flat_map(|port| of_routes(listeners, *port)).collect();
+    let is_for_gateway = matches!(options.target, Target::Gateway(_));
+    let of_port = |port: &u16| {
+        let last = is_for_gateway.then(|| nowhere(*port));
+        of_routes(listeners, *port, options).into_iter().chain(last)
+    };
+    let routes = ports.iter().flat_map(of_port).collect();
     vec![filter("portcullis-listeners", listening, options), filter("portcullis-routes", routes, options)]
 }
 
@@ -22,10 +28,7 @@ fn filter(name: &str, patches: Vec<Value>, options: &Options) -> Value {
     let mut spec = json!({ "priority": 10, "configPatches": patches });
     match &options.target {
         Target::Selector(labels) => spec["workloadSelector"] = json!({ "labels": labels }),
-        Target::Gateway(name) => {
-            spec["targetRefs"] =
-                json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name }]);
-        }
+        Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
     }
     object("networking.istio.io/v1alpha3", "EnvoyFilter", name, options, spec)
 }
@@ -77,30 +80,58 @@ fn bodies(policy: &Policy, port: u16) -> Option<Value> {
 }
 
 /// How long a route's requests may be idle, how large their bodies may be, and upgrades: Istio's gateways let every connection become a
-/// WebSocket.
-fn of_routes(listeners: &[Value], port: u16) -> Vec<Value> {
+/// WebSocket. Of the Gateway API's routes also the retries.
+fn of_routes(listeners: &[Value], port: u16, options: &Options) -> Vec<Value> {
     let hosts = listeners.iter().flat_map(virtual_hosts).enumerate();
-    let all: Vec<_> = hosts
-        .flat_map(|(number, host)| {
-            let routes = host["routes"].as_array().into_iter().flatten().enumerate();
-            routes.map(move |(index, route)| (routes::rule_name(number, index), route))
-        })
-        .filter(|(_, route)| !route["route"].is_null())
-        .collect();
-    if all.iter().all(|(_, route)| own(route) == no_upgrade()) {
-        return vec![patch(None, port, &no_upgrade())];
+    let all: Vec<_> = match options.target {
+        Target::Selector(_) => hosts.flat_map(|(number, host)| of_virtual_service(host, number)).collect(),
+        Target::Gateway(_) => hosts.flat_map(|(number, host)| of_http_route(host, number)).collect(),
+    };
+    match all.split_first() {
+        Some(((_, own), others)) if others.iter().all(|(_, other)| other == own) => {
+            vec![patch(None, port, own)]
+        }
+        _ => all.iter().map(|(name, own)| patch(Some(name), port, own)).collect(),
     }
-    all.iter().flat_map(|(name, route)| patches(name, route, port)).collect()
+    .into_iter()
+    .filter(|patch| patch["patch"]["value"] != json!({}))
+    .collect()
 }
 
-fn patches(name: &str, route: &Value, port: u16) -> Vec<Value> {
-    let own = own(route);
-    if own == json!({}) {
-        return Vec::new();
-    }
-    let is_split = route["route"].get("retry_policy").is_some();
-    let names = std::iter::once(name.to_owned()).chain(is_split.then(|| super::retry::once(name)));
-    names.map(|name| patch(Some(&name), port, &own)).collect()
+/// Names of routes, and what of each has no API.
+fn of_virtual_service(host: &Value, number: usize) -> Vec<(String, Value)> {
+    let routes = host["routes"].as_array().into_iter().flatten().enumerate();
+    let named = routes.flat_map(|(index, route)| {
+        let name = routes::rule_name(number, index);
+        let split = route["route"].get("retry_policy").map(|_| super::retry::once(&name));
+        std::iter::once(name).chain(split).map(move |name| (name, route))
+    });
+    named.filter(|(_, route)| !route["route"].is_null()).map(|(name, route)| (name, own(route))).collect()
+}
+
+fn of_http_route(host: &Value, number: usize) -> Vec<(String, Value)> {
+    let with_retries = |rule: gateway_api::Rule<'_>| {
+        let mut own = own(rule.route);
+        own["route"]["retry_policy"] = super::retry::merged(&rule.route["route"]);
+        (rule.name, own)
+    };
+    gateway_api::rules(host, number).0.into_iter().map(with_retries).collect()
+}
+
+/// Where a request is led until the filter has named its service. Envoy decides on upgrades by that route, before any filter, and where
+/// there is none, Istio's gateways allow them.
+fn nowhere(port: u16) -> Value {
+    let mut route = no_upgrade();
+    route["name"] = gateway_api::NOWHERE.into();
+    route["match"] = json!({ "prefix": "/" });
+    route["route"]["cluster"] = gateway_api::NOWHERE.into();
+    route["route"]["cluster_not_found_response_code"] = "NOT_FOUND".into();
+    json!({
+        "applyTo": "HTTP_ROUTE",
+        "match": { "context": "GATEWAY", "routeConfiguration": { "portNumber": port } },
+        // After no route that is named: at the end. (Istio does the same for ADD, which its analysis takes for a mistake.)
+        "patch": { "operation": "INSERT_AFTER", "value": route },
+    })
 }
 
 fn no_upgrade() -> Value {

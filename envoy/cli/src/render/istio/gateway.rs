@@ -1,11 +1,10 @@
 //! Where the gateway listens, and the routes there.
 
 use super::places::Places;
-use super::{Options, PLANE, Target, object, routes, tls};
+use super::{Options, PLANE, object, routes, tls};
 use crate::render::kubernetes::{unknown_keys, untranslatable};
 use portcullis_edge_core::{ConfigError, Node};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// What of a connection manager is translated (here, in the pods' annotation, in the `EnvoyFilter`) or is Istio's own business. Each
 /// gateway of Istio's has `use_remote_address`, normal paths, and ports left out of account in names of hosts.
@@ -42,7 +41,7 @@ const KNOWN_CONFIG: [&str; 5] = [
 ];
 
 /// The port of a listener that is rendered for Envoy.
-fn port(listener: &Value) -> u16 {
+pub fn port(listener: &Value) -> u16 {
     let port = listener["address"]["socket_address"]["port_value"].as_u64();
     port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default()
 }
@@ -110,7 +109,7 @@ fn redirect(listener: &Value) -> &Value {
 }
 
 /// What of a listener, its connection manager and its routes as a whole there is no API for.
-fn unsaid(listener: &Value) -> Vec<ConfigError> {
+pub fn unsaid(listener: &Value) -> Vec<ConfigError> {
     let mut errors: Vec<_> = tls::context(listener).into_iter().flat_map(tls::unsaid).collect();
     let manager = manager(listener);
     let parts =
@@ -125,13 +124,7 @@ fn unsaid(listener: &Value) -> Vec<ConfigError> {
 }
 
 fn gateway(name: &str, listener: &Value, options: &Options) -> Value {
-    let selector = match &options.target {
-        Target::Selector(labels) => labels.clone(),
-        Target::Gateway(name) => {
-            BTreeMap::from([("gateway.networking.k8s.io/gateway-name".to_owned(), name.clone())])
-        }
-    };
-    let spec = json!({ "selector": selector, "servers": [server(listener)] });
+    let spec = json!({ "selector": options.target.labels(), "servers": [server(listener)] });
     object("networking.istio.io/v1", "Gateway", name, options, spec)
 }
 

@@ -11,6 +11,7 @@ mod bootstrap;
 mod deployment;
 mod envoy_filter;
 mod gateway;
+mod gateway_api;
 mod places;
 mod plugin;
 mod proxy_config;
@@ -21,9 +22,10 @@ mod telemetry;
 mod tls;
 mod traffic;
 
+pub(crate) use gateway_api::NOWHERE;
 pub(crate) use places::{endpoints, section};
 
-use crate::render::kubernetes::{self, File, Image, object_name};
+use crate::render::kubernetes::{self, File, GATEWAY_API, Image, object_name};
 use portcullis_edge_core::{ConfigError, Node};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -53,13 +55,32 @@ impl FailStrategy {
     }
 }
 
-/// Which proxies get the filter.
+/// What routes are written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Api {
+    /// Istio's own: Gateway and VirtualService. It has a field for nearly everything.
+    #[default]
+    Istio,
+    /// The Gateway API: Gateway and HTTPRoute, a rule for each service.
+    Gateway,
+}
+
+/// Which proxies get the filter, and in which words they are spoken of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Pods with these labels.
+    /// Pods with these labels, by Istio's own API.
     Selector(BTreeMap<String, String>),
-    /// The pods of this Gateway of the Gateway API.
-    Gateway(String),
+    /// Pods with these labels, as those of a Gateway of the Gateway API.
+    Gateway(BTreeMap<String, String>),
+}
+
+impl Target {
+    /// The labels.
+    #[must_use]
+    pub const fn labels(&self) -> &BTreeMap<String, String> {
+        let (Self::Selector(labels) | Self::Gateway(labels)) = self;
+        labels
+    }
 }
 
 /// What is not in the policy.
@@ -124,7 +145,10 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
     let ports = gateway::ports(listeners);
     let guarded = gateway::guarded_ports(listeners);
     let services = services::services(listeners, clusters, &places, policy, options);
-    let routes = gateway::routes(listeners, &places, options);
+    let routes = match options.target {
+        Target::Selector(_) => gateway::routes(listeners, &places, options),
+        Target::Gateway(_) => gateway_api::routes(listeners, &places, policy, options),
+    };
     let (services, routes) = both(services, routes)?;
     let mut files = vec![
         File::resource(
@@ -134,7 +158,7 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
         ),
         File::resource("routes.yaml", ROUTES, routes),
         File::resource("services.yaml", SERVICES, services),
-        File::resource("telemetry.yaml", TELEMETRY, vec![telemetry::telemetry(options)]),
+        File::resource("telemetry.yaml", TELEMETRY, vec![telemetry::telemetry(policy, options)]),
         File::resource(
             "envoy-filter.yaml",
             FILTERS,
@@ -143,7 +167,7 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
         telemetry::mesh(policy),
         File::resource("bootstrap.yaml", BOOTSTRAP, vec![bootstrap::config_map(options)]),
     ];
-    files.push(deployment::proxies(policy, listeners, &ports, options));
+    files.extend(deployment::proxies(policy, listeners, &ports, options));
     files.push(kubernetes::sums(policy));
     Ok(files)
 }
@@ -166,6 +190,11 @@ fn both<A, B>(
         (Ok(a), Ok(b)) => Ok((a, b)),
         (a, b) => Err(a.err().into_iter().chain(b.err()).flatten().collect()),
     }
+}
+
+/// What an object is for where a Gateway is.
+fn gateway_ref(options: &Options) -> Value {
+    json!([{ "group": GATEWAY_API, "kind": "Gateway", "name": options.gateway }])
 }
 
 /// An object in the namespace of all.

@@ -28,6 +28,12 @@ impl Place {
     pub fn cluster(&self) -> String {
         format!("outbound|{}||{}", self.port, self.host)
     }
+
+    /// Name and namespace of a service of Kubernetes.
+    pub fn of_kubernetes(&self) -> Option<(&str, &str)> {
+        let (name, rest) = self.host.split_once('.').filter(|_| self.is_service)?;
+        rest.split_once('.').map(|(namespace, _)| (name, namespace))
+    }
 }
 
 /// Places by the name in the policy.

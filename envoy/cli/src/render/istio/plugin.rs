@@ -1,7 +1,8 @@
 //! The filter itself: a `WasmPlugin` with the policy in it.
 
+use super::gateway_api::SERVICE_HEADER;
 use super::places::Places;
-use super::{Options, Target, object};
+use super::{Options, Target, gateway_ref, object};
 use crate::render::kubernetes::{renamed, with_clusters};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
@@ -20,14 +21,11 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         "imagePullPolicy": "IfNotPresent",
         // Without it the plugin would stand on every listener that the pod has. (A `mode` of SERVER would match no gateway.)
         "match": [{ "ports": ports.iter().map(|port| json!({ "number": port })).collect::<Vec<_>>() }],
-        "pluginConfig": told_what_istio_does(document, places),
+        "pluginConfig": told_what_istio_does(document, places, options),
     });
     match &options.target {
         Target::Selector(labels) => spec["selector"] = json!({ "matchLabels": labels }),
-        Target::Gateway(name) => {
-            spec["targetRefs"] =
-                json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name }]);
-        }
+        Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
     }
     if let Some(secret) = &options.pull_secret {
         spec["imagePullSecret"] = secret.as_str().into();
@@ -42,11 +40,14 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
 
 /// The policy as the filter gets it. Istio's gateway appends the peer's address; what else Envoy might do for the filter Istio has no API
 /// for, so the filter does it.
-fn told_what_istio_does(document: &Value, places: &Places) -> Value {
+fn told_what_istio_does(document: &Value, places: &Places, options: &Options) -> Value {
     let names: BTreeMap<_, _> = places.values().map(|place| (place.name.clone(), place.cluster())).collect();
     let mut policy = renamed(document, &names);
     policy = with_clusters(policy, &called_services(document, places));
     policy["proxy"] = json!({ "appends_peer": true });
+    if let Target::Gateway(_) = options.target {
+        policy["proxy"]["service_header"] = SERVICE_HEADER.into();
+    }
     policy
 }
 

@@ -27,6 +27,22 @@ pub fn split(rule: Map<String, Value>, retry: &Value, name: &str) -> Vec<Value> 
     }
 }
 
+/// What makes a route's policy of the one that Istio gives every route of an HTTPRoute: two attempts, for all methods.
+pub fn merged(action: &Value) -> Value {
+    let Some(retry) = action.get("retry_policy") else {
+        // Which is true of no request. A number of 0 would not be merged, nor an empty list of reasons.
+        return json!({ "retriable_request_headers": [{ "name": ":method", "present_match": false }] });
+    };
+    let mut merged = retry.clone();
+    // Istio has it already, but where requests are hashed; merged, it would be there twice.
+    if action.get("hash_policy").is_none()
+        && let Some(fields) = merged.as_object_mut()
+    {
+        fields.remove("retry_host_predicate");
+    }
+    merged
+}
+
 /// The name of the rule for methods that are not sent again.
 pub fn once(name: &str) -> String {
     format!("{name}-once")

@@ -47,7 +47,7 @@ pub fn virtual_service(
     places: &Places,
     options: &Options,
 ) -> Result<Value, Vec<ConfigError>> {
-    let mut errors = unknown(host, "virtual_host", &KNOWN_HOST);
+    let mut errors = unsaid(host);
     let cors = cors(&host["typed_per_filter_config"][CORS]);
     let mut rules = Vec::new();
     for (index, route) in host["routes"].as_array().into_iter().flatten().enumerate() {
@@ -55,7 +55,7 @@ pub fn virtual_service(
             Ok(rule) => {
                 rules.extend(retry::split(rule, &route["route"]["retry_policy"], &rule_name(number, index)))
             }
-            Err(found) => errors.extend(found),
+            Err(found) => errors.push(found),
         }
     }
     if !errors.is_empty() {
@@ -64,6 +64,22 @@ pub fn virtual_service(
     let name = if number == 0 { options.gateway.clone() } else { format!("{}-{number}", options.gateway) };
     let spec = json!({ "hosts": hosts(host), "gateways": [options.gateway], "http": rules });
     Ok(object("networking.istio.io/v1", "VirtualService", &name, options, spec))
+}
+
+/// What of a virtual host and its routes is translated nowhere.
+pub fn unsaid(host: &Value) -> Vec<ConfigError> {
+    let routes = host["routes"].as_array().into_iter().flatten().flat_map(unsaid_of_route);
+    unknown(host, "virtual_host", &KNOWN_HOST).into_iter().chain(routes).collect()
+}
+
+fn unsaid_of_route(route: &Value) -> Vec<ConfigError> {
+    let parts = [
+        (route, "route", &KNOWN_ROUTE[..]),
+        (&route["match"], "route.match", &KNOWN_MATCH[..]),
+        (&route["route"], "route.route", &KNOWN_ACTION[..]),
+        (&route["typed_per_filter_config"], "route.typed_per_filter_config", &KNOWN_FILTERS[..]),
+    ];
+    parts.into_iter().flat_map(|(part, path, known)| unknown(part, path, known)).collect()
 }
 
 fn unknown(value: &Value, path: &str, known: &[&str]) -> Vec<ConfigError> {
@@ -91,21 +107,12 @@ fn rule(
     cors: Option<&Value>,
     told: &Value,
     places: &Places,
-) -> Result<Map<String, Value>, Vec<ConfigError>> {
-    let mut errors = unknown(route, "route", &KNOWN_ROUTE);
-    errors.extend(unknown(&route["match"], "route.match", &KNOWN_MATCH));
-    errors.extend(unknown(&route["route"], "route.route", &KNOWN_ACTION));
-    errors.extend(unknown(
-        &route["typed_per_filter_config"],
-        "route.typed_per_filter_config",
-        &KNOWN_FILTERS,
-    ));
+) -> Result<Map<String, Value>, ConfigError> {
     // Where a service speaks for itself, nothing is added.
     let cors = cors.filter(|_| route["typed_per_filter_config"][CORS].is_null());
     let action = &route["route"];
     let Some(place) = action["cluster"].as_str().and_then(|name| places.get(name)) else {
-        errors.push(untranslatable(&Node::top().key("routes"), "a route without a service", PLANE));
-        return Err(errors);
+        return Err(untranslatable(&Node::top().key("routes"), "a route without a service", PLANE));
     };
     let mut rule = Map::new();
     rule.insert("match".to_owned(), json!([matcher(&route["match"])]));
@@ -119,7 +126,7 @@ fn rule(
         ("route", Some(json!([{ "destination": destination }]))),
     ];
     rule.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
-    if errors.is_empty() { Ok(rule) } else { Err(errors) }
+    Ok(rule)
 }
 
 /// What services are told with every request, in place of what a client says.

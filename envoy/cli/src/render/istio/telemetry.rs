@@ -1,6 +1,6 @@
 //! Log lines: the filter prepares a request's line as filter state, a `Telemetry` has Envoy print it.
 
-use super::{Options, Target, object};
+use super::{Options, Target, gateway_ref, object};
 use crate::render::access_log;
 use crate::render::kubernetes::File;
 use portcullis_policy::Policy;
@@ -10,8 +10,8 @@ const LINES: &str = "portcullis";
 const UNSEEN: &str = "portcullis-unseen";
 const UNAVAILABLE: &str = "portcullis-unavailable";
 
-pub fn telemetry(options: &Options) -> Value {
-    let (line, unavailable) = (access_log::LINE, access_log::NO_VM);
+pub fn telemetry(policy: &Policy, options: &Options) -> Value {
+    let (line, unavailable) = (access_log::line_of(policy), access_log::NO_VM);
     let log = |provider: &str, filter: String| json!({ "providers": [{ "name": provider }], "filter": { "expression": filter } });
     let mut spec = json!({ "accessLogging": [
         log(LINES, format!("'{line}' in filter_state")),
@@ -20,17 +20,14 @@ pub fn telemetry(options: &Options) -> Value {
     ] });
     match &options.target {
         Target::Selector(labels) => spec["selector"] = json!({ "matchLabels": labels }),
-        Target::Gateway(name) => {
-            spec["targetRefs"] =
-                json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name }]);
-        }
+        Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
     }
     object("telemetry.istio.io/v1", "Telemetry", "portcullis", options, spec)
 }
 
 /// What a `Telemetry` may name stands in the mesh's configuration, and there alone.
 pub fn mesh(policy: &Policy) -> File {
-    let line = format!("%FILTER_STATE({}:PLAIN)%\n", access_log::LINE);
+    let line = format!("%FILTER_STATE({}:PLAIN)%\n", access_log::line_of(policy));
     let [unseen, unavailable] = access_log::unseen_lines(policy);
     let provider = |name: &str, format: Value| json!({ "name": name, "envoyFileAccessLog": { "path": "/dev/stdout", "logFormat": format } });
     let values = json!({ "meshConfig": { "extensionProviders": [

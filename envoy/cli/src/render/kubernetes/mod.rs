@@ -2,6 +2,7 @@
 
 mod durations;
 mod files;
+mod gateway_api;
 mod image;
 mod names;
 mod references;
@@ -9,6 +10,9 @@ mod sums;
 
 pub(crate) use durations::{duration, milliseconds};
 pub use files::{File, write};
+pub(crate) use gateway_api::{
+    GATEWAY_API, GATEWAY_API_V1, cors, gateway, host_names, http_routes, methods, replace_full_path,
+};
 pub use image::Image;
 pub use names::{check_label_name, object_name, parse_labels};
 pub(crate) use references::{renamed, with_clusters};

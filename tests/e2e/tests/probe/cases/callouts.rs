@@ -13,8 +13,12 @@ pub fn cases() -> Vec<Case> {
         Case::new("http_call_broken", &http("/broken")).send(Ask::get("/direct")),
         Case::new("http_call_refused", &format!("request_headers call refused 1000 /ok body\n{HTTP}"))
             .send(Ask::get("/direct")),
-        Case::new("http_call_timeout", &format!("request_headers call web 50 /never body\n{HTTP}"))
-            .send(Ask::get("/direct")),
+        // The call waits until time is moved, however busy the machine is.
+        Case::new("http_call_timeout", &format!("request_headers call web 60000 /never body\n{HTTP}"))
+            .send(Ask::get("/direct"))
+            .travel(60),
+        Case::new("names", &during("request_headers", NAMES)).send(Ask::get("/direct")),
+        Case::new("names_anywhere", &everywhere(["dns 10.1.2.3"])).send(Ask::get("/trailers")),
         Case::new("http_call_arguments", &during("request_headers", ARGUMENTS)).send(Ask::get("/direct")),
         one_call("http_call_from_response", "response_headers call web 1000 /missing"),
         one_call("http_call_from_log", "log call web 1000 /empty"),
@@ -105,6 +109,20 @@ const ARGUMENTS: [&str; 8] = [
     "rawcall web 1000 :path=/ok :authority=peer",
     "rawcall web 1000 _",
     "rawcall _ 1000 :method=GET :path=/ok :authority=peer",
+];
+
+/// Those that no name server is asked for.
+const NAMES: [&str; 10] = [
+    "dns 127.0.0.1",
+    "body 8 0 100",
+    "dns 10.20.30.40",
+    "dns ::1",
+    "dns fd00::abcd",
+    "dns localhost",
+    "body 7 0 100",
+    "body 8 0 100",
+    "bad dns",
+    "bad dns-out",
 ];
 
 /// Without any service Envoy crashes.

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::peer::Peers;
-use crate::model::{FailurePolicy, Node};
-use crate::plan::{Plan, Plugin, Route, Target};
+use super::shared;
+use crate::model::{Clients, FailurePolicy, Node};
+use crate::plan::{Listening, Plan, Plugin, Route, Target};
 
 /// The file that the listener is read from, where a step changes it.
 pub const DISCOVERY: &str = "listener.json";
@@ -21,7 +22,10 @@ const HCM: &str =
 /// The bootstrap, and what is in the listener's file if that is to be changed later.
 pub fn bootstrap(plan: &Plan, peers: &Peers, listener: &Value, reloads: bool) -> (Value, Option<String>) {
     let clusters: Vec<_> = plan.upstreams.keys().map(|name| cluster(name, plan, peers)).collect();
-    let listeners = if reloads { Vec::new() } else { vec![listener.clone()] };
+    let mut listeners = shared::listeners(plan);
+    if !reloads {
+        listeners.push(listener.clone());
+    }
     // Envoy's own timers fire seldom: each of them costs a look at all loops while time passes.
     let seldom = json!({ "miss_timeout": "86400s", "megamiss_timeout": "86400s" });
     let mut bootstrap = json!({
@@ -62,6 +66,10 @@ fn node(node: &Node) -> Value {
 
 fn cluster(name: &str, plan: &Plan, peers: &Peers) -> Value {
     let address = peers.address(name);
+    let protocol = match plan.is_grpc(name) {
+        true => json!({ "http2_protocol_options": {} }),
+        false => json!({ "http_protocol_options": { "enable_trailers": true } }),
+    };
     let endpoint = json!({ "endpoint": { "address": socket(&address.ip().to_string(), address.port()) } });
     let mut cluster = json!({
         "name": name,
@@ -71,7 +79,7 @@ fn cluster(name: &str, plan: &Plan, peers: &Peers) -> Value {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+                "explicit_http_config": protocol,
             },
         },
     });
@@ -108,16 +116,47 @@ pub fn listener(plan: &Plan, configurations: &[Vec<u8>]) -> Value {
         MAIN,
         vec![json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager })],
     );
+    let mut before = Vec::new();
     if plan.has_distant_clients() {
-        listener["listener_filters"] = json!([{
+        before.push(json!({
             "name": "envoy.filters.listener.proxy_protocol",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
                 "allow_requests_without_proxy_protocol": true,
             },
-        }]);
+        }));
     }
+    if let Some(tls) = &plan.tls {
+        before.push(json!({
+            "name": "envoy.filters.listener.tls_inspector",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+            },
+        }));
+        listener["filter_chains"][0]["transport_socket"] = transport_socket(tls);
+    }
+    listener["listener_filters"] = before.into();
     listener
+}
+
+fn transport_socket(tls: &Listening) -> Value {
+    let inline = |text: &str| json!({ "inline_string": text });
+    let mut common = json!({
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": { "tls_minimum_protocol_version": "TLSv1_2" },
+        "tls_certificates": [{
+            "certificate_chain": inline(&tls.own.pem), "private_key": inline(&tls.own.key_pem),
+        }],
+    });
+    if tls.clients != Clients::None {
+        common["validation_context"] = json!({ "trusted_ca": inline(&tls.authority) });
+    }
+    let config = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": tls.clients == Clients::Required,
+        "common_tls_context": common,
+    });
+    json!({ "name": "envoy.transport_sockets.tls", "typed_config": config })
 }
 
 /// The TCP proxy, behind network filters.
@@ -136,6 +175,19 @@ fn listening(name: &str, filters: Vec<Value>) -> Value {
         "address": socket("127.0.0.1", 0),
         "filter_chains": [{ "filters": filters }],
     })
+}
+
+/// A listener beside that of the plugins, whose only filter answers all requests.
+pub fn beside(name: &str, plugin: &Value) -> Value {
+    let filter = json!({
+        "name": "wasm",
+        "typed_config": { "@type": HTTP_FILTER, "config": plugin },
+    });
+    let manager = manager(name, Vec::new(), vec![filter, router()]);
+    listening(
+        name,
+        vec![json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager })],
+    )
 }
 
 fn manager(name: &str, hosts: Vec<Value>, filters: Vec<Value>) -> Value {

@@ -1,6 +1,6 @@
 //! The client: sends a request byte for byte, and takes whatever comes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use portcullis_e2e::{
 };
 
 use super::arrivals::Arrivals;
+use super::tls::Door;
 use crate::plan::{Body, Fields, Request};
 use crate::seen::{Answer, End};
 
@@ -26,6 +27,7 @@ pub struct GiveUp(Arc<Inner>);
 struct Inner {
     given_up: AtomicBool,
     has_sent: AtomicBool,
+    is_gone: AtomicBool,
     connection: Mutex<Option<Interrupter>>,
 }
 
@@ -47,8 +49,18 @@ impl GiveUp {
         self.0.has_sent.load(Ordering::SeqCst)
     }
 
-    fn sent(&self) {
+    /// The client has sent all that it will send.
+    pub fn sent(&self) {
         self.0.has_sent.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its connection is gone.
+    pub fn is_gone(&self) -> bool {
+        self.0.is_gone.load(Ordering::SeqCst)
+    }
+
+    fn gone(&self) {
+        self.0.is_gone.store(true, Ordering::SeqCst);
     }
 
     fn waits_on(&self, connection: &Connection) -> Result<(), ClientError> {
@@ -71,6 +83,22 @@ pub fn send(
     arrivals: &Arrivals,
     give_up: &GiveUp,
 ) -> Result<Answer, String> {
+    let Some(shown) = &request.tls else { return over_http(request, to, arrivals, give_up) };
+    let door = Door::open(request, shown, to)?;
+    let from = IpAddr::from([127, 0, 0, 1]);
+    // The door is where it comes from; it names who is behind it.
+    let inside = Request { from, fields: https(request), ..request.clone() };
+    let sent = over_http(&inside, door.address, arrivals, give_up);
+    // A connection that has not come about breaks off somehow.
+    sent.or_else(|error| if shown.is_let_in { Err(error) } else { Ok(nothing(End::Broken)) })
+}
+
+fn over_http(
+    request: &Request,
+    to: SocketAddr,
+    arrivals: &Arrivals,
+    give_up: &GiveUp,
+) -> Result<Answer, String> {
     let sent = if request.http2 {
         over_http2(request, to, arrivals, give_up)
     } else {
@@ -79,18 +107,45 @@ pub fn send(
     sent.map_err(|error| error.to_string())
 }
 
+/// The fields of a request over HTTP/2 and TLS, whose scheme is another.
+fn https(request: &Request) -> Option<Fields> {
+    if !request.http2 || request.fields.is_some() {
+        return request.fields.clone();
+    }
+    let pseudo: [(&str, &[u8]); 4] = [
+        (":method", request.method.as_bytes()),
+        (":scheme", b"https"),
+        (":authority", request.authority.as_bytes()),
+        (":path", &request.path),
+    ];
+    let length = match &request.body {
+        Body::Whole(body) => vec![("content-length".to_owned(), body.len().to_string().into_bytes())],
+        _ => Vec::new(),
+    };
+    let pseudo = pseudo.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec()));
+    Some(pseudo.chain(request.headers.iter().cloned()).chain(length).collect())
+}
+
 fn over_http2(
     request: &Request,
     to: SocketAddr,
     arrivals: &Arrivals,
     give_up: &GiveUp,
 ) -> Result<Answer, ClientError> {
-    let connection = match request.proxy_head() {
+    let proxy_head = request.proxy_head();
+    let connection = match &proxy_head {
+        _ if request.fields.is_some() => {
+            let fields = request.fields.iter().flatten();
+            let fields = fields.map(|(name, value)| (name.clone().into_bytes(), value.clone())).collect();
+            let source = Some(request.from).filter(|_| proxy_head.is_none());
+            H2Connection::try_open_with_fields(source, proxy_head.unwrap_or_default().as_bytes(), fields, to)?
+        }
         Some(head) => H2Connection::try_open_behind(head.as_bytes(), to)?,
         None => H2Connection::try_open(Some(request.from), to)?,
     };
     let (arrivals, over) = (arrivals.clone(), give_up.clone());
     let (head, pieces) = in_pieces(request);
+    let unfinished = request.unfinished;
     let last = pieces.len();
     if last == 0 {
         give_up.sent();
@@ -106,6 +161,9 @@ fn over_http2(
         if place == last {
             over.sent();
         }
+        while place == last && unfinished && !over.is_gone() {
+            std::thread::sleep(LOOK_EVERY);
+        }
     };
     let stream = connection.start_in_pieces(&head, pieces, wait)?;
     let end = loop {
@@ -117,15 +175,25 @@ fn over_http2(
             None => {}
         }
     };
-    Ok(stream.so_far().map_or_else(|| nothing(end.clone()), |received| answer(received, end.clone())))
+    let so_far = stream.so_far();
+    drop((stream, connection));
+    give_up.gone();
+    Ok(so_far.map_or_else(|| nothing(end.clone()), |received| answer(received, end.clone())))
 }
 
 fn in_pieces(request: &Request) -> (Sent, Vec<Vec<u8>>) {
-    let sent = Sent::new(&request.method, &request.path).host(&request.authority);
+    let sent = match &request.fields {
+        // Others are sent in their place; of the answer to HEAD it is known that it has no body.
+        Some(fields) if fields.iter().any(|(_, value)| value == b"HEAD") => Sent::new("HEAD", "/"),
+        Some(_) => Sent::get("/"),
+        None => Sent::new(&request.method, &request.path).host(&request.authority),
+    };
     let sent = request.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
     match &request.body {
         Body::None => (sent, Vec::new()),
         Body::Whole(body) => (sent.header("content-length", body.len().to_string()), vec![body.clone()]),
+        // What has trailers does not end with its last piece.
+        Body::Chunked(chunks, _) if request.unfinished => (sent.trailer("x-never", "sent"), chunks.clone()),
         Body::Chunked(chunks, trailers) => {
             let sent = trailers.iter().fold(sent, |sent, (name, value)| sent.trailer(name, value));
             (sent, chunks.clone())
@@ -156,6 +224,9 @@ fn over_http1(
     let goes_on = write(&head(request));
     match &request.body {
         Body::Whole(body) if goes_on => drop(write(body)),
+        Body::Chunked(chunks, _) if goes_on && request.unfinished => {
+            let _ = chunks.iter().all(|chunk| write(&in_chunk(chunk)));
+        }
         Body::Chunked(chunks, trailers) if goes_on => {
             let chunks = chunks.iter().map(|chunk| in_chunk(chunk));
             let end = [b"0\r\n".to_vec(), lines(trailers), b"\r\n".to_vec()].concat();

@@ -37,7 +37,7 @@ pub fn trap_of(line: &str) -> Option<Trap> {
     let mut lines = rest.lines();
     let cause = trap::cause(lines.next()?.trim_start_matches("Uncaught "));
     let frames = lines.filter_map(|line| Some(trap::demangled(line.split_once(" - ")?.1)));
-    Some(Trap { callback: callback.to_owned(), cause, backtrace: frames.collect() })
+    Some(Trap { callback: callback.to_owned(), cause, backtrace: frames.collect(), note: None })
 }
 
 /// What Envoy itself complains of in these lines: the reason why it refused something.

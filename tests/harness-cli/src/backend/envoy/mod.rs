@@ -7,13 +7,19 @@
 mod arrivals;
 mod bootstrap;
 mod client;
+mod clients;
+mod grpc;
+mod http1;
 mod logs;
+mod names;
 mod pace;
 mod peer;
 mod proxy;
 mod reading;
 mod running;
+mod shared;
 mod tcp;
+mod tls;
 
 use portcullis_e2e::{Envoy, EnvoyConfig, EnvoyError};
 use std::time::{Duration, SystemTime};
@@ -26,6 +32,21 @@ use crate::seen::Seen;
 const START: Duration = Duration::from_secs(300);
 /// Files are flushed when they are asked for, not by time.
 const FLUSH: Duration = Duration::from_secs(24 * 3600);
+
+/// The version that the harness behaves as.
+const VERSION: &str = "1.40.";
+
+/// The version of the Envoy that is found, if it is another than the harness behaves as.
+#[must_use]
+pub fn other_version() -> Option<String> {
+    let told =
+        std::process::Command::new(portcullis_e2e::try_binary().ok()?).arg("--version").output().ok()?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let version = told
+        .split('/')
+        .find(|part| part.starts_with(|first: char| first.is_ascii_digit()) && part.contains('.'))?;
+    (!version.starts_with(VERSION)).then(|| version.to_owned())
+}
 
 /// Runs a scenario on Envoy.
 pub fn envoy(plan: &Plan) -> Ran {
@@ -58,6 +79,7 @@ fn config(plan: &Plan, peers: &peer::Peers) -> EnvoyConfig {
         .argument("0")
         .argument("--component-log-level")
         .argument(format!("wasm:{}", logs::level(plan.log_level)));
+    let config = config.env(names::VARIABLE, peers.name_server().to_string());
     let environment = plan.plugins.iter().flat_map(|plugin| &plugin.env);
     let config = environment.fold(config, |config, (name, value)| config.env(name, value));
     discovery.into_iter().fold(config, |config, text| config.file(bootstrap::DISCOVERY, &text))

@@ -38,6 +38,9 @@ impl<'a> Pace<'a> {
     pub fn settle(&self) -> Result<Option<Duration>, Broken> {
         loop {
             let next = self.proxy.rest()?;
+            if self.peers.answer_questions() && self.proxy.open_questions()? > 0 {
+                continue;
+            }
             // Envoy counts TCP connections as requests that are open.
             if !self.peers.answer_requests() {
                 return Ok(next);
@@ -49,11 +52,11 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// Whether nothing will happen before time passes: Envoy has requests of clients, and every request that it has open
+    /// Whether nothing will happen before time passes: Envoy has the requests of so many clients, and every request that it has open
     /// itself waits for a reply that is held back.
-    pub fn everybody_waits(&self) -> Result<bool, Broken> {
+    pub fn everybody_waits(&self, clients: u64) -> Result<bool, Broken> {
         self.settle()?;
-        Ok(self.proxy.active_streams()? > 0 && self.peers.held() == self.proxy.open_requests()?)
+        Ok(self.proxy.active_streams()? >= clients && self.peers.held() == self.proxy.open_requests()?)
     }
 
     /// Whether Envoy does something that is no timer: a client sends more, an upstream answers.

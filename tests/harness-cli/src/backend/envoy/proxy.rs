@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use portcullis_e2e::{Admin, Connection, Envoy, Look, Request, usage_of, wait_for};
+use portcullis_e2e::{Admin, Answer, Connection, Envoy, Look, Request, usage_of, wait_for};
 
 use super::{bootstrap, logs};
 use crate::seen::metric_name;
@@ -93,6 +93,13 @@ impl Proxy {
         Err(self.broken("Envoy's admin interface does not answer"))
     }
 
+    /// What a listener of our own answers.
+    pub fn ask_listener(&self, name: &str, request: &Request) -> Result<Answer, Broken> {
+        let connection = Connection::try_open(None, self.envoy.listener(name));
+        let mut connection = connection.map_err(|error| self.broken(error))?.within(STALLED);
+        connection.try_send(request).map_err(|error| self.broken(error))
+    }
+
     /// The numbers of all counters and gauges that fit the expression.
     fn stats(&self, filter: &str) -> Result<Vec<(String, i64)>, Broken> {
         let text = self.ask(&Request::get(format!("/stats?filter={filter}")))?;
@@ -111,6 +118,11 @@ impl Proxy {
     pub fn open_requests(&self) -> Result<usize, Broken> {
         let open = self.sum("upstream_rq_(active|pending_active)$")?;
         Ok(usize::try_from(open).unwrap_or(usize::MAX))
+    }
+
+    /// Names that are looked up and not answered yet.
+    pub fn open_questions(&self) -> Result<u64, Broken> {
+        self.sum("^dns\\.cares\\.pending_resolutions$")
     }
 
     /// Requests of clients that are not answered yet.

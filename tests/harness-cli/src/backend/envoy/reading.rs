@@ -57,16 +57,24 @@ impl Waiting {
     pub fn inside(&self, inside: bool) {
         self.inside.store(inside, Ordering::SeqCst);
     }
+}
 
-    /// Whether the rest of a message is waited for, and nothing is there.
-    pub fn starves(&self) -> bool {
+/// Someone who may wait for the rest of requests.
+pub trait Starving: Send + Sync {
+    /// How many requests wait for their rest, of which nothing is there.
+    fn starving(&self) -> usize;
+}
+
+impl Starving for Waiting {
+    fn starving(&self) -> usize {
         let waits = self.lock();
-        *waits && self.inside.load(Ordering::SeqCst) && self.is_empty()
+        usize::from(*waits && self.inside.load(Ordering::SeqCst) && is_empty(&self.stream))
     }
+}
 
-    fn is_empty(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
+/// Whether there is nothing to read.
+pub fn is_empty(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    let peeked = SockRef::from(stream).recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT);
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

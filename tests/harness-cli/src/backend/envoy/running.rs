@@ -1,26 +1,23 @@
 //! A scenario's steps, on an Envoy that runs.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use portcullis_e2e::{Envoy, Line, Mark};
 
-use super::arrivals::Arrivals;
-use super::client::{self, GiveUp};
+use super::clients;
 use super::pace::Pace;
 use super::peer::Peers;
 use super::proxy::{Broken, Proxy, Watch};
 use super::tcp::Talk;
-use super::{bootstrap, logs};
+use super::{bootstrap, logs, shared};
 use crate::backend::Ran;
+use crate::model::Expect;
 use crate::plan::{AFTERWARDS, Action, Move, Plan, Request, Step};
 use crate::seen::{Answer, Conversation, End, Seen};
 
-/// How long a client may be silent before we look whether anybody waits for time to pass.
+/// How long Envoy is left alone before it is asked again.
 const QUIET: Duration = Duration::from_millis(2);
-/// An answer is on its way for so long at most, once Envoy has done with it; then the client is taken to wait for more.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How long a line of a log may take from Envoy's thread that writes it to us, before Envoy is asked again.
 const FLUSHED: Duration = Duration::from_millis(50);
 
@@ -89,7 +86,8 @@ impl Running<'_> {
             stderr: Mark::START,
         };
         self.pace.advance(AFTERWARDS)?;
-        self.since(&nothing, Seen { refused: Some(false), ..Seen::default() })
+        let start = self.since(&nothing, Seen { refused: Some(false), ..Seen::default() })?;
+        self.read(Some(&self.plan.start), start)
     }
 
     fn before(&self) -> Result<Before, Broken> {
@@ -108,8 +106,11 @@ impl Running<'_> {
         let mut seen = Seen::default();
         match &step.action {
             Action::Request(request) => {
-                seen.answer = Some(self.request(request)?);
-                self.pace.advance(AFTERWARDS)?;
+                seen.answer = self.ask(std::slice::from_ref(request.as_ref()))?.pop();
+                seen.access_log = self.access_log(&before)?;
+            }
+            Action::Together(requests) => {
+                seen.answers = self.ask(requests)?;
                 seen.access_log = self.access_log(&before)?;
             }
             Action::Connection(moves) => {
@@ -125,10 +126,22 @@ impl Running<'_> {
                     self.peers.answer(name, script).map_err(|error| self.proxy.broken(error))?;
                 }
             }
+            Action::Shared(written) => {
+                shared::write(self.proxy, written)?;
+                self.pace.advance(AFTERWARDS)?;
+            }
             Action::Faults(_) => return Err(Broken::Failed("Envoy has no faults".to_owned())),
         }
         self.pace.settle()?;
-        self.since(&before, seen)
+        let seen = self.since(&before, seen)?;
+        self.read(step.expect.as_ref(), seen)
+    }
+
+    /// With what is to be read of shared data and queues.
+    fn read(&self, expect: Option<&Expect>, seen: Seen) -> Result<Seen, Broken> {
+        let wanted = self.plan.wanted(expect);
+        let shared = wanted.map(|wanted| shared::read(self.proxy, &wanted)).transpose()?.unwrap_or_default();
+        Ok(Seen { shared, ..seen })
     }
 
     fn since(&self, before: &Before, seen: Seen) -> Result<Seen, Broken> {
@@ -158,59 +171,19 @@ impl Running<'_> {
     /// What can be told of a step that never came back.
     fn hung(&self, step: &Step, why: String) -> Seen {
         let never = Answer { end: End::Never, ..Answer::default() };
-        let answer = matches!(step.action, Action::Request(_)).then_some(never);
-        Seen { answer, hung: Some(why), ..Seen::default() }
+        let answer = matches!(step.action, Action::Request(_)).then(|| never.clone());
+        let answers = match &step.action {
+            Action::Together(requests) => vec![never; requests.len()],
+            _ => Vec::new(),
+        };
+        Seen { answer, answers, hung: Some(why), ..Seen::default() }
     }
 
-    /// Sends a request and follows it to its end; time passes only if everybody waits for it.
-    fn request(&mut self, request: &Request) -> Result<Answer, Broken> {
-        let to = self.proxy.envoy.listener(bootstrap::MAIN);
-        let arrivals = Arrivals::from_clients(self.proxy.admin(), bootstrap::MAIN);
-        let (report, outcome) = channel();
-        let give_up = GiveUp::default();
-        std::thread::scope(|scope| {
-            let client = give_up.clone();
-            self.peers.listen_to(Some(give_up.clone()));
-            scope.spawn(move || report.send(client::send(request, to, &arrivals, &client)));
-            let until = Pace::limit(self.pace.now());
-            // The bytes for clients of which the answer has been waited for already.
-            let mut told = None;
-            let mut next = || -> Result<Option<Answer>, Broken> {
-                match outcome.recv_timeout(QUIET) {
-                    Ok(Ok(answer)) => return Ok(Some(answer)),
-                    Ok(Err(error)) => return Err(self.proxy.broken(error)),
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(self.proxy.broken("the client failed"));
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-                if !self.pace.everybody_waits()? {
-                    // Envoy has done with it, as far as it knows: either the answer is on its way, or it never ends.
-                    let sent = self.proxy.sent_to_clients()?;
-                    let patience = if told.replace(sent) == Some(sent) { QUIET } else { ON_ITS_WAY };
-                    match outcome.recv_timeout(patience) {
-                        Ok(answer) => return answer.map(Some).map_err(|error| self.proxy.broken(error)),
-                        Err(_) if self.pace.is_still_at_it()? => return Ok(None),
-                        Err(_) => {}
-                    }
-                }
-                if self.pace.now() >= until {
-                    give_up.now();
-                    return Ok(None);
-                }
-                self.pace.advance_to_next(until).map(|()| None)
-            };
-            let answer = loop {
-                match next() {
-                    Ok(None) => {}
-                    Ok(Some(answer)) => break Ok(answer),
-                    Err(broken) => break Err(broken),
-                }
-            };
-            give_up.now();
-            self.peers.listen_to(None);
-            answer
-        })
+    /// Clients ask, and have their answers or give up.
+    fn ask(&mut self, requests: &[Request]) -> Result<Vec<Answer>, Broken> {
+        let answers = clients::ask(self.proxy, &mut self.pace, self.peers, requests)?;
+        self.pace.advance(AFTERWARDS)?;
+        Ok(answers)
     }
 
     /// A client connects, both ends do what they are to do, and both leave what is still open: the client breaks off, then the
