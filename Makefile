@@ -145,7 +145,7 @@ endef
 PLANES := tests/deploy/tools.sh
 test-deploy: module tests modules ## What is rendered for Istio and Envoy Gateway, on the real control planes and a stock Envoy
 	@$(TOOLS) envoy promtool
-	@$(PLANES) etcd crane kubernetes istio envoy-gateway
+	@$(PLANES) etcd crane kubernetes istio envoy-gateway prometheus-operator-crds
 	@echo "== build: images"
 	$(WRITE_IMAGES)
 	@echo "== test: modules for one concern, and a chain of them beside the whole"

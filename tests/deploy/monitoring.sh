@@ -2,17 +2,13 @@
 # What `portcullis render monitoring` writes for Kubernetes, given to a real API server with the definitions of the Prometheus operator:
 # every object is accepted strictly, and one with a misspelt field is refused. Run by
 #
-#   tests/deploy/tools.sh etcd kubernetes && tests/deploy/in-namespace.sh tests/deploy/monitoring.sh
+#   tests/deploy/tools.sh etcd kubernetes prometheus-operator-crds && tests/deploy/in-namespace.sh tests/deploy/monitoring.sh
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly ROOT
 readonly TOOLS="${PORTCULLIS_DEPLOY_TOOLS:-$ROOT/.tools/deploy}"
-go=$ROOT/.tools/go/bin/go
-[ -x "$go" ] || go=go
-# Fetched before the namespace has no network: see the first lines.
-crds=$(cd "$ROOT/tests/deploy/tools/prometheus-operator" && "$go" list -mod=readonly -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)
-readonly crds
+readonly CRDS="$TOOLS/prometheus-operator-crds/crds"
 
 scratch=$(mktemp -d)
 # Outright: an API server that is told to end waits for its store, which may have ended before it, without end.
@@ -37,7 +33,7 @@ for ((try = 0; try < 600; try++)); do
 done
 kubectl get --raw /readyz >/dev/null || { tail -n 20 server.log >&2; exit 1; }
 
-kubectl apply --server-side -f "$crds/example/prometheus-operator-crd" >/dev/null
+kubectl apply --server-side -f "$CRDS" >/dev/null
 kubectl wait --for=condition=Established --timeout=120s crd --all >/dev/null 2>wait.log || { cat wait.log >&2; exit 1; }
 kubectl create namespace monitoring >/dev/null
 

@@ -7,6 +7,7 @@
 #   tests/deploy/tools.sh istio           pilot-discovery (istiod), pilot-agent, istioctl; the custom resource definitions
 #   tests/deploy/tools.sh envoy-gateway-crds   the custom resource definitions of Envoy Gateway
 #   tests/deploy/tools.sh envoy-gateway   envoy-gateway itself
+#   tests/deploy/tools.sh prometheus-operator-crds   the custom resource definitions of the Prometheus operator
 #   tests/deploy/tools.sh all             all of them
 #
 # A tool's versions stand in tests/deploy/tools/TOOL/go.mod, and every dependency's checksum in go.sum beside it. What is built
@@ -23,7 +24,12 @@ readonly -A COMMANDS=(
   [istio]="istio.io/istio/pilot/cmd/pilot-discovery istio.io/istio/pilot/cmd/pilot-agent istio.io/istio/istioctl/cmd/istioctl"
   [envoy-gateway]="github.com/envoyproxy/gateway/cmd/envoy-gateway"
 )
-readonly ALL=(etcd crane kubernetes istio envoy-gateway-crds envoy-gateway)
+# Of which modules' sources the custom resource definitions are.
+readonly -A DEFINED_BY=(
+  [envoy-gateway]="github.com/envoyproxy/gateway sigs.k8s.io/gateway-api"
+  [prometheus-operator]="github.com/prometheus-operator/prometheus-operator"
+)
+readonly ALL=(etcd crane kubernetes istio envoy-gateway-crds envoy-gateway prometheus-operator-crds)
 
 export CGO_ENABLED=0
 export GOFLAGS="-buildvcs=false -trimpath -mod=readonly ${PORTCULLIS_GO_FLAGS:-}"
@@ -82,6 +88,9 @@ copy_files() {
       cp "$source"/charts/gateway-helm/charts/crds/crds/generated/*.yaml "$2/crds/"
       cp "$(source_of envoy-gateway sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml "$2/crds/"
       ;;
+    prometheus-operator)
+      cp "$(source_of "$1" github.com/prometheus-operator/prometheus-operator)"/example/prometheus-operator-crd/*.yaml "$2/crds/"
+      ;;
   esac
   chmod -R u+w "$2/crds"
 }
@@ -109,7 +118,8 @@ install_crds() {
   if [ ! -d "$folder" ]; then
     "$ROOT/tests/tools.sh" go
     say "$1-crds: downloading its sources"
-    (cd "$ROOT/tests/deploy/tools/$1" && "$(go_command)" mod download github.com/envoyproxy/gateway sigs.k8s.io/gateway-api)
+    # shellcheck disable=SC2086 # the list of modules is meant to be split
+    (cd "$ROOT/tests/deploy/tools/$1" && "$(go_command)" mod download ${DEFINED_BY[$1]})
     rm -rf "$folder.new"
     copy_files "$1" "$folder.new"
     mv "$folder.new" "$folder"
@@ -152,7 +162,7 @@ for tool in "$@"; do
   lock "$tool"
   case $tool in
     etcd) install_etcd ;;
-    envoy-gateway-crds) install_crds envoy-gateway ;;
+    *-crds) install_crds "${tool%-crds}" ;;
     *) install_built "$tool" ;;
   esac
 done
