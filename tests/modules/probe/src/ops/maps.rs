@@ -4,6 +4,8 @@ use super::shown::{entries, fetch, names, pairs, show, unhex};
 use super::words::Words;
 use crate::abi::*;
 
+const TOOK: &str = "x-envoy-upstream-service-time";
+
 pub(super) unsafe fn map(name: &str, words: &mut Words) -> String {
     let map = words.number();
     unsafe {
@@ -41,7 +43,11 @@ pub(super) unsafe fn map(name: &str, words: &mut Words) -> String {
             "size" => {
                 let mut size = 0;
                 let status = proxy_get_header_map_size(map, &mut size);
-                format!("{status} {size}")
+                // Measured in real time, it has one digit or more.
+                let (_, took) = fetch(|ptr, n| {
+                    proxy_get_header_map_value(map, TOOK.as_ptr(), TOOK.len(), ptr, n)
+                });
+                format!("{status} {}", size.saturating_sub(took.len()))
             }
             _ => {
                 let (status, blob) = fetch(|ptr, n| proxy_get_header_map_pairs(map, ptr, n));
