@@ -6,7 +6,7 @@ use crate::section::RawBreaker;
 use crate::state::{Phase, Shared};
 use core::time::Duration;
 use portcullis_edge_core::{
-    Class, ConfigError, Denial, Host, HostError, Mode, Mono, Named, Namespace, Node, Reason,
+    Class, ConfigError, Denial, Host, HostError, Mode, Mono, Named, Namespace, Node, Reason, update,
 };
 
 /// The service's breaker is open, or all its trials are under way.
@@ -169,9 +169,6 @@ pub const STALE: Duration = Duration::from_millis(1);
 
 /// How long successes may wait to be told. Failures never wait.
 const TELL: Duration = Duration::from_millis(100);
-
-/// How often a change of the shared state is tried.
-const TRIES: usize = 16;
 
 impl Admitted {
     fn passes(call: Option<Call>, transition: Option<Transition>) -> Self {
@@ -365,19 +362,20 @@ fn change<R>(
     host: &dyn Host,
     mut with: impl FnMut(&mut Shared) -> R,
 ) -> Result<R, HostError> {
-    for _ in 0..TRIES {
-        let read = host.shared(&known.key)?;
-        let (bytes, version) = read.map_or((Vec::new(), None), |shared| (shared.value, Some(shared.version)));
-        let before = Shared::read(&bytes, definition.hash);
+    let changed = update(host, &known.key, |bytes| {
+        let before = Shared::read(bytes, definition.hash);
         let mut state = before.clone();
         let result = with(&mut state);
-        if state == before || host.swap_shared(&known.key, &state.write(), version)? {
-            known.seen = Some((now, state));
-            return Ok(result);
+        let changed = state != before;
+        if changed {
+            *bytes = state.write();
         }
-    }
+        ((result, state), changed)
+    });
     known.seen = None;
-    Err(HostError::CAS_MISMATCH)
+    let (result, state) = changed?;
+    known.seen = Some((now, state));
+    Ok(result)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod reason;
 mod request;
 mod secret;
 mod time;
+mod update;
 mod verdict;
 
 pub use authority::is_authority;
@@ -37,4 +38,5 @@ pub use reason::{Answer, Class, Denial, Quota, Reason};
 pub use request::RequestHead;
 pub use secret::{Env, Resolved, SecretText, Variable};
 pub use time::{Mono, Now, Wall};
+pub use update::{TRIES, update};
 pub use verdict::Verdict;

@@ -8,7 +8,6 @@ mod expiring;
 mod held;
 mod host;
 mod http;
-mod pages;
 mod perform;
 mod proxy;
 mod root;

@@ -1,12 +1,12 @@
 //! Does to a stream what the pipeline decided.
 
 use crate::host::{self, Map};
-use crate::pages::Reader;
+use crate::proxy::ThisProxy;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use portcullis_edge_core::HostError;
 use portcullis_metrics::METRICS_ROUTE;
-use portcullis_pipeline::{HeaderOps, LocalReply, Side, Step};
+use portcullis_pipeline::{HeaderOps, LocalReply, Reader, Side, Step};
 use proxy_wasm::types::{Action, LogLevel};
 
 /// Does what needs no waiting.
@@ -30,7 +30,7 @@ fn serve_metrics(shared: &Shared, stream: &Stream) -> Action {
     }
     stream.page.set(Some(reader));
     let format = stream.with_facts(|facts| shared.pipeline.metrics_format(facts)).unwrap_or_default();
-    let text = shared.pages.text(format, host::mono(), shared.flush_period(), || {
+    let text = shared.pages.text(format, shared.flush_period(), &ThisProxy, || {
         shared.measure();
         shared.stats.try_borrow_mut().map(|mut stats| stats.text(format)).unwrap_or_default()
     });

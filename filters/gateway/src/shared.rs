@@ -2,7 +2,6 @@
 
 use crate::expiring::Expiring;
 use crate::host;
-use crate::pages::Pages;
 use crate::proxy::ThisProxy;
 use crate::root_calls::RootCalls;
 use crate::stats::Stats;
@@ -12,7 +11,7 @@ use core::time::Duration;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{CallToken, ConfigError, Mono};
 use portcullis_jwt::{CacheCounts, CallId, Tokens};
-use portcullis_pipeline::{GUARDS, GatewayMetrics, Guards, Pipeline, TOKENS, Waiting, Worker};
+use portcullis_pipeline::{GUARDS, GatewayMetrics, Guards, Pages, Pipeline, TOKENS, Waiting, Worker};
 use std::collections::HashMap;
 use std::rc::Rc;
 

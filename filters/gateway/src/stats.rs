@@ -1,8 +1,9 @@
 //! The metrics of this VM and the stats of the whole proxy.
 
 use crate::host::{self, MetricKind};
+use crate::proxy::ThisProxy;
 use core::cell::RefCell;
-use portcullis_edge_core::{HostError, Namespace};
+use portcullis_edge_core::{Namespace, update};
 use portcullis_metrics::{Change, Format, Stat, StatId, StatKind, exposition};
 use portcullis_pipeline::GatewayMetrics;
 use proxy_wasm::types::LogLevel;
@@ -13,9 +14,6 @@ use std::collections::hash_map::Entry;
 /// Where the workers of an instance tell each other of series that were born after the start: keys, one a line. Shared data never
 /// forgets, so it is one value and as bounded as the registry.
 const SERIES_INDEX: &str = "series";
-
-/// How often an update of the index is tried before it is left for the next flush.
-const TRIES: usize = 8;
 
 thread_local! {
     /// Ids by name, for the life of the VM: a policy that is loaded again finds the ids of the one before.
@@ -81,25 +79,25 @@ impl Stats {
         }
     }
 
-    fn publish(&mut self) {
-        for _ in 0..TRIES {
-            if self.born.is_empty() || self.try_publish().is_ok() {
-                self.born.clear();
-                return;
-            }
-        }
-    }
-
     /// Adds the new keys to the index, and drops from it what this policy does not know, so that it stays as bounded as the
-    /// registry however often the policy is replaced.
-    fn try_publish(&self) -> Result<(), HostError> {
-        let (index, version) = host::shared(&self.index)?;
-        let index = String::from_utf8_lossy(&index);
-        let known = index.lines().filter(|key| self.metrics.registry().is_possible(key));
-        let mut keys: BTreeSet<&str> = known.chain(self.born.iter().map(String::as_str)).collect();
-        let last = keys.pop_last().unwrap_or_default();
-        let text: String = keys.into_iter().flat_map(|key| [key, "\n"]).chain([last]).collect();
-        host::swap_shared(&self.index, text.as_bytes(), version)
+    /// registry however often the policy is replaced. What fails is left for the next flush.
+    fn publish(&mut self) {
+        if self.born.is_empty() {
+            return;
+        }
+        let (registry, born) = (self.metrics.registry(), &self.born);
+        let published = update(&ThisProxy, &self.index, |index| {
+            let old = String::from_utf8_lossy(index);
+            let known = old.lines().filter(|key| registry.is_possible(key));
+            let mut keys: BTreeSet<&str> = known.chain(born.iter().map(String::as_str)).collect();
+            let last = keys.pop_last().unwrap_or_default();
+            let text: String = keys.into_iter().flat_map(|key| [key, "\n"]).chain([last]).collect();
+            *index = text.into_bytes();
+            ((), true)
+        });
+        if published.is_ok() {
+            self.born.clear();
+        }
     }
 
     /// The metrics of all workers as text; what the others have not flushed yet is missing.

@@ -1,10 +1,9 @@
 //! A request on its way through this filter, and what its host says of it.
 
 use crate::host::{self, Map};
-use crate::pages::Reader;
 use core::cell::{Cell, RefCell};
 use portcullis_edge_core::{Headers, Wall};
-use portcullis_pipeline::Facts;
+use portcullis_pipeline::{Facts, Reader};
 
 /// A request on its way.
 pub struct Stream {

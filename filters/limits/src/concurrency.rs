@@ -12,12 +12,12 @@ use crate::limits::kind_of;
 use crate::metrics::LimitKind;
 use crate::secret::{Hashed, Secret};
 use crate::section::rule_names;
-use crate::store::{Numbered, StoreError, update};
+use crate::store::{Numbered, StoreError};
 use core::time::Duration;
 use deserr::Deserr;
 use portcullis_edge_core::{
     Class, ConfigError, ConfigErrors, Denial, Host, Mode, Mono, Named, Namespace, Node, Reason,
-    check_label_name,
+    check_label_name, update,
 };
 use schemars::JsonSchema;
 
@@ -232,7 +232,7 @@ impl ConcurrencyState {
         host: &dyn Host,
     ) -> Result<Option<bool>, StoreError> {
         let (name, dead) = (self.blocks.name(place.place & BLOCK_MASK), &self.dead);
-        update(host, name, |block| {
+        let taken = update(host, name, |block| {
             let mut rows = rows(block);
             rows.retain(|row| row.count > 0 && !dead.contains(&row.worker));
             let taken = rows.iter().filter(|row| row.print == place.print).map(|row| row.count);
@@ -248,7 +248,8 @@ impl ConcurrencyState {
             }
             *block = written(&rows);
             (Some(true), true)
-        })
+        });
+        Ok(taken?)
     }
 
     fn leave(&mut self, place: Hashed, host: &dyn Host) {

@@ -10,10 +10,10 @@ use crate::cells::Cells;
 use crate::compile::plain_hash;
 use crate::key::add_network;
 use crate::secret::{Hashed, Secret};
-use crate::store::{Numbered, StoreError, update};
+use crate::store::{Numbered, StoreError};
 use core::net::IpAddr;
 use core::time::Duration;
-use portcullis_edge_core::{Class, Denial, Host, Mode, Mono, Namespace, Reason};
+use portcullis_edge_core::{Class, Denial, Host, Mode, Mono, Namespace, Reason, update};
 
 /// Too many logins from the client's network, or as this account, have failed.
 pub const LOGIN_BLOCKED: Reason =

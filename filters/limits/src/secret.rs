@@ -1,7 +1,7 @@
 //! Keys are hashed with a secret of the process, so that no client can choose others' places in a table.
 
 use core::hash::Hasher;
-use portcullis_edge_core::{Host, HostError};
+use portcullis_edge_core::{Host, HostError, update};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// 128 bits of a key: which key it is, and where in a table it belongs.
@@ -41,9 +41,6 @@ impl KeyHasher {
 #[derive(Default)]
 pub struct Secret(Option<[u8; 16]>);
 
-/// How often the making of the secret is tried. Only the first requests of a process make one, all at once perhaps.
-const TRIES: usize = 8;
-
 impl Secret {
     /// A hasher with the secret, which stands in shared data under `key`.
     ///
@@ -59,21 +56,15 @@ impl Secret {
 }
 
 fn fetch(key: &str, host: &dyn Host) -> Result<[u8; 16], HostError> {
-    for _ in 0..TRIES {
-        let version = match host.shared(key)? {
-            None => None,
-            Some(shared) => match <[u8; 16]>::try_from(shared.value.as_slice()) {
-                Ok(secret) => return Ok(secret),
-                // Of no version of ours: replaced.
-                Err(_) => Some(shared.version),
-            },
-        };
-        let made = host.random_16();
-        if host.swap_shared(key, &made, version)? {
-            return Ok(made);
+    update(host, key, |bytes| match <[u8; 16]>::try_from(bytes.as_slice()) {
+        Ok(secret) => (secret, false),
+        // None yet, or of no version of ours.
+        Err(_) => {
+            let made = host.random_16();
+            *bytes = made.to_vec();
+            (made, true)
         }
-    }
-    Err(HostError::CAS_MISMATCH)
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,6 @@
-//! Values that all workers change: read, changed, swapped, and anew where another worker was faster.
+//! What can go wrong with the values that all workers change, and the names of such values.
 
-use portcullis_edge_core::{Host, HostError};
-
-/// How often a change is tried. A try takes well under a microsecond; with two workers on one key, one in some hundred is tried
-/// twice.
-pub const TRIES: usize = 16;
+use portcullis_edge_core::HostError;
 
 /// Why state could not be read or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,29 +34,6 @@ impl From<HostError> for StoreError {
     }
 }
 
-/// Changes the value under `key`. `change` is given the bytes (none if nothing was ever written) and says whether they are to be
-/// written; it may be run several times, and only the last of them counts.
-///
-/// # Errors
-/// When the host fails, or other workers were faster [`TRIES`] times.
-pub fn update<R>(
-    host: &dyn Host,
-    key: &str,
-    mut change: impl FnMut(&mut Vec<u8>) -> (R, bool),
-) -> Result<R, StoreError> {
-    for _ in 0..TRIES {
-        let (mut bytes, version) = match host.shared(key)? {
-            Some(shared) => (shared.value, Some(shared.version)),
-            None => (Vec::new(), None),
-        };
-        let (result, changed) = change(&mut bytes);
-        if !changed || host.swap_shared(key, &bytes, version)? {
-            return Ok(result);
-        }
-    }
-    Err(StoreError::Contended)
-}
-
 /// The name of one value among many: a prefix and a number. One buffer for all, since every request needs some.
 pub(crate) struct Numbered {
     prefix: usize,
@@ -89,30 +62,8 @@ impl Numbered {
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests {
     use super::*;
-    use portcullis_edge_core::MemoryHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn count(host: &MemoryHost) -> Result<u8, StoreError> {
-        update(host, "n", |bytes| {
-            let next = bytes.first().copied().unwrap_or(0) + 1;
-            *bytes = vec![next];
-            (next, true)
-        })
-    }
-
-    #[test]
-    fn a_change_is_made_once_however_often_it_is_tried() {
-        let host = MemoryHost::default();
-        host.conflict(3);
-        assert_eq!((count(&host), count(&host)), (Ok(1), Ok(2)));
-        host.conflict(u32::MAX);
-        assert_eq!(count(&host), Err(StoreError::Contended));
-        host.conflict(0);
-        assert_eq!(count(&host), Ok(3));
-        host.fail_shared(true);
-        assert_eq!(count(&host), Err(StoreError::Host));
-    }
 
     #[test]
     fn numbers_have_names_of_their_own() {

@@ -16,8 +16,8 @@
 
 use crate::gcra::{Judged, Rate};
 use crate::secret::Hashed;
-use crate::store::{Numbered, StoreError, update};
-use portcullis_edge_core::Host;
+use crate::store::{Numbered, StoreError};
+use portcullis_edge_core::{Host, update};
 
 /// Bytes of a cell: 16 bits for the limit, 48 for the key, 64 for its tat.
 const CELL: usize = 16;
@@ -81,7 +81,7 @@ impl Table {
     /// When the shared value cannot be changed; nothing is charged then.
     pub fn charge(&mut self, charge: &Charge, host: &dyn Host) -> Result<Charged, StoreError> {
         let (name, ways) = (self.names.name(charge.key.place & self.mask), self.ways);
-        update(host, name, |block| charge_in(block, ways, charge))
+        Ok(update(host, name, |block| charge_in(block, ways, charge))?)
     }
 
     /// What the limit would say of a request, without charging it.
@@ -90,7 +90,7 @@ impl Table {
     /// When the host cannot say.
     pub fn look(&mut self, charge: &Charge, host: &dyn Host) -> Result<Charged, StoreError> {
         let (name, ways) = (self.names.name(charge.key.place & self.mask), self.ways);
-        update(host, name, |block| (charge_in(block, ways, charge).0, false))
+        Ok(update(host, name, |block| (charge_in(block, ways, charge).0, false))?)
     }
 }
 

@@ -9,10 +9,10 @@ use crate::cells::Cells;
 use crate::compile::plain_hash;
 use crate::key::add_network;
 use crate::secret::{Hashed, KeyHasher, Secret};
-use crate::store::{Numbered, StoreError, update};
+use crate::store::{Numbered, StoreError};
 use core::net::IpAddr;
 use core::time::Duration;
-use portcullis_edge_core::{Class, Host, Mode, Mono, Namespace, Reason};
+use portcullis_edge_core::{Class, Host, Mode, Mono, Namespace, Reason, update};
 
 /// A token was used from more networks than it may.
 pub const TOKEN_ABUSED: Reason =

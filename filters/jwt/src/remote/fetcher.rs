@@ -13,7 +13,7 @@ use crate::keys::{KeySet, SetRules};
 use crate::token::{Json, without_bom};
 use core::hash::Hash;
 use core::time::Duration;
-use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Shared};
+use portcullis_edge_core::{CallError, Host, HttpCall, Mono, Shared, update};
 use rsa::sha2::{Digest as _, Sha256};
 use std::rc::Rc;
 
@@ -368,14 +368,9 @@ impl<D: Document> Fetcher<D> {
 }
 
 /// Writes over whatever stands there: only the holder of the lease comes here. A swap that fails is somebody who thought the
-/// lease had ended; a few tries are enough, and the next fetch mends the rest.
+/// lease had ended; where it fails for good, the next fetch mends the rest.
 fn publish(host: &dyn Host, key: &str, value: &[u8]) {
-    for _ in 0..4 {
-        let version = host.shared(key).ok().flatten().map(|shared| shared.version);
-        if host.swap_shared(key, value, version) == Ok(true) {
-            return;
-        }
-    }
+    update(host, key, |bytes| (value.clone_into(bytes), true)).unwrap_or_default();
 }
 
 #[cfg(test)]

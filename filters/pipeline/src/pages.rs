@@ -7,10 +7,9 @@
 //! The last text is that of whichever worker made it: with one of its own, a worker would show a counter lower than another has
 //! shown it before, which Prometheus takes for a restart.
 
-use crate::host;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
-use portcullis_edge_core::{Mono, Namespace};
+use portcullis_edge_core::{Host, Mono, Namespace, update};
 use portcullis_metrics::Format;
 
 /// Where the last text is, by format. Shared data never forgets, so each is one value, and as bounded as the registry.
@@ -22,9 +21,6 @@ const TEXTS: u32 = 8;
 
 /// How many copies of it may be out at once, on each listener.
 const COPIES: u32 = 16;
-
-/// How often it is tried to share a text.
-const TRIES: usize = 8;
 
 /// Which listener a copy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +36,8 @@ type Text = (Mono, String);
 
 /// What is out, and what was made when.
 pub struct Pages {
-    /// The keys of the last texts, by format.
-    keys: [String; 2],
-    /// The policy whose series the texts show; others' are no texts of ours.
-    policy: String,
-    /// What this worker made last, by format: for when another policy's text stands in the shared place.
-    own: [RefCell<Option<Text>>; 2],
+    text: Last,
+    open_metrics: Last,
     /// When the current interval began.
     since: Cell<Option<Mono>>,
     /// How often the text was made in it.
@@ -56,11 +48,11 @@ pub struct Pages {
 
 impl Pages {
     /// None is out, none was made: of this instance, under the policy with this hash.
+    #[must_use]
     pub fn new(namespace: &Namespace, policy: &str) -> Self {
         Self {
-            keys: [TEXT, OPEN_METRICS].map(|name| namespace.key(name)),
-            policy: policy.to_owned(),
-            own: <_>::default(),
+            text: Last::new(namespace.key(TEXT), policy),
+            open_metrics: Last::new(namespace.key(OPEN_METRICS), policy),
             since: Cell::default(),
             made: Cell::default(),
             on_gateway: Cell::default(),
@@ -89,25 +81,14 @@ impl Pages {
     pub fn text(
         &self,
         format: Format,
-        now: Mono,
         interval: Duration,
+        host: &dyn Host,
         make: impl FnOnce() -> String,
     ) -> String {
-        let ([text, open_metrics], [own_text, own_open]) = (&self.keys, &self.own);
-        let (key, own) = if format == Format::Text { (text, own_text) } else { (open_metrics, own_open) };
-        let is_young = |(begun, _): &Text| now.since(*begun) < interval;
-        if !self.may_make(now, interval) {
-            let own = || own.try_borrow().ok()?.clone();
-            if let Some((_, last)) = self.last(key).filter(is_young).or_else(|| own().filter(is_young)) {
-                return last;
-            }
-        }
-        let made = make();
-        self.share(key, now, &made);
-        if let Ok(mut own) = own.try_borrow_mut() {
-            *own = Some((now, made.clone()));
-        }
-        made
+        let now = host.mono();
+        let last = if format == Format::Text { &self.text } else { &self.open_metrics };
+        let given = if self.may_make(now, interval) { None } else { last.read(now, interval, host) };
+        given.unwrap_or_else(|| last.keep(now, make(), host))
     }
 
     /// Counts one that is made.
@@ -121,25 +102,6 @@ impl Pages {
         may
     }
 
-    /// The last text under this policy, and when it was begun.
-    fn last(&self, key: &str) -> Option<Text> {
-        let (value, _) = host::shared(key).ok()?;
-        read(value, &self.policy)
-    }
-
-    /// Shares a text that was begun at `now`, unless there is one that was begun later.
-    fn share(&self, key: &str, now: Mono, text: &str) {
-        let mut value = [&now.0.to_string(), " ", &self.policy, "\n"].concat();
-        value.push_str(text);
-        for _ in 0..TRIES {
-            let Ok((last, version)) = host::shared(key) else { return };
-            let is_newer = read(last, &self.policy).is_none_or(|(begun, _)| begun < now);
-            if !is_newer || host::swap_shared(key, value.as_bytes(), version).is_ok() {
-                return;
-            }
-        }
-    }
-
     fn out(&self, reader: Reader) -> &Cell<u32> {
         match reader {
             Reader::Gateway => &self.on_gateway,
@@ -148,10 +110,62 @@ impl Pages {
     }
 }
 
-/// A shared text of this policy, and when it was begun: after a line that says both.
-fn read(value: Vec<u8>, policy: &str) -> Option<Text> {
-    let value = String::from_utf8(value).ok()?;
-    let (head, text) = value.split_once('\n')?;
-    let (begun, of) = head.split_once(' ')?;
-    (of == policy).then_some((Mono(begun.parse().ok()?), text.to_owned()))
+/// The last text of one format.
+struct Last {
+    /// The key of shared data under which it is.
+    key: String,
+    /// The policy whose series the texts show; others' are no texts of ours.
+    policy: String,
+    /// What this worker made last: for when another policy's text stands in the shared place.
+    own: RefCell<Option<Text>>,
 }
+
+impl Last {
+    fn new(key: String, policy: &str) -> Self {
+        Self { key, policy: policy.to_owned(), own: RefCell::default() }
+    }
+
+    /// The last text, if it is younger than `interval`.
+    fn read(&self, now: Mono, interval: Duration, host: &dyn Host) -> Option<String> {
+        let is_young = |(begun, _): &Text| now.since(*begun) < interval;
+        let own = || self.own.try_borrow().ok()?.clone();
+        let last = self.shared(host).filter(is_young).or_else(|| own().filter(is_young));
+        last.map(|(_, text)| text)
+    }
+
+    fn shared(&self, host: &dyn Host) -> Option<Text> {
+        let mut value = host.shared(&self.key).ok()??.value;
+        let (begun, head) = head(&value, &self.policy)?;
+        value.drain(..head);
+        Some((begun, String::from_utf8(value).ok()?))
+    }
+
+    /// Keeps a text that was begun at `now` for all workers, unless there is one that was begun later, and gives it back.
+    fn keep(&self, now: Mono, text: String, host: &dyn Host) -> String {
+        let line = [&now.0.to_string(), " ", &self.policy, "\n"].concat();
+        let shared = update(host, &self.key, |value| {
+            let is_newer = head(value, &self.policy).is_none_or(|(begun, _)| begun <= now);
+            if is_newer {
+                *value = [line.as_bytes(), text.as_bytes()].concat();
+            }
+            ((), is_newer)
+        });
+        // Without shared data each worker has its own.
+        shared.unwrap_or_default();
+        if let Ok(mut own) = self.own.try_borrow_mut() {
+            *own = Some((now, text.clone()));
+        }
+        text
+    }
+}
+
+/// Of a shared text of this policy: when it was begun, and how long the line is that says both.
+fn head(value: &[u8], policy: &str) -> Option<(Mono, usize)> {
+    let end = value.iter().position(|byte| *byte == b'\n')?;
+    let (begun, of) = core::str::from_utf8(value.get(..end)?).ok()?.split_once(' ')?;
+    (of == policy).then_some((Mono(begun.parse().ok()?), end.saturating_add(1)))
+}
+
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod tests;
