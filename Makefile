@@ -14,7 +14,7 @@ PART_security-headers :=
 MODULES  = $(WASM) $(CONCERNS:%=target/modules/%.wasm)
 TOOLS   := tests/tools.sh
 # Crates without a host: their tests run natively and, under Node, as wasm.
-PURE    := edge-core route client-ip security-headers metrics access-log jwt authz limits breaker source-check business policy pipeline
+PURE    := edge-core route client-ip security-headers metrics access-log jwt authz limits breaker source-check findings business policy pipeline
 UNDER_NODE := CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 	cargo --locked test --target wasm32-unknown-unknown
 

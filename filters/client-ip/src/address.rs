@@ -56,6 +56,12 @@ impl ClientIp {
     }
 }
 
+impl From<IpAddr> for ClientIp {
+    fn from(address: IpAddr) -> Self {
+        Self(Some(canonical(address)))
+    }
+}
+
 /// Masked, for the same reason.
 impl fmt::Debug for ClientIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,6 +23,11 @@ pub trait Host {
         None
     }
 
+    /// The stream's filter state under this name, which filters of this kind alone write (`wasm.NAME` in the proxy's own words).
+    fn filter_state(&self, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The value that all workers share under `key`; `None` if nothing was ever written there. Use keys of a [`Namespace`].
     ///
     /// # Errors
@@ -54,6 +59,8 @@ pub enum StreamFact {
     RouteName,
     /// The protocol that the client speaks: `HTTP/1.1`, `HTTP/2`.
     Protocol,
+    /// When the stream began, in bytes of the host's own: the same for every filter of the stream, and hardly for another one.
+    Began,
 }
 
 /// A value that all workers share.

@@ -27,6 +27,7 @@ pub struct MemoryHost {
     next_call: Cell<u32>,
     signatures: Option<SignatureCheck>,
     stream: RefCell<BTreeMap<StreamFact, Vec<u8>>>,
+    filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     refuses_calls: Cell<bool>,
     fails_shared: Cell<bool>,
     conflicts: Cell<u32>,
@@ -55,6 +56,11 @@ impl MemoryHost {
     /// Says this of every stream from now on.
     pub fn set_stream(&self, fact: StreamFact, value: &[u8]) {
         self.stream.borrow_mut().insert(fact, value.to_vec());
+    }
+
+    /// Has this filter state in every stream from now on.
+    pub fn set_filter_state(&self, name: &str, value: &[u8]) {
+        self.filter_state.borrow_mut().insert(name.to_owned(), value.to_vec());
     }
 
     /// Moves both clocks on.
@@ -117,6 +123,10 @@ impl Host for MemoryHost {
 
     fn stream(&self, fact: StreamFact) -> Option<Vec<u8>> {
         self.stream.borrow().get(&fact).cloned()
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.filter_state.borrow().get(name).cloned()
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {

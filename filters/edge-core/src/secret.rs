@@ -69,6 +69,30 @@ impl SecretText {
     }
 }
 
+/// RFC 2104 section 3: a key shorter than the hash (SHA-256) is discouraged.
+const SHORTEST_HMAC_KEY: usize = 32;
+
+impl SecretText {
+    /// The bytes of a key for HMAC-SHA256; none where it can only be known elsewhere. Mistakes are added to `errors`: a variable that is
+    /// not set, white space at an end, fewer than 32 bytes.
+    pub fn hmac_key(&self, at: &Node, env: Env<'_>, errors: &mut Vec<ConfigError>) -> Vec<u8> {
+        let secret = match self.resolve(at, env) {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                errors.push(error);
+                return Vec::new();
+            }
+        };
+        errors.extend(secret.check_ends(at).err());
+        if secret.len() < SHORTEST_HMAC_KEY {
+            let found = format!("{} bytes (the value is not shown)", secret.len());
+            errors.push(at.error(found, format!("{SHORTEST_HMAC_KEY} bytes or more")));
+        }
+        secret.as_bytes().to_vec()
+    }
+}
+
 /// A name that is not written as variables are may be the secret itself.
 fn unset(name: &str) -> String {
     match name.bytes().any(|b| b.is_ascii_lowercase()) {

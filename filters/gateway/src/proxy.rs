@@ -29,8 +29,13 @@ impl Host for ThisProxy {
             StreamFact::TlsVersion => "connection\0tls_version",
             StreamFact::RouteName => "xds\0route_name",
             StreamFact::Protocol => "request\0protocol",
+            StreamFact::Began => "request\0time",
         };
         host::property(path).ok()
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        host::property(name).ok()
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostError> {

@@ -2,6 +2,7 @@
 
 use crate::ending::{Fault, fault_of, timed_out};
 use crate::facts::{Answerer, Facts, Target};
+use crate::findings::FindingsSlot;
 use crate::give_back::CallOutcome;
 use crate::guard_metrics::GuardObservation;
 use crate::health::LineCounts;
@@ -17,6 +18,7 @@ use portcullis_breaker::BREAKER_OPEN;
 use portcullis_business::Happened;
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Host, Now, Reason, RequestHead, Wall};
+use portcullis_findings::FindingsResult;
 use portcullis_metrics::{Endpoint, Exemplar, Served, Service};
 
 /// Status of a request whose client left before it was answered (a convention of nginx's).
@@ -49,6 +51,8 @@ pub struct Record {
     pub injected: Option<bool>,
     /// What to count of the request's token; `None` where there was nothing to look at.
     pub auth: Option<AuthObservation>,
+    /// What came of the findings of an earlier instance; `None` where none are taken.
+    pub findings: Option<FindingsResult>,
     /// What to count of the guards; nothing for most requests.
     pub guards: Option<Box<GuardObservation>>,
     /// Business events that it was.
@@ -72,6 +76,7 @@ impl Record {
         self.injected.iter().for_each(|injected| metrics.trust_headers(*injected));
         self.auth.iter().for_each(|seen| metrics.observe_auth(seen));
         self.events.iter().for_each(|event| metrics.happened(event));
+        self.findings.iter().for_each(|result| metrics.findings(*result));
         self.guards.iter().for_each(|seen| metrics.observe_guards(seen));
     }
 }
@@ -99,6 +104,8 @@ impl Pipeline {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let started = Now { wall: Wall(now.wall.0.saturating_sub(nanos)), mono: now.mono };
         let mut facts = self.facts(without_appended_peer(head), started, host);
+        // Answered so early, it never was to bring any.
+        facts.findings = FindingsSlot::default();
         // Refused so early, a request may still have the id that its client chose; the proxy has given its answer another.
         facts.request_id = RequestId::of_answer(&stream.response_headers(), || host.random_16());
         // Whoever answered, it was neither we nor a service: the proxy, or another instance of the filter before this one.
@@ -179,6 +186,7 @@ impl Pipeline {
             observation: facts.counted.then_some(observation),
             injected: injected.filter(|_| facts.counted),
             auth,
+            findings: facts.findings.result(),
             guards,
             events,
             lines,

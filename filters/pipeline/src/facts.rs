@@ -1,5 +1,6 @@
 //! What a request turned out to be: one slot for each stage, filled in on its way and turned into its record at the end.
 
+use crate::findings::FindingsSlot;
 use crate::guard::GuardSlot;
 use crate::login::Login;
 use crate::order::Stage;
@@ -65,6 +66,8 @@ pub struct Facts {
     pub(crate) forwarded_for: Option<Vec<u8>>,
     /// The stage that is to look at it next.
     pub at: Stage,
+    /// Of the stage `Findings`: what an earlier instance of the filter found out.
+    pub findings: FindingsSlot,
     /// Of the stage `Token`: who asks.
     pub token: TokenSlot,
     /// Of the stage `Rules`: whether they may.

@@ -56,6 +56,7 @@ impl Pipeline {
     fn guard_events(&self, facts: &Facts) -> Vec<Event<'_>> {
         let mut events = self.abuse_events(facts);
         events.extend(source_event(facts));
+        events.extend(self.findings_event(facts));
         events.extend(self.limit_events(facts));
         events.extend(self.breaker_events(facts));
         events
@@ -82,6 +83,12 @@ impl Pipeline {
             }
         }
         events
+    }
+
+    fn findings_event(&self, facts: &Facts) -> Option<Event<'_>> {
+        let (unusable, mode) = self.without_findings(facts)?;
+        let event = Event::refusal("suspicious_activity", "findings", unusable.as_str(), mode);
+        Some(event.of(self.policy.findings.reader.as_ref().map(|reader| reader.instance())))
     }
 
     fn limit_events(&self, facts: &Facts) -> Vec<Event<'_>> {

@@ -11,13 +11,14 @@ use portcullis_source_check::metrics::{CheckResult, Header, SourceMetrics};
 
 labels! {
     /// why a client is suspected: its network is on the policy's list, it failed to log in too often, its token is used by too many networks,
-    /// or its request does not come from the gateway
+    /// its request does not come from the gateway, or not from the instance of the filter before this one
     pub enum Suspicion {
         NetworkBlocked = "network_blocked",
         LoginBlocked = "login_blocked",
         LoginUnreadable = "login_unreadable",
         TokenAbused = "token_abuse",
         InvalidSource = "invalid_source",
+        FindingsUnusable = "findings_unusable",
     }
 }
 
@@ -32,6 +33,7 @@ labels! {
         TokenAbused = "token_abuse",
         BreakerOpen = "breaker_open",
         InvalidSource = "invalid_source",
+        FindingsUnusable = "findings_unusable",
     }
 }
 
@@ -126,7 +128,7 @@ fn sort<T: Copy>(
 impl Pipeline {
     /// What there is to count of the guards; nothing for most requests.
     pub(crate) fn guard_observation(&self, facts: &Facts) -> Option<Box<GuardObservation>> {
-        if facts.guard.is_quiet() {
+        if facts.guard.is_quiet() && facts.findings.unusable().is_none() {
             return None;
         }
         let mut seen = GuardObservation::default();
@@ -134,6 +136,7 @@ impl Pipeline {
         self.see_abuse(facts, &mut seen);
         self.see_breaker(facts, &mut seen);
         self.see_source(facts, &mut seen);
+        self.see_findings(facts, &mut seen);
         seen.failures.extend(facts.guard.failures.iter().chain(&facts.guard.limits.failures));
         Some(Box::new(seen))
     }
@@ -181,6 +184,13 @@ impl Pipeline {
         }
     }
 
+    fn see_findings(&self, facts: &Facts, seen: &mut GuardObservation) {
+        if let Some((_, mode)) = self.without_findings(facts) {
+            let (suspicion, shadow) = (Suspicion::FindingsUnusable, ShadowRefusal::FindingsUnusable);
+            sort(mode, suspicion, shadow, &mut seen.suspicions, &mut seen.shadow);
+        }
+    }
+
     fn see_breaker(&self, facts: &Facts, seen: &mut GuardObservation) {
         let breakers = &self.policy.breakers;
         let service = self.route_of(facts).map(|route| breakers.label(route.service));
@@ -198,6 +208,7 @@ impl Pipeline {
 mod tests {
     use super::*;
     use portcullis_breaker::BREAKER_OPEN;
+    use portcullis_findings::FINDINGS_UNUSABLE;
     use portcullis_limits::{
         LOGIN_BLOCKED, LOGIN_UNREADABLE, NETWORK_BLOCKED, RATE_LIMITED, TOKEN_ABUSED, TOO_MANY_AT_ONCE,
     };
@@ -216,14 +227,22 @@ mod tests {
             TOKEN_ABUSED,
             BREAKER_OPEN,
             INVALID_SOURCE,
+            FINDINGS_UNUSABLE,
         ];
         let labels: Vec<_> = ShadowRefusal::VALUES.iter().map(|(_, text)| *text).collect();
         assert_eq!(labels, reasons.map(|reason| reason.name));
         let suspicions: Vec<_> = Suspicion::VALUES.iter().map(|(_, text)| *text).collect();
         assert_eq!(
             suspicions,
-            [NETWORK_BLOCKED, LOGIN_BLOCKED, LOGIN_UNREADABLE, TOKEN_ABUSED, INVALID_SOURCE]
-                .map(|reason| reason.name)
+            [
+                NETWORK_BLOCKED,
+                LOGIN_BLOCKED,
+                LOGIN_UNREADABLE,
+                TOKEN_ABUSED,
+                INVALID_SOURCE,
+                FINDINGS_UNUSABLE
+            ]
+            .map(|reason| reason.name)
         );
     }
 }

@@ -13,6 +13,7 @@ mod calls;
 mod done;
 mod ending;
 mod facts;
+mod findings;
 mod give_back;
 mod grpc;
 mod guard;
@@ -43,6 +44,7 @@ pub use body::LocalReply;
 pub use calls::Taken;
 pub use done::Record;
 pub use facts::{Facts, Page, Target};
+pub use findings::FindingsSlot;
 pub use guard::{GuardSlot, Guards};
 pub use guard_metrics::{GuardObservation, ShadowRefusal, Suspicion};
 pub use health::{DropReason, HealthMetrics, LineCounts, LineKind, VERSION, instance_of, rejections_stat};
@@ -156,6 +158,9 @@ impl Pipeline {
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod access_tests;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod findings_tests;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]

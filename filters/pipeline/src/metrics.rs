@@ -10,6 +10,8 @@ use portcullis_breaker::metrics::{BreakerMetrics, Guarded};
 use portcullis_business::Happened;
 use portcullis_business::metrics::BusinessMetrics;
 use portcullis_edge_core::{ConfigError, Node};
+use portcullis_findings::FindingsResult;
+use portcullis_findings::metrics::FindingsMetrics;
 use portcullis_jwt::metrics::{
     FetchResult, FetchedDocument, LookUp, Operation, ProviderName, SkippedKey, TokenMetrics, TokenSource,
     TokenVerdict,
@@ -102,6 +104,7 @@ families! {
     limits: LimitMetrics,
     breakers: BreakerMetrics,
     source: SourceMetrics,
+    findings: FindingsMetrics,
     business: BusinessMetrics,
     guards: GuardMetrics,
     health: HealthMetrics,
@@ -241,6 +244,11 @@ impl GatewayMetrics {
         if injected {
             headers.gateway_security_headers_injected_total.inc(registry, ());
         }
+    }
+
+    /// Counts what came of the findings of an earlier instance.
+    pub fn findings(&mut self, result: FindingsResult) {
+        self.families.findings.portcullis_findings_total.inc(&mut self.registry, result);
     }
 
     /// Counts what became of a request's token.

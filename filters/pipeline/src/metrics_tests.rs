@@ -462,6 +462,7 @@ fn what_is_left_out_of_all_other_counts_has_one_of_its_own() {
         observation: None,
         injected: None,
         auth: None,
+        findings: None,
         guards: None,
         events: Vec::new(),
         lines: Vec::new(),

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 /// Changes to a header map, first the removals, then the settings; and what is left for the proxy to set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderOps {
@@ -7,8 +9,8 @@ pub struct HeaderOps {
     pub set: Vec<(String, Vec<u8>)>,
     /// Names to give one more value.
     pub add: Vec<(String, Vec<u8>)>,
-    /// Filter state of the stream, from which the proxy's routes make headers.
-    pub state: Vec<(&'static str, Vec<u8>)>,
+    /// Filter state of the stream: the proxy's routes make headers of it, later instances of the filter take findings from it.
+    pub state: Vec<(Cow<'static, str>, Vec<u8>)>,
 }
 
 impl HeaderOps {

@@ -10,6 +10,8 @@ use portcullis_policy::{GUARDS, TOKENS};
 pub enum Stage {
     /// The gateway's own pages.
     Pages,
+    /// What an earlier instance of the filter found out, where the policy takes that.
+    Findings,
     /// Whether the client's network may come in, and log in.
     Network,
     /// In front of a backend: whether the request comes from the gateway.
@@ -42,6 +44,7 @@ impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pages => "pages",
+            Self::Findings => "findings",
             Self::Network => "network",
             Self::Source => "source",
             Self::EarlyLimits => "early_limits",
@@ -59,7 +62,8 @@ impl Stage {
 
     const fn next(self) -> Self {
         match self {
-            Self::Pages => Self::Network,
+            Self::Pages => Self::Findings,
+            Self::Findings => Self::Network,
             Self::Network => Self::Source,
             Self::Source => Self::EarlyLimits,
             Self::EarlyLimits => Self::Places,
@@ -84,6 +88,7 @@ impl Pipeline {
                     Some(step) => return step,
                     None => Verdict::Continue,
                 },
+                Stage::Findings => self.check_findings(facts),
                 Stage::Network if GUARDS => self.check_network(facts, host, worker),
                 Stage::Source => self.check_source(facts, host),
                 Stage::EarlyLimits if GUARDS => self.check_limits(Phase::BeforeToken, facts, host, worker),

@@ -2,12 +2,13 @@
 
 use crate::body::{self, DETAILS, LocalReply};
 use crate::facts::{Answerer, Facts, Page, Target};
+use crate::findings::is_tls;
 use crate::guard::GuardSlot;
 use crate::order::Stage;
 use crate::path::RequestPath;
 use crate::request_id::{self, RequestId};
 use crate::rules::RulesSlot;
-use crate::token::{TokenSlot, micros};
+use crate::token::micros;
 use crate::trace::Trace;
 use crate::websocket::is_handshake_with_body;
 use crate::{HeaderOps, Pipeline, Worker};
@@ -17,6 +18,7 @@ use portcullis_edge_core::{
     Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, StreamFact,
     is_authority,
 };
+use portcullis_findings::Findings;
 use portcullis_jwt::{Identity, Strip};
 use portcullis_metrics::METRICS_ROUTE;
 use portcullis_route::PathError;
@@ -73,23 +75,27 @@ impl Pipeline {
 
     /// What a request is, before anything is done about it; also for requests that only the end of was seen.
     pub(crate) fn facts(&self, head: RequestHead, now: Now, host: &dyn Host) -> Facts {
+        let findings = self.take_findings(host);
         let normal = self.policy.table.normalise(head.path());
         let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
-        let sender = self.sender(&head);
-        let (target, unroutable) = self.target(&head, path, sender.client, host);
+        let sender = findings.sender().unwrap_or_else(|| self.sender(&head));
+        let (target, unroutable) = self.target(&head, path, (sender.client, findings.taken()), host);
         let counted = !self.is_uncounted(target, path);
         let has_proxies = self.policy.client_ip.trusts_proxies();
         let (context, begins_trace) = self.trace_context(&head.headers, host);
-        let trusted = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
+        let by_findings = findings.taken().map(|findings| findings.request_id.as_bytes());
+        let by_proxy = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
+        let trusted = by_findings.map_or(by_proxy, |id| head.headers.first(request_id::HEADER) == Some(id));
         Facts {
             client: sender.client,
             by_proxy: sender.by_proxy,
             forwarded_for: sender.forwarded_for,
             request_id: RequestId::choose(&head.headers, trusted, || host.random_16()),
-            over_tls: is_over_tls(&head.headers),
+            over_tls: findings.taken().map_or_else(|| is_over_tls(&head.headers), |taken| taken.over_tls),
             path: RequestPath::new(normal),
             at: Stage::Pages,
-            token: TokenSlot::default(),
+            token: findings.token(),
+            findings,
             rules: RulesSlot::default(),
             guard: GuardSlot::default(),
             bodies: None,
@@ -137,7 +143,7 @@ impl Pipeline {
         &self,
         head: &RequestHead,
         path: Result<&str, PathError>,
-        client: ClientIp,
+        client: (ClientIp, Option<&Findings>),
         host: &dyn Host,
     ) -> (Target, Option<Reason>) {
         let path = match path {
@@ -208,7 +214,13 @@ impl Pipeline {
     }
 
     /// Pages are for HTTP: in an answer to gRPC they would stand in a header.
-    fn page(&self, head: &RequestHead, path: &str, client: ClientIp, host: &dyn Host) -> Option<Page> {
+    fn page(
+        &self,
+        head: &RequestHead,
+        path: &str,
+        client: (ClientIp, Option<&Findings>),
+        host: &dyn Host,
+    ) -> Option<Page> {
         let page = match path {
             _ if path == self.policy.gateway.health => Page::Health,
             _ if path == self.policy.metrics.path => Page::Metrics,
@@ -220,7 +232,12 @@ impl Pipeline {
 
     /// Who may is a client of the networks in the policy, or comes by the metrics' own listener. A peer on this machine stands in
     /// `X-Forwarded-For` under the machine's own address, so the connection is asked too.
-    fn may_read_metrics(&self, head: &RequestHead, client: ClientIp, host: &dyn Host) -> bool {
+    fn may_read_metrics(
+        &self,
+        head: &RequestHead,
+        (client, findings): (ClientIp, Option<&Findings>),
+        host: &dyn Host,
+    ) -> bool {
         let networks = &self.policy.metrics.networks;
         let allows = |client: ClientIp| client.address().is_some_and(|address| networks.contains(address));
         let peer = || host.stream(StreamFact::Peer).map(|peer| ClientIp::parse(&peer));
@@ -228,6 +245,9 @@ impl Pipeline {
         let is_direct = !self.policy.client_ip.trusts_proxies();
         if host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes()) {
             return true;
+        }
+        if let Some(findings) = findings {
+            return !findings.by_stranger && allows(client);
         }
         // Where no proxy is trusted, all that comes by one has the proxy's own address.
         if is_direct && Self::came_by_a_proxy(head) {
@@ -237,7 +257,7 @@ impl Pipeline {
     }
 
     /// Whether a request says that some proxy has sent it on. The proxy around this filter has added one address itself.
-    fn came_by_a_proxy(head: &RequestHead) -> bool {
+    pub(crate) fn came_by_a_proxy(head: &RequestHead) -> bool {
         let hops = head.headers.all("x-forwarded-for").flat_map(|line| line.split(|byte| *byte == b','));
         hops.count() > 1 || ["forwarded", "via"].iter().any(|name| head.headers.first(name).is_some())
     }
@@ -254,7 +274,7 @@ impl Pipeline {
         self.expect_account(facts);
         let trust = &self.policy.trust;
         let mut ops = HeaderOps {
-            remove: trust.forged(&facts.head.headers).into_iter().map(<[u8]>::to_vec).collect(),
+            remove: self.forged(facts),
             ..HeaderOps::default()
         };
         self.without_claims(facts, &mut ops);
@@ -290,16 +310,26 @@ impl Pipeline {
         if let Some(name) = &self.policy.service_header {
             ops.set(name.as_str(), self.target_name(facts).as_bytes());
         }
+        self.publish_findings(facts, host, &mut ops);
         ops
+    }
+
+    /// What a client says that only the gateway may say; not what an instance of the filter before this one has said.
+    fn forged(&self, facts: &Facts) -> Vec<Vec<u8>> {
+        let forged = self.policy.trust.forged(&facts.head.headers).into_iter();
+        // Where a token is checked here, only this check counts.
+        let is_ours = |name: &&[u8]| !facts.token.looked && facts.findings.has_made(name);
+        forged.filter(|name| !is_ours(name)).map(<[u8]>::to_vec).collect()
     }
 
     /// Where proxies in front say how a client came, the proxy around this filter lets anybody say so: whoever is none of them is not
     /// believed.
     fn correct_scheme(&self, facts: &mut Facts, host: &dyn Host, ops: &mut HeaderOps) {
-        if facts.by_proxy || !self.policy.client_ip.trusts_proxies() {
+        let is_said = facts.by_proxy || facts.findings.taken().is_some();
+        if is_said || !self.policy.client_ip.trusts_proxies() {
             return;
         }
-        facts.over_tls = host.stream(StreamFact::TlsVersion).is_some_and(|version| !version.is_empty());
+        facts.over_tls = is_tls(host);
         let scheme: &[u8] = if facts.over_tls { b"https" } else { b"http" };
         if facts.head.headers.all(FORWARDED_PROTO).any(|claimed| claimed != scheme) {
             ops.set(FORWARDED_PROTO, scheme);
@@ -312,7 +342,7 @@ impl Pipeline {
         let mut say = |state: &'static str, name: &HeaderName, value: &[u8]| {
             // Envoy matches the route again once a filter has changed a request's header; filter state costs a tenth of that.
             match self.policy.proxy.sets_trust_headers {
-                true => ops.state.push((state, value.to_vec())),
+                true => ops.state.push((state.into(), value.to_vec())),
                 false => ops.set(name.as_str(), value),
             }
         };

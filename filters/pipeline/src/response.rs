@@ -87,9 +87,9 @@ impl Pipeline {
         self.read_bodies(facts);
     }
 
-    fn trusts_forwarded_proto(&self, facts: &Facts) -> bool {
+    pub(crate) fn trusts_forwarded_proto(&self, facts: &Facts) -> bool {
         // Of a client that no proxy of ours sent, the connection was asked already.
-        self.policy.proxy.appends_peer || facts.by_proxy
+        self.policy.proxy.appends_peer || facts.by_proxy || facts.findings.taken().is_some()
     }
 
     fn browser_ops(&self, facts: &Facts, stream: &mut dyn Stream) -> HeaderOps {

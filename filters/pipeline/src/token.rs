@@ -94,6 +94,10 @@ impl Pipeline {
         let Some((auth, tokens)) = auth.zip(worker.tokens.as_mut()) else { return Verdict::Continue };
         facts.token.looked = true;
         facts.token.mode = auth.mode();
+        // Whoever checks a token believes no other instance's.
+        if facts.token.identity.take().is_some() {
+            facts.token.asked = false;
+        }
         let authn = authenticate(facts, auth, tokens, host);
         self.take_authn(facts, authn, host, worker)
     }

@@ -5,6 +5,7 @@ use crate::routes::Route;
 use crate::services::Service;
 use portcullis_authz::RULES;
 use portcullis_edge_core::Namespace;
+use portcullis_findings::FindingsPolicy;
 use portcullis_jwt::Jwt;
 use portcullis_metrics::{self as metrics, Endpoint, MetricsPolicy, Row, Served, Vocabulary};
 use std::borrow::Cow;
@@ -41,6 +42,7 @@ impl Catalogue {
         metrics: &MetricsPolicy,
         jwt: Option<&Jwt>,
         guards: &Guards,
+        findings: &FindingsPolicy,
     ) -> Self {
         let served = served(services, routes);
         let endpoints = endpoints(services, routes);
@@ -65,8 +67,9 @@ impl Catalogue {
             &mut vocabulary,
         );
         guards.source.describe(&mut vocabulary);
+        findings.describe(&mut vocabulary);
         guards.business.describe(&mut vocabulary);
-        if !guards.abuse.is_empty() || guards.source.require.is_some() {
+        if !guards.abuse.is_empty() || guards.source.require.is_some() || findings.reader.is_some() {
             vocabulary.allow(&portcullis_limits::metrics::SUSPICION);
         }
         guards.breakers.describe(services.iter().map(|service| service.name.as_str()), &mut vocabulary);

@@ -17,6 +17,7 @@ use portcullis_breaker::Breakers;
 use portcullis_business::{Business, Field};
 use portcullis_client_ip::ClientIpPolicy;
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
+use portcullis_findings::FindingsPolicy;
 use portcullis_jwt::{Env, Jwt};
 use portcullis_limits::{Abuse, Concurrency, Limits};
 use portcullis_metrics::MetricsPolicy;
@@ -98,6 +99,8 @@ pub struct Policy {
     pub account: Option<Field>,
     /// How backends know their gateway.
     pub source: SourceCheck,
+    /// What is left for other instances of the filter, or taken from them.
+    pub findings: FindingsPolicy,
     /// Business events.
     pub business: Business,
     /// Web pages that may call.
@@ -127,7 +130,7 @@ pub struct Policy {
 }
 
 /// Fields of a policy, in the order in which errors list them.
-pub(crate) const FIELDS: [&str; 21] = [
+pub(crate) const FIELDS: [&str; 22] = [
     "version",
     "gateway",
     "path_prefix",
@@ -141,6 +144,7 @@ pub(crate) const FIELDS: [&str; 21] = [
     "breakers",
     "abuse",
     "source",
+    "findings",
     "cors",
     "trust_headers",
     "browser_headers",

@@ -52,7 +52,7 @@ fn six_mistakes_of_six_kinds_are_six_errors_at_once() {
     assert_eq!(errors.len(), 6, "{errors:#?}");
     for expected in [
         "metrcis: found the unknown field `metrcis`, expected one of `version`, `gateway`, `path_prefix`, `client_ip`, \
-         `services`, `clusters`, `jwt`, `routes`, `limits`, `concurrency`, `breakers`, `abuse`, `source`, `cors`, `trust_headers`, `browser_headers`, `business`, `metrics`, `logs`, `tracing`, `proxy`; did you mean `metrics`?",
+         `services`, `clusters`, `jwt`, `routes`, `limits`, `concurrency`, `breakers`, `abuse`, `source`, `findings`, `cors`, `trust_headers`, `browser_headers`, `business`, `metrics`, `logs`, `tracing`, `proxy`; did you mean `metrics`?",
         "client_ip.trusted_hops: found the number `-1`, expected a whole number, 0 or more",
         "services.user.timeout: found `soon`, expected a duration such as `15s`, `500ms` or `1m 30s`",
         "routes[0].service: found `ordr`, expected a name from `services`: order, user; did you mean `order`?",

@@ -20,6 +20,7 @@ use portcullis_breaker::RawBreaker;
 use portcullis_business::RawBusiness;
 use portcullis_client_ip::RawClientIp;
 use portcullis_edge_core::{ConfigErrors, PolicyDuration};
+use portcullis_findings::RawFindings;
 use portcullis_jwt::RawJwt;
 use portcullis_limits::{RawAbuse, RawConcurrency, RawLimits};
 use portcullis_metrics::RawMetrics;
@@ -71,6 +72,9 @@ pub struct RawPolicy {
     /// How backends know that a request comes from the gateway.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawSourceCheck")]
     pub source: Option<RawSourceCheck>,
+    /// What is left for other instances of the filter in the same proxy, or taken from one; left out: neither.
+    #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawFindings")]
+    pub findings: Option<RawFindings>,
     /// Which web pages may call the gateway; left out: none.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawCors")]
     pub cors: Option<RawCors>,

@@ -16,6 +16,7 @@ use portcullis_access_log::{Logs, RawLogs, RawTracing, Tracing};
 use portcullis_breaker::Breakers;
 use portcullis_client_ip::{ClientIpPolicy, RawClientIp};
 use portcullis_edge_core::{ConfigError, HeaderName, Node};
+use portcullis_findings::{FindingsPolicy, RawFindings};
 use portcullis_jwt::{Env, Jwt};
 use portcullis_metrics::{MetricsPolicy, RawMetrics};
 use portcullis_route::RouteTable;
@@ -33,6 +34,7 @@ pub(crate) struct Sections {
     tokens: Section,
     routes: Vec<(usize, RawRoute)>,
     guards: RawGuards,
+    findings: Option<RawFindings>,
     cors: Option<Cors>,
     trust: Option<TrustHeaders>,
     browser: BrowserHeaders,
@@ -50,7 +52,9 @@ impl Sections {
         let client_ip = read_client_ip(document);
         let services = read_services(document);
         let clusters = read_clusters(document, &services);
-        let tokens = Section::read(document, env);
+        let findings: Option<RawFindings> = document.section("findings");
+        let is_handed = findings.as_ref().is_some_and(RawFindings::takes);
+        let tokens = Section::read(document, env, is_handed);
         let routes = document.list("routes");
         let guards = RawGuards::read(document);
         let cors = read_cors(document);
@@ -71,6 +75,7 @@ impl Sections {
             tokens,
             routes,
             guards,
+            findings,
             cors,
             trust,
             browser,
@@ -87,6 +92,7 @@ impl Sections {
         let table =
             document.keep(RouteTable::build(&routes.iter().map(|(i, r)| r.spec(*i)).collect::<Vec<_>>()));
         let guards = self.compile_guards(env, document);
+        let findings = self.compile_findings(env, document);
         let logs = self.compile_logs(env, document);
         let tracing = self.compile_tracing(document);
         document.errors.extend(self.tokens.check_waits(self.gateway.request_timeout));
@@ -102,6 +108,7 @@ impl Sections {
             &metrics,
             self.tokens.jwt.as_ref(),
             &guards,
+            &findings,
         );
         if !auth_services.is_empty() {
             catalogue.vocabulary.allow(&portcullis_breaker::metrics::AUTH_BREAKER);
@@ -122,6 +129,7 @@ impl Sections {
             abuse: guards.abuse,
             account: guards.account,
             source: guards.source,
+            findings,
             business: guards.business,
             cors: self.cors,
             trust: self.trust?,
@@ -149,6 +157,12 @@ impl Sections {
         let signature = self.guards.signature_header().map(|(name, _)| name);
         let secret: Vec<&str> = self.tokens.headers().chain(signature).collect();
         document.keep(self.logs.compile(&Node::top().key("logs"), &routes, &secret, env))
+    }
+
+    fn compile_findings(&self, env: Env<'_>, document: &mut Document<'_>) -> FindingsPolicy {
+        let at = Node::top().key("findings");
+        let compile = |raw: &RawFindings| raw.compile(&self.gateway.instance, &at, env);
+        self.findings.as_ref().and_then(|raw| document.keep(compile(raw))).unwrap_or_default()
     }
 
     fn compile_tracing(&self, document: &mut Document<'_>) -> Option<Tracing> {

@@ -13,18 +13,20 @@ pub(crate) struct Section {
     raw: Option<RawJwt>,
     /// Whether there is one at all, and be it wrong.
     is_given: bool,
+    /// Whether an earlier instance of the filter may say who asks.
+    is_handed: bool,
     pub jwt: Option<Jwt>,
 }
 
 impl Section {
-    pub fn read(document: &mut Document<'_>, env: Env<'_>) -> Self {
+    pub fn read(document: &mut Document<'_>, env: Env<'_>, is_handed: bool) -> Self {
         if !TOKENS {
-            return Self { raw: None, is_given: false, jwt: None };
+            return Self { raw: None, is_given: false, is_handed, jwt: None };
         }
         let is_given = document.has("jwt");
         let raw: Option<RawJwt> = document.section("jwt");
         let jwt = raw.as_ref().and_then(|raw| document.keep(raw.compile(&at(), env)));
-        Self { raw, is_given, jwt }
+        Self { raw, is_given, is_handed, jwt }
     }
 
     /// Time-outs that are no shorter than what the gateway gives a request.
@@ -119,8 +121,10 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
     let has_subject = section.is_given && matches!(need, RawNeed::Optional | RawNeed::Required);
     // Where `auth` is forgotten that is the mistake, told by itself.
     let is_forgotten = section.is_given && raw.auth.is_none();
-    if rules.speak_of_subject() && !has_subject && !is_forgotten {
-        let expected = "a route that takes tokens (`auth`), without which nobody has any";
+    // A token that the route refuses is no earlier instance's business either.
+    let is_handed = section.is_handed && need != RawNeed::Refused;
+    if rules.speak_of_subject() && !has_subject && !is_handed && !is_forgotten {
+        let expected = "a route that takes tokens (`auth`) or a section `findings` with `from`, without which nobody has any";
         return Err(vec![at.error("rules on roles, scopes or claims", expected)]);
     }
     Ok(Some(rules))

@@ -106,8 +106,6 @@ pub struct SourceCheck {
     pub require: Option<Required>,
 }
 
-/// RFC 2104 section 3: a key shorter than the hash is discouraged.
-const SHORTEST_SECRET: usize = 32;
 const MOST_SECRETS: usize = 4;
 
 impl RawSourceCheck {
@@ -133,7 +131,7 @@ impl RawSourceCheck {
 impl RawSign {
     fn compile(&self, at: &Node, env: Env<'_>, keep: &mut dyn FnMut(ConfigError)) -> Option<Signer> {
         let header = header(&self.header, &at.key("header"), keep);
-        let secret = secret(&self.secret, &at.key("secret"), env, keep)?;
+        let secret = secret(&self.secret, &at.key("secret"), env, keep);
         Some(Signer::new(header?, secret))
     }
 }
@@ -175,7 +173,7 @@ impl RawRequiredSignature {
         }
         let secrets = self.secrets.iter().enumerate();
         let secrets =
-            secrets.filter_map(|(index, raw)| secret(raw, &at.key("secrets").index(index), env, keep));
+            secrets.map(|(index, raw)| secret(raw, &at.key("secrets").index(index), env, keep));
         let secrets = secrets.collect();
         Some(RequiredSignature { header: header?, secrets, max_age: self.max_age.0 })
     }
@@ -187,19 +185,9 @@ fn header(name: &str, at: &Node, keep: &mut dyn FnMut(ConfigError)) -> Option<He
 }
 
 /// The secret's bytes; empty where it can only be known elsewhere.
-fn secret(raw: &SecretText, at: &Node, env: Env<'_>, keep: &mut dyn FnMut(ConfigError)) -> Option<Vec<u8>> {
-    let resolved = match raw.resolve(at, env) {
-        Ok(resolved) => resolved,
-        Err(error) => {
-            keep(error);
-            return None;
-        }
-    };
-    let Some(secret) = resolved else { return Some(Vec::new()) };
-    secret.check_ends(at).err().into_iter().for_each(&mut *keep);
-    if secret.len() < SHORTEST_SECRET {
-        let found = format!("{} bytes (the value is not shown)", secret.len());
-        keep(at.error(found, format!("{SHORTEST_SECRET} bytes or more")));
-    }
-    Some(secret.as_bytes().to_vec())
+fn secret(raw: &SecretText, at: &Node, env: Env<'_>, keep: &mut dyn FnMut(ConfigError)) -> Vec<u8> {
+    let mut errors = Vec::new();
+    let secret = raw.hmac_key(at, env, &mut errors);
+    errors.into_iter().for_each(keep);
+    secret
 }

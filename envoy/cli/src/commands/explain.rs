@@ -2,7 +2,7 @@
 
 use clap::Args;
 use portcullis_cli::environment::Missing;
-use portcullis_cli::explain::{Question, explain};
+use portcullis_cli::explain::{Question, explain, explain_behind};
 use portcullis_edge_core::Wall;
 use portcullis_jwt::{Jwt, Keys};
 use portcullis_policy::Policy;
@@ -50,6 +50,9 @@ pub struct Explain {
     /// Taken for a header of the service's answer, such as `Cache-Control: no-store`; as often as needed.
     #[arg(long = "service-header", value_name = "'NAME: VALUE'", value_parser = parse_header)]
     service_headers: Vec<(String, Vec<u8>)>,
+    /// The policy of the instance of the filter before this one in the same proxy, which this one takes findings from.
+    #[arg(long, value_name = "FILE")]
+    behind: Option<PathBuf>,
     /// How often the same request has come just before, for limits, breakers and blocked logins.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     before: u32,
@@ -86,7 +89,8 @@ impl Explain {
     }
 
     fn answer(&self) -> Result<ExitCode, Trouble> {
-        let policy = self.policy()?;
+        let policy = policy_in(&self.file)?;
+        let before = self.behind.as_deref().map(policy_in).transpose()?;
         let (method, path) = self.request.clone();
         let mut headers = self.headers.clone();
         if let Some(token) = self.token()? {
@@ -107,21 +111,22 @@ impl Explain {
             before: self.before,
             state: self.state,
         };
-        let report = explain(policy, keys, &question);
+        let report = match before {
+            None => explain(policy, keys, &question),
+            Some(before) => {
+                let before_keys = self.keys(&before)?;
+                explain_behind((before, before_keys), (policy, keys), &question).unwrap_or_else(|answered| {
+                    eprintln!("note: the instance before this one answers the request");
+                    *answered
+                })
+            }
+        };
         if self.json {
             println!("{:#}", report.to_json());
         } else {
             print!("{report}");
         }
         Ok(ExitCode::from(u8::from(!report.passes())))
-    }
-
-    fn policy(&self) -> Result<Policy, Trouble> {
-        let source = crate::read(&self.file).map_err(|_| Trouble::Printed)?;
-        Missing::IsAMistake.compile(&source).map_err(|errors| {
-            crate::report(&self.file, &source, &errors, crate::Format::Human);
-            Trouble::Printed
-        })
     }
 
     fn token(&self) -> Result<Option<Vec<u8>>, Trouble> {
@@ -145,6 +150,14 @@ impl Explain {
         }
         Ok(keys)
     }
+}
+
+fn policy_in(file: &Path) -> Result<Policy, Trouble> {
+    let source = crate::read(file).map_err(|_| Trouble::Printed)?;
+    Missing::IsAMistake.compile(&source).map_err(|errors| {
+        crate::report(file, &source, &errors, crate::Format::Human);
+        Trouble::Printed
+    })
 }
 
 /// Why there is no answer.

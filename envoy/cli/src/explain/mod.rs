@@ -10,4 +10,4 @@ mod stats;
 mod text;
 
 pub use report::Report;
-pub use run::{Question, Session, explain};
+pub use run::{Question, Session, explain, explain_behind};

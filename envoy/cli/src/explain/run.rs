@@ -48,9 +48,29 @@ pub struct Question {
 pub fn explain(policy: Policy, keys: Keys, question: &Question) -> Report {
     let mut session = Session::new(policy, keys, question.at);
     for _ in 0..question.before {
-        session.pass(question);
+        session.pass(head(question, &session.pipeline), question);
     }
     session.explain(question)
+}
+
+/// The same of an instance of the filter behind another one in the same proxy, of which it takes findings.
+///
+/// # Errors
+/// What the other one explains, where it answers the request itself.
+pub fn explain_behind(
+    (before, before_keys): (Policy, Keys),
+    (policy, keys): (Policy, Keys),
+    question: &Question,
+) -> Result<Report, Box<Report>> {
+    let mut first = Session::new(before, before_keys, question.at);
+    let mut session = Session::new(policy, keys, question.at);
+    for _ in 0..question.before {
+        if let Ok(head) = first.send_on(question, &session.host) {
+            session.pass(head, question);
+        }
+    }
+    let head = first.send_on(question, &session.host)?;
+    Ok(session.explain_head(head, question).0)
 }
 
 /// A gateway to which requests come one after another: what one leaves behind (in limits, breakers, blocked logins), the next finds.
@@ -70,6 +90,7 @@ impl Session {
         let mut worker = pipeline.worker(0);
         worker.tokens = worker.tokens.map(|tokens| Tokens::with_keys(tokens.into_section(), keys));
         let host = MemoryHost::at(Now { wall: at, mono: Mono(at.0) });
+        host.set_stream(StreamFact::Began, &at.0.to_le_bytes());
         Self { pipeline, metrics, worker, host }
     }
 
@@ -79,10 +100,10 @@ impl Session {
     }
 
     /// A request of which only what it leaves behind matters.
-    fn pass(&mut self, question: &Question) {
+    fn pass(&mut self, head: RequestHead, question: &Question) {
         let (pipeline, host, worker) = (&self.pipeline, &self.host, &mut self.worker);
         host.set_stream(StreamFact::Peer, question.peer.to_string().as_bytes());
-        let (mut facts, step) = pipeline.on_request(head(question, pipeline), host, worker);
+        let (mut facts, step) = pipeline.on_request(head, host, worker);
         let asked = &question.auth_answer;
         let step = answer_calls(pipeline, &mut facts, step, asked, (host, worker), &mut Vec::new());
         let step = send_body(pipeline, &mut facts, step, &question.body, (host, worker));
@@ -90,11 +111,30 @@ impl Session {
         pipeline.on_done(&mut facts, host, worker, &mut Imagined::of(question, pipeline));
     }
 
+    /// A request as the next instance in the proxy gets it, which finds the filter state at its host.
+    ///
+    /// # Errors
+    /// What is explained of it, where this instance answers.
+    fn send_on(&mut self, question: &Question, next: &MemoryHost) -> Result<RequestHead, Box<Report>> {
+        let head = head(question, &self.pipeline);
+        let (sent, peer) = (head.headers.clone(), head.peer.clone());
+        let (report, step) = self.explain_head(head, question);
+        let Step::Forward(ops) = step else { return Err(Box::new(report)) };
+        ops.state.iter().for_each(|(name, value)| next.set_filter_state(name, value));
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let all: Vec<_> = changed(&sent, &ops).map(|(name, value)| (text(name), value)).collect();
+        let headers = Headers::from_pairs(all.iter().map(|(name, value)| (name.as_str(), *value)));
+        Ok(RequestHead { headers, peer })
+    }
+
     /// The next request, explained.
     pub fn explain(&mut self, question: &Question) -> Report {
+        self.explain_head(head(question, &self.pipeline), question).0
+    }
+
+    fn explain_head(&mut self, head: RequestHead, question: &Question) -> (Report, Step) {
         let Self { pipeline, metrics, worker, host } = self;
         host.set_stream(StreamFact::Peer, question.peer.to_string().as_bytes());
-        let head = head(question, pipeline);
         let sent = head.headers.clone();
         let (mut facts, mut step) = pipeline.on_request_traced(head, host, worker);
         let mut notes = Vec::new();
@@ -117,7 +157,7 @@ impl Session {
             let left = pipeline.limits_left(&facts, host, worker).into_iter();
             report.limits = Some(left.map(|(name, mode, left)| (name.to_owned(), mode, left)).collect());
         }
-        report
+        (report, step)
     }
 }
 
@@ -262,22 +302,34 @@ fn in_grpc(mut headers: Vec<(String, Vec<u8>)>, code: i32, message: Option<Strin
     Answer { status: 200, headers, body: None }
 }
 
-/// A signature that backends would believe is shown to nobody.
+fn not_shown(value: &[u8]) -> Vec<u8> {
+    format!("[{} bytes, not shown]", value.len()).into_bytes()
+}
+
+/// A signature that backends would believe is shown to nobody, nor is what another instance of the filter would believe.
 fn without_signature(pipeline: &Pipeline, ops: &HeaderOps) -> HeaderOps {
     let mut ops = ops.clone();
     let header = pipeline.policy().source.sign.as_ref().map(|signer| signer.header().as_str());
     let signatures = ops.set.iter_mut().filter(|(name, _)| Some(name.as_str()) == header);
-    signatures.for_each(|(_, value)| *value = format!("[{} bytes, not shown]", value.len()).into_bytes());
+    signatures.for_each(|(_, value)| *value = not_shown(value));
+    let findings = pipeline.policy().findings.publisher.as_ref().map(|publisher| publisher.state());
+    let sealed = ops.state.iter_mut().filter(|(name, _)| Some(&**name) == findings);
+    sealed.for_each(|(_, value)| *value = not_shown(value));
     ops
 }
 
 /// The request as the service gets it: names and values, without what was removed. Credentials and the client's address are not shown.
 fn apply(sent: &Headers, ops: &HeaderOps, peer: IpAddr) -> Vec<(String, String)> {
-    let is_replaced = |name: &[u8]| ops.set.iter().any(|(set, _)| set.as_bytes() == name);
+    changed(sent, ops).map(|(name, value)| shown(name, value, peer)).collect()
+}
+
+/// Headers as they are sent on.
+fn changed<'a>(sent: &'a Headers, ops: &'a HeaderOps) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let is_replaced = move |name: &[u8]| ops.set.iter().any(|(set, _)| set.as_bytes() == name);
     let kept =
-        sent.iter().filter(|(name, _)| !ops.remove.iter().any(|gone| gone == name) && !is_replaced(name));
+        sent.iter().filter(move |(name, _)| !ops.remove.iter().any(|gone| gone == name) && !is_replaced(name));
     let set = ops.set.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
-    kept.chain(set).map(|(name, value)| shown(name, value, peer)).collect()
+    kept.chain(set)
 }
 
 /// Headers whose values are credentials.

@@ -9,7 +9,7 @@ const HEAD: &str = include_str!("head.md");
 const TAIL: &str = include_str!("tail.md");
 
 /// The titles of the stages' chapters, in order.
-const STAGES: [(&str, &str); 11] = [
+const STAGES: [(&str, &str); 12] = [
     ("requests", "Requests"),
     ("headers", "Headers"),
     ("tokens", "Tokens"),
@@ -17,6 +17,7 @@ const STAGES: [(&str, &str); 11] = [
     ("limits", "Limits and abuse"),
     ("breakers", "Circuit breakers"),
     ("source", "Source validation"),
+    ("findings", "Findings of another instance"),
     ("guards", "All guards"),
     ("business", "Business events"),
     ("health", "The filter itself"),

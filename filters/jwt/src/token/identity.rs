@@ -48,7 +48,43 @@ pub struct Identity {
     pub(crate) signed: Option<[u8; 32]>,
 }
 
+/// In the place of a provider, of an identity that this policy's providers did not check.
+const NO_PROVIDER: usize = usize::MAX;
+
+/// What another instance of the filter found out about a bearer.
+#[derive(Clone, Copy)]
+pub struct Handed<'a> {
+    /// The user.
+    pub user: Option<&'a str>,
+    /// The roles.
+    pub roles: &'a [String],
+    /// The scopes.
+    pub scopes: &'a [String],
+    /// The claims, as a JSON object.
+    pub claims: &'a [u8],
+}
+
 impl Identity {
+    /// The identity that another instance found out. No provider of this policy vouches for it, so it makes no claim headers; nothing
+    /// where the claims are no JSON.
+    #[must_use]
+    pub fn handed(handed: Handed<'_>) -> Option<Self> {
+        let texts = |list: &[String]| list.iter().map(|text| text.as_str().into()).collect();
+        Some(Self {
+            provider: NO_PROVIDER,
+            claims: Json::parse(handed.claims).ok()?,
+            user: handed.user.map(Into::into),
+            roles: texts(handed.roles),
+            scopes: texts(handed.scopes),
+            headers: Vec::new(),
+            from: Wall(0),
+            until: Wall(u64::MAX),
+            fresh_until: Wall(u64::MAX),
+            chosen: Chosen::ByClaims,
+            signed: None,
+        })
+    }
+
     /// The claims.
     #[must_use]
     pub fn claims(&self) -> JsonRef<'_> {

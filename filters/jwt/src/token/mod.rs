@@ -19,7 +19,7 @@ mod subprotocol;
 pub use alg::{Alg, Family};
 pub use claim_header::ClaimEncoding;
 pub(crate) use claim_header::{ClaimHeader, fits_header, fits_list, is_printable};
-pub use identity::Identity;
+pub use identity::{Handed, Identity};
 pub(crate) use identity::{Chosen, Facts, signing_input, texts, user};
 pub use issuer::{IssuedBy, Issuer};
 pub(crate) use jose::{Compact, Header, HeaderMemo, is_b64token, same_type};
