@@ -46,7 +46,10 @@ fn file(text: &str, suffix: &str) -> NamedTempFile {
 }
 
 fn explain(request: &str, token: &str, more: &[&str]) -> Answer {
-    let policy = file(POLICY, ".yaml");
+    explain_under(&file(POLICY, ".yaml"), request, token, more)
+}
+
+fn explain_under(policy: &NamedTempFile, request: &str, token: &str, more: &[&str]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.arg("explain").arg(policy.path()).args(["--request", request, "--at", AT]);
     command.args(["--token-file", "-"]).args(more);
@@ -222,4 +225,44 @@ fn what_limits_have_left_is_told_with_why_the_next_request_is_refused() {
         "{out}"
     );
     assert!(out.contains("denied: rate_limited"), "{out}");
+}
+
+const EARLIER: &str = r#"version: 1
+gateway: { instance: edge }
+services: { order: { address: "127.0.0.1:8002" } }
+routes: [{ path: "/orders/{id}", methods: [GET], service: order, auth: { token: optional } }]
+jwt: { providers: { own: { secrets: [{ alg: HS256, value: "${ENV:PORTCULLIS_TEST_SECRET}" }], user_claim: sub } } }
+findings: { secrets: ["${ENV:PORTCULLIS_TEST_SECRET}"], publish: true }
+"#;
+
+const LATER: &str = r#"version: 1
+gateway: { instance: limits }
+services: { order: { address: "127.0.0.1:8002" } }
+routes: [{ path: "/orders/{id}", methods: [GET], service: order }]
+limits: { rules: { per_user: { key: [user], limit: 2, window: 60s } } }
+findings: { secrets: ["${ENV:PORTCULLIS_TEST_SECRET}"], from: edge }
+"#;
+
+#[test]
+fn a_request_is_explained_through_two_instances_and_findings_are_not_shown() {
+    let (earlier, later) = (file(EARLIER, ".yaml"), file(LATER, ".yaml"));
+    let behind = ["--behind", earlier.path().to_str().expect("a path")];
+    let passes =
+        explain_under(&later, "GET /orders/7", &customer(), &[&behind[..], &["--before", "1"]].concat());
+    assert_eq!(passes.status, Some(0), "{}{}", passes.out, passes.err);
+    assert!(passes.out.contains("alice"), "{}", passes.out);
+    let refused =
+        explain_under(&later, "GET /orders/7", &customer(), &[&behind[..], &["--before", "2"]].concat());
+    assert!(refused.status == Some(1) && refused.out.contains("429"), "{}{}", refused.out, refused.err);
+    let alone = explain_under(&later, "GET /orders/7", &customer(), &[]);
+    assert!(alone.status == Some(1) && alone.out.contains("findings_unusable"), "{}{}", alone.out, alone.err);
+    let publishes = explain_under(&earlier, "GET /orders/7", &customer(), &[]);
+    assert!(
+        publishes.out.contains("portcullis_findings_edge: [")
+            && !publishes.out.contains("portcullis_findings_edge: 1."),
+        "{}",
+        publishes.out
+    );
+    let answered = explain_under(&later, "GET /nowhere", &customer(), &behind);
+    assert!(answered.err.contains("the instance before this one answers"), "{}", answered.err);
 }

@@ -44,7 +44,10 @@ fn what_was_sealed_is_opened_with_any_of_the_secrets() {
 #[test]
 fn another_secret_instance_or_stream_is_refused() {
     let refused = Err(Unusable::Refused);
-    assert_eq!(reader("edge", &[b"another-secret-of-some-32-bytes-xx"]).open(Some(&sealed()), BEGAN), refused);
+    assert_eq!(
+        reader("edge", &[b"another-secret-of-some-32-bytes-xx"]).open(Some(&sealed()), BEGAN),
+        refused
+    );
     assert_eq!(reader("other", &[SECRET]).open(Some(&sealed()), BEGAN), refused);
     assert_eq!(reader("edge", &[SECRET]).open(Some(&sealed()), &[1, 2, 3, 4, 5, 6, 7, 9]), refused);
     assert_eq!(reader("edge", &[]).open(Some(&sealed()), BEGAN), refused);
@@ -103,6 +106,11 @@ fn a_sealed_form_that_is_not_known_is_another_releases() {
 
 #[test]
 fn nothing_is_shown_of_secrets_and_findings() {
-    let shown = format!("{:?} {:?} {:?}", Publisher::new("edge", SECRET.to_vec()), reader("e", &[SECRET]), findings());
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        Publisher::new("edge", SECRET.to_vec()),
+        reader("e", &[SECRET]),
+        findings()
+    );
     assert_eq!(shown, "Publisher(edge) Reader(e) Findings(..)");
 }

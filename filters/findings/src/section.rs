@@ -70,7 +70,8 @@ impl RawFindings {
         let mut errors = Vec::new();
         match &self.from {
             None if !self.publish => {
-                errors.push(at.error("neither `publish` nor `from`", "one of them, or no section `findings`"));
+                errors
+                    .push(at.error("neither `publish` nor `from`", "one of them, or no section `findings`"));
             }
             Some(from) if !Namespace::is_name(from) => {
                 let found = format!("`{}`", from.escape_debug());
@@ -79,7 +80,9 @@ impl RawFindings {
             }
             Some(from) if from == own => {
                 let found = format!("`{from}`, the name of this instance");
-                errors.push(at.key("from").error(found, "the name of an instance before this one in the chain"));
+                errors.push(
+                    at.key("from").error(found, "the name of an instance before this one in the chain"),
+                );
             }
             _ => {}
         }

@@ -41,7 +41,8 @@ pub use section::{
     unknown_provider,
 };
 pub use token::{
-    Alg, ClaimEncoding, Family, Found, Handed, Identity, IssuedBy, Issuer, Json, JsonRef, Pointer, Strip, Value,
+    Alg, ClaimEncoding, Family, Found, Handed, Identity, IssuedBy, Issuer, Json, JsonRef, Pointer, Strip,
+    Value,
 };
 pub use tokens::{Authn, Tokens};
 pub use verify::{Checked, Question};

@@ -12,6 +12,8 @@ impl Pipeline {
     /// What to count of a request's token; `None` where nothing was looked at.
     pub(crate) fn auth_observation(&self, facts: &Facts, status: u16) -> Option<AuthObservation> {
         let (token, permission) = (&facts.token, facts.rules.verdict);
+        // What another instance found out is counted there.
+        let checked = token.identity().filter(|_| token.looked);
         let seen = AuthObservation {
             looked: token.looked,
             source: token.source,
@@ -20,8 +22,8 @@ impl Pipeline {
                 .as_ref()
                 .map(|verdict| verdict.as_ref().copied().map_err(|refusal| refusal.error)),
             budget_exhausted: token.verdict.and_then(Result::err).and_then(exhausted_of),
-            user: token.identity.as_ref().map(|identity| identity.user().is_some()),
-            role: token.identity.as_ref().map(|identity| identity.roles().next().is_some()),
+            user: checked.map(|identity| identity.user().is_some()),
+            role: checked.map(|identity| identity.roles().next().is_some()),
             permission: permission.map(|(verdict, _)| verdict.is_ok()),
             shadow: token.mode == Mode::Shadow,
             shadow_permission: permission.is_some_and(|(_, mode)| mode == Mode::Shadow),

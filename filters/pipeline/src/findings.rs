@@ -89,8 +89,7 @@ impl Pipeline {
 
     fn findings(&self, facts: &Facts, host: &dyn Host) -> Findings {
         let taken = facts.findings.taken();
-        let by_stranger =
-            || !self.policy.client_ip.trusts_proxies() && Self::came_by_a_proxy(&facts.head);
+        let by_stranger = || !self.policy.client_ip.trusts_proxies() && Self::came_by_a_proxy(&facts.head);
         Findings {
             client: facts.client.address(),
             by_proxy: facts.by_proxy,

@@ -96,7 +96,11 @@ fn the_client_and_what_its_proxy_said_are_taken() {
     assert_eq!(facts.client.masked(), "192.0.2.0");
     assert_eq!((facts.request_id(), facts.over_tls, facts.by_proxy), ("chosen", true, true));
     let ops = forwarded(step);
-    assert_eq!((set(&ops, "x-forwarded-for"), set(&ops, "x-forwarded-proto")), (None, None), "they stand already");
+    assert_eq!(
+        (set(&ops, "x-forwarded-for"), set(&ops, "x-forwarded-proto")),
+        (None, None),
+        "they stand already"
+    );
 }
 
 /// What a client says of itself is no more believed by the later instance than by the earlier one.
@@ -134,7 +138,8 @@ fn limits_and_rules_go_by_the_bearer_of_the_earlier_instance() {
 
 #[test]
 fn what_the_earlier_instance_made_of_claims_stays_and_a_clients_goes() {
-    let reserve = json!({"trust_headers": {"reserve": ["X-Org", "X-Issuer", "X-Tier", "X-User-ID", "X-User-Role"]}});
+    let reserve =
+        json!({"trust_headers": {"reserve": ["X-Org", "X-Issuer", "X-Tier", "X-User-ID", "X-User-Role"]}});
     let forged: [(&str, &[u8]); 3] = [("authorization", &bearer()), ("x-tier", b"gold"), ("x_org", b"all")];
     let (_, step) = through(&edge(json!({})), &later(reserve), request("10.0.0.1", "/a", &forged));
     let ops = forwarded(step);
@@ -202,7 +207,8 @@ fn findings_of_another_stream_are_refused() {
 #[test]
 fn metrics_are_not_for_who_comes_by_a_proxy_that_the_earlier_instance_does_not_know() {
     let open = later(json!({"metrics": {"networks": ["10.0.0.0/8"]}}));
-    let first = edge(json!({"client_ip": {}, "routes": [{"path": "/metrics", "methods": ["GET"], "service": "order",
+    let first =
+        edge(json!({"client_ip": {}, "routes": [{"path": "/metrics", "methods": ["GET"], "service": "order",
         "auth": {"token": "none"}}], "metrics": {"path": "/own-metrics"}}));
     let by_balancer = request("10.0.0.9", "/metrics", &[("x-forwarded-for", b"203.0.113.1")]);
     assert!(!matches!(through(&first, &open, by_balancer).1, Step::ServeMetrics));
@@ -224,8 +230,11 @@ fn a_client_that_a_proxy_tells_of_is_not_exempt_from_the_check_of_its_source() {
 fn a_third_instance_takes_them_from_the_second() {
     let second =
         pipeline("second", &json!({ "secrets": [SECRET], "from": "edge", "publish": true }), json!({}));
-    let third = pipeline("third", &json!({ "secrets": [SECRET], "from": "second" }),
-        json!({"trust_headers": {"reserve": ["X-Org"]}}));
+    let third = pipeline(
+        "third",
+        &json!({ "secrets": [SECRET], "from": "second" }),
+        json!({"trust_headers": {"reserve": ["X-Org"]}}),
+    );
     let host = host();
     let token = bearer();
     let said: [(&str, &[u8]); 2] = [("authorization", &token), ("x-forwarded-for", b"192.0.2.1")];

@@ -26,6 +26,7 @@ mod metrics;
 mod observation;
 mod ops;
 mod order;
+mod own_pages;
 mod pages;
 mod path;
 mod request;

@@ -1,7 +1,7 @@
 //! The way in: what a request is, and what the gateway answers itself.
 
 use crate::body::{self, DETAILS, LocalReply};
-use crate::facts::{Answerer, Facts, Page, Target};
+use crate::facts::{Answerer, Facts, Target};
 use crate::findings::is_tls;
 use crate::guard::GuardSlot;
 use crate::order::Stage;
@@ -15,12 +15,10 @@ use crate::{HeaderOps, Pipeline, Worker};
 use portcullis_access_log::{TRACEPARENT, TRACESTATE, TraceContext};
 use portcullis_client_ip::{ClientIp, Sender};
 use portcullis_edge_core::{
-    Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, StreamFact,
-    is_authority,
+    Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, is_authority,
 };
 use portcullis_findings::Findings;
 use portcullis_jwt::{Identity, Strip};
-use portcullis_metrics::METRICS_ROUTE;
 use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
 
@@ -184,15 +182,6 @@ impl Pipeline {
         Some((route, (!allowed).then_some(Reason::ORIGIN_NOT_ALLOWED)))
     }
 
-    /// The stage `Pages`: the gateway's own. They are not limited: who watches the gateway must get an answer.
-    pub(crate) fn page_step(&self, facts: &mut Facts) -> Option<Step> {
-        match facts.target {
-            Target::Page(Page::Health) => Some(self.health(facts)),
-            Target::Page(Page::Metrics) => Some(Step::ServeMetrics),
-            _ => None,
-        }
-    }
-
     /// The stage `Answer`: what does not go to a service. Nothing where the request is to go on.
     pub(crate) fn answer(&self, facts: &mut Facts) -> Option<Step> {
         let step = match (facts.unroutable, facts.target) {
@@ -213,70 +202,13 @@ impl Pipeline {
         if self.policy.table.looks_at_hosts() { authority() } else { b"" }
     }
 
-    /// Pages are for HTTP: in an answer to gRPC they would stand in a header.
-    fn page(
-        &self,
-        head: &RequestHead,
-        path: &str,
-        client: (ClientIp, Option<&Findings>),
-        host: &dyn Host,
-    ) -> Option<Page> {
-        let page = match path {
-            _ if path == self.policy.gateway.health => Page::Health,
-            _ if path == self.policy.metrics.path => Page::Metrics,
-            _ => return None,
-        };
-        let reads = matches!(head.method(), b"GET" | b"HEAD") && !head.is_grpc();
-        (reads && (page == Page::Health || self.may_read_metrics(head, client, host))).then_some(page)
-    }
-
-    /// Who may is a client of the networks in the policy, or comes by the metrics' own listener. A peer on this machine stands in
-    /// `X-Forwarded-For` under the machine's own address, so the connection is asked too.
-    fn may_read_metrics(
-        &self,
-        head: &RequestHead,
-        (client, findings): (ClientIp, Option<&Findings>),
-        host: &dyn Host,
-    ) -> bool {
-        let networks = &self.policy.metrics.networks;
-        let allows = |client: ClientIp| client.address().is_some_and(|address| networks.contains(address));
-        let peer = || host.stream(StreamFact::Peer).map(|peer| ClientIp::parse(&peer));
-        let is_local = |peer: ClientIp| peer.address().is_some_and(|address| address.is_loopback());
-        let is_direct = !self.policy.client_ip.trusts_proxies();
-        if host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes()) {
-            return true;
-        }
-        if let Some(findings) = findings {
-            return !findings.by_stranger && allows(client);
-        }
-        // Where no proxy is trusted, all that comes by one has the proxy's own address.
-        if is_direct && Self::came_by_a_proxy(head) {
-            return false;
-        }
-        allows(client) || (is_direct && peer().is_some_and(|peer| is_local(peer) && allows(peer)))
-    }
-
-    /// Whether a request says that some proxy has sent it on. The proxy around this filter has added one address itself.
-    pub(crate) fn came_by_a_proxy(head: &RequestHead) -> bool {
-        let hops = head.headers.all("x-forwarded-for").flat_map(|line| line.split(|byte| *byte == b','));
-        hops.count() > 1 || ["forwarded", "via"].iter().any(|name| head.headers.first(name).is_some())
-    }
-
-    fn is_uncounted(&self, target: Target, path: Result<&str, PathError>) -> bool {
-        let ours = matches!(target, Target::Page(_) | Target::Unmatched);
-        ours && path.is_ok_and(|path| self.policy.metrics.uncounted.iter().any(|uncounted| uncounted == path))
-    }
-
     /// The changes to a request that goes on.
     pub(crate) fn forward(&self, facts: &mut Facts, host: &dyn Host) -> HeaderOps {
         facts.forwarded = true;
         self.expect_bodies(facts);
         self.expect_account(facts);
         let trust = &self.policy.trust;
-        let mut ops = HeaderOps {
-            remove: self.forged(facts),
-            ..HeaderOps::default()
-        };
+        let mut ops = HeaderOps { remove: self.forged(facts), ..HeaderOps::default() };
         self.without_claims(facts, &mut ops);
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);

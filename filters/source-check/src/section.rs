@@ -172,8 +172,7 @@ impl RawRequiredSignature {
             keep(at.key("secrets").error(format!("{count} secrets"), format!("1 to {MOST_SECRETS}")));
         }
         let secrets = self.secrets.iter().enumerate();
-        let secrets =
-            secrets.map(|(index, raw)| secret(raw, &at.key("secrets").index(index), env, keep));
+        let secrets = secrets.map(|(index, raw)| secret(raw, &at.key("secrets").index(index), env, keep));
         let secrets = secrets.collect();
         Some(RequiredSignature { header: header?, secrets, max_age: self.max_age.0 })
     }

@@ -3,6 +3,7 @@
 //! Nothing is judged here. The pipeline leaves its facts and a trace of what each stage said; this module puts them into words. Never
 //! shown: signatures, secrets, full addresses. Whoever reads the output can use neither the token nor a key.
 
+mod imagined;
 mod report;
 mod routes;
 mod run;

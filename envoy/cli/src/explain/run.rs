@@ -1,5 +1,6 @@
 //! Runs one request through the pipeline.
 
+use super::imagined::Imagined;
 use super::report::{Answer, Report};
 use super::{routes, stats};
 use core::time::Duration;
@@ -8,11 +9,10 @@ use portcullis_edge_core::{
 };
 use portcullis_jwt::{Explanation, Keys, Tokens};
 use portcullis_pipeline::{
-    Bearer, Event, Facts, GatewayMetrics, HeaderOps, LOGIN_ROOM, LocalReply, Pipeline, Side, Step, Stream,
-    Target, Worker,
+    Bearer, Event, Facts, GatewayMetrics, HeaderOps, LOGIN_ROOM, LocalReply, Pipeline, Side, Step, Target,
+    Worker,
 };
 use portcullis_policy::Policy;
-use portcullis_security_headers::TrustHeaders;
 use std::net::IpAddr;
 
 /// A request, and the world in which it is imagined.
@@ -270,7 +270,7 @@ fn answer(
     }
     // What the gateway answers itself has its own headers.
     let theirs = if body.is_some() { &headers } else { &question.service_headers };
-    let mut stream = Imagined { status, headers: theirs, trust: &pipeline.policy().trust };
+    let mut stream = Imagined::answer(status, theirs, pipeline);
     let response = pipeline.on_response(facts, status, body.is_some(), host, &mut stream);
     pipeline.on_response_end(facts);
     headers.retain(|(name, _)| !response.ops.set.iter().any(|(set, _)| set == name));
@@ -326,8 +326,9 @@ fn apply(sent: &Headers, ops: &HeaderOps, peer: IpAddr) -> Vec<(String, String)>
 /// Headers as they are sent on.
 fn changed<'a>(sent: &'a Headers, ops: &'a HeaderOps) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     let is_replaced = move |name: &[u8]| ops.set.iter().any(|(set, _)| set.as_bytes() == name);
-    let kept =
-        sent.iter().filter(move |(name, _)| !ops.remove.iter().any(|gone| gone == name) && !is_replaced(name));
+    let kept = sent
+        .iter()
+        .filter(move |(name, _)| !ops.remove.iter().any(|gone| gone == name) && !is_replaced(name));
     let set = ops.set.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
     kept.chain(set)
 }
@@ -347,59 +348,4 @@ fn shown(name: &[u8], value: &[u8], peer: IpAddr) -> (String, String) {
     }
     let value = String::from_utf8_lossy(value).replace(&peer.to_string(), "[the client's address]");
     (name, value)
-}
-
-/// An answer, from upstream, without delay.
-struct Imagined<'q> {
-    status: u16,
-    headers: &'q [(String, Vec<u8>)],
-    trust: &'q TrustHeaders,
-}
-
-impl<'q> Imagined<'q> {
-    fn of(question: &'q Question, pipeline: &'q Pipeline) -> Self {
-        Self {
-            status: question.service_status,
-            headers: &question.service_headers,
-            trust: &pipeline.policy().trust,
-        }
-    }
-}
-
-impl Stream for Imagined<'_> {
-    fn response_headers(&mut self) -> Headers {
-        let status = self.status.to_string();
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        Headers::from_pairs([(":status", status.as_bytes())].into_iter().chain(headers))
-    }
-
-    fn code_details(&mut self) -> Vec<u8> {
-        b"via_upstream".to_vec()
-    }
-
-    fn response_flags(&mut self) -> u64 {
-        0
-    }
-
-    fn response_code(&mut self) -> Option<u16> {
-        Some(self.status)
-    }
-
-    fn client_tls(&mut self) -> bool {
-        false
-    }
-
-    /// A proxy that writes trust headers is imagined to have done so.
-    fn sent_header(&mut self, name: &str) -> Option<Vec<u8>> {
-        let mut set = self.trust.to_set();
-        set.find(|(own, _)| own.as_str() == name).map(|(_, value)| value.to_vec())
-    }
-
-    fn upstream_nanos(&mut self) -> Option<u64> {
-        Some(0)
-    }
-
-    fn duration_nanos(&mut self) -> u64 {
-        0
-    }
 }
