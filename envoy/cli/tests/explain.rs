@@ -125,7 +125,8 @@ fn a_denied_token_is_explained_with_the_check_that_refused_it_and_exit_status_1(
         json!({"reason": "expired", "detail": "`exp` is reached", "mode": "enforce"})
     );
     assert_eq!(report["token"]["key"]["alg"], "HS256", "its signature was good");
-    assert_eq!(report["stages"][6], json!({"stage": "token", "verdict": "deny", "detail": "expired"}));
+    let last = report["stages"].as_array().and_then(|stages| stages.last());
+    assert_eq!(last, Some(&json!({"stage": "token", "verdict": "deny", "detail": "expired"})));
     assert!(
         series(&report).contains(&r#"auth_jwt_validation_total{status="failure",reason="expired"}"#),
         "{report:#}"
