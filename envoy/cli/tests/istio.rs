@@ -96,7 +96,7 @@ fn read(path: &Path) -> Vec<Value> {
 #[test]
 fn the_plugin_has_a_scheme_a_digest_ports_and_no_secret() {
     let run = render(POLICY, &["--namespace", "edge", "--pull-secret", "registry"]);
-    let spec = run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"].clone();
+    let spec = run.object("plugin.yaml", "WasmPlugin", "shop")["spec"].clone();
     assert_eq!(spec["url"], format!("oci://{IMAGE}"));
     assert_eq!((&spec["phase"], &spec["failStrategy"]), (&"AUTHN".into(), &"FAIL_RELOAD".into()));
     assert_eq!(spec["pluginName"], "shop");
@@ -110,7 +110,7 @@ fn the_plugin_has_a_scheme_a_digest_ports_and_no_secret() {
 #[test]
 fn clusters_that_the_filter_calls_have_the_names_that_istio_gives_them() {
     let config =
-        render(POLICY, &[]).object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["pluginConfig"].clone();
+        render(POLICY, &[]).object("plugin.yaml", "WasmPlugin", "shop")["spec"]["pluginConfig"].clone();
     let name = "outbound|443||idp.example";
     assert_eq!(config["jwt"]["providers"]["people"]["fetch"]["cluster"], name);
     assert_eq!(config["clusters"][name]["address"], "idp.example:443");
@@ -121,7 +121,7 @@ fn clusters_that_the_filter_calls_have_the_names_that_istio_gives_them() {
 #[test]
 fn the_policy_in_the_plugin_is_sound() {
     let run = render(POLICY, &[]);
-    let config = run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["pluginConfig"].clone();
+    let config = run.object("plugin.yaml", "WasmPlugin", "shop")["spec"]["pluginConfig"].clone();
     std::fs::write(run.folder.path().join("again.json"), config.to_string()).expect("it can be written");
     let mut check = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     let output =
@@ -232,7 +232,7 @@ fn each_histogram_has_a_rule_that_makes_seconds_of_its_sum() {
 #[test]
 fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     let run = render(POLICY, &["--selector", "istio=ingressgateway,app=edge"]);
-    let plugin = run.object("plugin.yaml", "WasmPlugin", "portcullis");
+    let plugin = run.object("plugin.yaml", "WasmPlugin", "shop");
     let expected = serde_json::json!({ "istio": "ingressgateway", "app": "edge" });
     let labels = plugin["spec"]["selector"]["matchLabels"].as_object().expect("labels");
     assert_eq!(labels.len(), 2);
@@ -250,7 +250,7 @@ fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
 fn each_fail_strategy_has_its_word() {
     for (argument, word) in [("close", "FAIL_CLOSE"), ("open", "FAIL_OPEN"), ("reload", "FAIL_RELOAD")] {
         let run = render(POLICY, &["--fail-strategy", argument]);
-        assert_eq!(run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["failStrategy"], word);
+        assert_eq!(run.object("plugin.yaml", "WasmPlugin", "shop")["spec"]["failStrategy"], word);
     }
 }
 

@@ -78,7 +78,7 @@ fn envoys(proxy: &Proxy) -> Vec<Value> {
 }
 
 fn unfiltered(proxy: &Proxy, kubernetes: &Kubernetes) -> (Answer, Answer, Output) {
-    kubernetes.kubectl(&["delete", "wasmplugin", "portcullis", "-n", NAMESPACE]).expect_success();
+    kubernetes.kubectl(&["delete", "wasmplugin", "gateway", "-n", NAMESPACE]).expect_success();
     let request = Request::get("/api/v1/inventory/assets");
     let unknown = proxy.eventually("the filter is gone", &request, |answer| answer.status == 404);
     let named = proxy.send(&request.header(HEADER, "inventory"));
