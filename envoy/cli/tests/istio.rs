@@ -246,6 +246,22 @@ fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     }
 }
 
+/// Only services are one for both: an object of one name would have the plugin stand at one of them alone.
+#[test]
+fn two_gateways_in_one_namespace_do_not_take_objects_from_each_other() {
+    let of = |gateway: &str| -> Vec<String> {
+        let run = render(POLICY, &["--gateway", gateway]);
+        let files = run.objects("kustomization.yaml")[0]["resources"].clone();
+        let files = files.as_array().expect("a list").iter().filter_map(Value::as_str);
+        let objects = files.filter(|file| *file != "services.yaml").flat_map(|file| run.objects(file));
+        objects.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
+    };
+    let (one, other) = (of("inner"), of("outer"));
+    assert!(one.len() > 8, "{one:?}");
+    let shared: Vec<_> = one.iter().filter(|name| other.contains(name)).collect();
+    assert!(shared.is_empty(), "{shared:?}");
+}
+
 #[test]
 fn each_fail_strategy_has_its_word() {
     for (argument, word) in [("close", "FAIL_CLOSE"), ("open", "FAIL_OPEN"), ("reload", "FAIL_RELOAD")] {

@@ -10,31 +10,7 @@ use std::process::Command;
 
 const IMAGE: &str =
     "registry.example/portcullis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-const POLICY: &str = r#"
-version: 1
-gateway: { name: order, request_timeout: 30s }
-client_ip: { trusted_proxies: [10.0.0.0/8] }
-services:
-  order: { address: "127.0.0.1:8002", timeout: 20s }
-  auth: { address: "auth.shop.svc:8003", connect_timeout: 2s }
-clusters:
-  idp: { address: "idp.example:443", tls: true }
-jwt:
-  providers:
-    people:
-      issuer: https://idp.example
-      algorithms: [RS256]
-      fetch: { jwks_uri: "https://idp.example/keys", cluster: idp }
-    tills:
-      opaque: true
-      introspection: { url: "http://auth.shop.svc:8003/introspect", cluster: auth, client_id: order, client_secret: "${ENV:TILL_SECRET}" }
-source:
-  require:
-    signature: { secrets: ["${ENV:SOURCE_SECRET}"] }
-routes:
-  - { path: /orders, methods: [GET, POST], service: order, auth: { providers: [people] } }
-  - { path: "/orders/{id}", methods: [GET], service: order, auth: { token: none } }
-"#;
+const POLICY: &str = include_str!("backend.yaml");
 
 fn files(text: &str) -> Result<Vec<File>, String> {
     let source = Source::parse(text.to_owned()).expect("YAML");
@@ -80,8 +56,19 @@ fn the_plugin_stands_on_what_comes_in_to_the_services_port_of_the_selected_pods(
 }
 
 #[test]
+fn the_example_is_rendered() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend.yaml");
+    let files = files(&std::fs::read_to_string(example).expect("the example"));
+    let files = files.unwrap_or_else(|error| panic!("{error}"));
+    let written: Vec<_> =
+        files.iter().filter(|file| !file.objects.is_empty()).map(|file| file.name).collect();
+    assert!(!written.contains(&"services.yaml"), "it calls nobody: {written:?}");
+}
+
+#[test]
 fn there_is_nothing_of_a_gateway() {
-    let kinds: Vec<_> = objects().iter().filter_map(|object| object["kind"].as_str().map(str::to_owned)).collect();
+    let kinds: Vec<_> =
+        objects().iter().filter_map(|object| object["kind"].as_str().map(str::to_owned)).collect();
     for kind in ["Gateway", "VirtualService", "HTTPRoute", "Deployment", "Service"] {
         assert!(!kinds.iter().any(|found| found == kind), "{kinds:?}");
     }
@@ -152,7 +139,10 @@ fn the_pods_get_annotations_and_variables_and_istios_own_image() {
     let config: Value = serde_saphyr::from_str(config).expect("YAML");
     let counted = config["proxyStatsMatcher"]["inclusionRegexps"][0].as_str().expect("a rule");
     assert!(counted.contains("inbound_") && counted.contains("_8002"), "{counted}");
-    assert!(config.get("connectionSettings").is_none(), "they would hold for what the pod asks too: {config}");
+    assert!(
+        config.get("connectionSettings").is_none(),
+        "they would hold for what the pod asks too: {config}"
+    );
     let sidecar = &template["spec"]["containers"][0];
     assert_eq!((&sidecar["name"], &sidecar["image"]), (&"istio-proxy".into(), &"auto".into()));
     let secret = &sidecar["env"][0]["valueFrom"]["secretKeyRef"];
@@ -167,10 +157,26 @@ fn ways_to_a_service_are_refused_where_they_stand() {
         ("version: 1", "version: 1\npath_prefix: /api", "path_prefix: found `/api`"),
         (service, &format!("{service}, protocol: http2"), "services.order.protocol"),
         (service, &format!("{service}, retry: {{ on: [reset] }}"), "services.order.retry"),
-        ("path: /orders, ", "path: /orders, upstream_path: /v2/orders, ", "routes[0].upstream_path: found `/v2/orders`"),
-        (r#"path: "/orders/{id}", "#, r#"path: "/orders/{id}", timeout: 5s, "#, "routes[1].timeout: found `5s`, expected `20s`"),
-        (r#"path: "/orders/{id}", "#, r#"path: "/orders/{id}", upgrades: [websocket], "#, "routes[1].upgrades"),
-        (r#"path: "/orders/{id}", "#, r#"path: "/orders/{id}", buffer_body: false, "#, "routes[1].max_body_bytes"),
+        (
+            "path: /orders, ",
+            "path: /orders, upstream_path: /v2/orders, ",
+            "routes[0].upstream_path: found `/v2/orders`",
+        ),
+        (
+            r#"path: "/orders/{id}", "#,
+            r#"path: "/orders/{id}", timeout: 5s, "#,
+            "routes[1].timeout: found `5s`, expected `20s`",
+        ),
+        (
+            r#"path: "/orders/{id}", "#,
+            r#"path: "/orders/{id}", upgrades: [websocket], "#,
+            "routes[1].upgrades",
+        ),
+        (
+            r#"path: "/orders/{id}", "#,
+            r#"path: "/orders/{id}", buffer_body: false, "#,
+            "routes[1].max_body_bytes",
+        ),
         ("version: 1", "version: 1\ncors: { origins: [\"https://shop.example\"] }", "cors: found"),
         ("gateway: { name: order,", "gateway: { name: order, grpc_web: true,", "gateway.grpc_web"),
         (
@@ -191,7 +197,10 @@ fn services_on_several_ports_are_refused() {
         "path: \"/orders/{id}\", methods: [GET], service: order",
         "path: \"/orders/{id}\", methods: [GET], service: auth",
     );
-    assert!(said.contains("services.order.address: found port 8002, expected port 8003, as `auth` has"), "{said}");
+    assert!(
+        said.contains("services.order.address: found port 8002, expected port 8003, as `auth` has"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -200,7 +209,15 @@ fn the_command_asks_for_the_pods_and_writes_no_gateway() {
     std::fs::write(folder.path().join("policy.yaml"), POLICY).expect("it can be written");
     let render = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.current_dir(folder.path()).args(["render", "istio", "policy.yaml", "--out", "out", "--image", IMAGE]);
+        command.current_dir(folder.path()).args([
+            "render",
+            "istio",
+            "policy.yaml",
+            "--out",
+            "out",
+            "--image",
+            IMAGE,
+        ]);
         command.args(arguments).output().expect("it runs")
     };
     let alone = render(&["--sidecar"]);
