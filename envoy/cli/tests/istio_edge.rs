@@ -123,7 +123,7 @@ fn what_a_policy_leaves_out_is_envoys_default_and_not_istios() {
 
 #[test]
 fn what_has_no_api_is_patched_route_by_route() {
-    let patches = object("EnvoyFilter", "portcullis-routes")["spec"]["configPatches"].clone();
+    let patches = object("EnvoyFilter", "shop-routes")["spec"]["configPatches"].clone();
     let of = |name: &str| {
         let all = patches.as_array().expect("a list");
         let found =

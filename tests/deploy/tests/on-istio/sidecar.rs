@@ -135,13 +135,13 @@ impl<'w> Backend<'w> {
     }
 
     fn proxy_answers(&self) {
-        self.proxy.eventually_at(PORT, "the filter answers", &Request::get("/health"), |answer| {
-            answer.status == 200
+        self.proxy.eventually_at(PORT, "the filter answers", &Request::get("/orders/"), |answer| {
+            answer.status == 403
         });
     }
 
     fn look(&self, said: Vec<String>, steps: &mut Steps) -> Seen {
-        let request = || Request::get("/orders").header("x-source", "gateway");
+        let request = || Request::get("/orders/").header("x-source", "gateway");
         drop(self.application.take_captures("order"));
         let direct = [
             self.ask(&request()),
@@ -187,7 +187,7 @@ impl<'w> Backend<'w> {
 
     fn without_the_plugin(&self, steps: &mut Steps) -> (Answer, Output) {
         self.world.kubernetes.kubectl(&["delete", "wasmplugin", "order", "-n", SERVICES]).expect_success();
-        let request = Request::get("/orders");
+        let request = Request::get("/orders/");
         let answer =
             self.proxy.eventually_at(PORT, "the filter is gone", &request, |answer| answer.status == 401);
         (answer, steps.try_step(6))
