@@ -32,6 +32,8 @@ const KEPT: [&str; 11] = [
 pub struct Facet {
     /// The field of the policy's route.
     pub name: &'static str,
+    /// In the policy's words.
+    pub said: String,
     /// As it is rendered.
     pub value: Value,
 }
@@ -39,12 +41,18 @@ pub struct Facet {
 /// All of a route.
 pub fn facets(policy: &Policy, route: &Route) -> [Facet; 4] {
     let action = render::routes::action(policy, route);
-    let body = render::bodies::on_route(policy, route).map(|(_, own)| own);
+    let body = render::bodies::on_route(policy, route).map(|(_, own)| own).unwrap_or_default();
+    let facet = |name, key: &str| {
+        let value = action[key].clone();
+        Facet { name, said: value.as_str().map_or("nothing".to_owned(), |text| format!("`{text}`")), value }
+    };
+    let upgrades = if route.upgrades.is_empty() { "nothing" } else { "`[websocket]`" };
+    let bytes = route.max_body_bytes.map_or("no bound".to_owned(), |most| format!("`{most}`"));
     [
-        Facet { name: "timeout", value: action["timeout"].clone() },
-        Facet { name: "idle_timeout", value: action["idle_timeout"].clone() },
-        Facet { name: "upgrades", value: action["upgrade_configs"].clone() },
-        Facet { name: "max_body_bytes", value: body.unwrap_or_default() },
+        facet("timeout", "timeout"),
+        facet("idle_timeout", "idle_timeout"),
+        Facet { said: upgrades.to_owned(), ..facet("upgrades", "upgrade_configs") },
+        Facet { name: "max_body_bytes", said: bytes, value: body },
     ]
 }
 

@@ -52,7 +52,7 @@ fn of_routes(policy: &Policy) -> Vec<ConfigError> {
     let of_route = |(index, (route, own)): (usize, (&portcullis_policy::Route, &[Facet; 4]))| {
         let at = Node::top().key("routes").index(index);
         let path = route.upstream_path.as_ref();
-        let rewritten = path.map(|path| at.key("upstream_path").error(format!("`{path}`"), HANDED_ON));
+        let rewritten = path.map(|path| at.key("upstream_path").error(format!("`{}`", path.as_str()), HANDED_ON));
         rewritten.into_iter().chain(differing(&at, own, first)).collect::<Vec<_>>()
     };
     numbered.flat_map(of_route).collect()
@@ -64,17 +64,9 @@ fn differing(at: &Node, own: &[Facet; 4], first: &[Facet; 4]) -> Vec<ConfigError
     let error = |(own, first): (&Facet, &Facet)| {
         let expected = format!(
             "{}, as routes[0] has: Istio has one route for all that comes to a port of a pod",
-            shown(&first.value)
+            first.said
         );
-        at.key(own.name).error(shown(&own.value), expected)
+        at.key(own.name).error(own.said.as_str(), expected)
     };
     pairs.map(error).collect()
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::String(text) => format!("`{text}`"),
-        other => format!("`{other}`"),
-    }
 }
