@@ -52,7 +52,8 @@ fn of_routes(policy: &Policy) -> Vec<ConfigError> {
     let of_route = |(index, (route, own)): (usize, (&portcullis_policy::Route, &[Facet; 4]))| {
         let at = Node::top().key("routes").index(index);
         let path = route.upstream_path.as_ref();
-        let rewritten = path.map(|path| at.key("upstream_path").error(format!("`{}`", path.as_str()), HANDED_ON));
+        let rewritten =
+            path.map(|path| at.key("upstream_path").error(format!("`{}`", path.as_str()), HANDED_ON));
         rewritten.into_iter().chain(differing(&at, own, first)).collect::<Vec<_>>()
     };
     numbered.flat_map(of_route).collect()
