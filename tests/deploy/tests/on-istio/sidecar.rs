@@ -15,8 +15,8 @@ const POD: &str = "order-0";
 /// The port of the backend's pod, which its sidecar listens on. Nothing redirects it here, so the application has another one.
 const PORT: u16 = 8002;
 const APPLICATION: u16 = 9000;
-/// Where the test connects from, whom the backend's policy exempts.
-const EXEMPT: &str = "10.255.255.1";
+/// Whom the backend's policy exempts. The test connects from elsewhere.
+const EXEMPT: &str = "192.168.255.1";
 const SIGNATURE: &str = "x-source-signature";
 
 /// What was seen of it.
