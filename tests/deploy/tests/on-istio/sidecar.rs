@@ -32,8 +32,8 @@ struct Seen {
     /// The pod's series on :15090 and :15020, and those of the filter's own page.
     scrapes: [Samples; 2],
     page: Samples,
-    /// What the sidecar printed.
-    log: String,
+    /// The lines that the sidecar printed.
+    lines: Vec<Value>,
     /// Without the plugin: who asks without the gateway, and what `verify` says.
     unfiltered: (Answer, Output),
 }
@@ -152,9 +152,9 @@ impl<'w> Backend<'w> {
         let through = self.through_the_gateway();
         let scrapes = [15090, 15020].map(|port| self.counted(port));
         let page = self.page();
-        let log = self.proxy.log();
+        let lines = self.lines();
         let unfiltered = self.without_the_plugin(steps);
-        Seen { said, direct, arrived_directly, through, scrapes, page, log, unfiltered }
+        Seen { said, direct, arrived_directly, through, scrapes, page, lines, unfiltered }
     }
 
     fn through_the_gateway(&self) -> (Answer, Vec<Value>) {
@@ -183,6 +183,16 @@ impl<'w> Backend<'w> {
     fn page(&self) -> Samples {
         let answer = self.ask(&Request::get("/metrics"));
         Samples::parse(answer.text()).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+    }
+
+    /// Envoy writes its lines out a moment later.
+    fn lines(&self) -> Vec<Value> {
+        eventually("the line of the request that passed is there", || {
+            let log = self.proxy.log();
+            let json = log.lines().filter(|line| line.starts_with('{'));
+            let lines: Vec<Value> = json.filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if lines.iter().any(has_passed) { Ok(lines) } else { Err(format!("{} lines", lines.len())) }
+        })
     }
 
     fn without_the_plugin(&self, steps: &mut Steps) -> (Answer, Output) {
@@ -217,6 +227,11 @@ fn signing(world: &World) -> std::path::PathBuf {
     let sign = "\nsource: { sign: { secret: \"${ENV:SOURCE_SECRET}\" } }\n";
     std::fs::write(&file, text + sign).expect("it can be written");
     file
+}
+
+/// The line of a request that the backend has answered.
+fn has_passed(line: &Value) -> bool {
+    line["action"] == "request" && line["extra"]["endpoint"] == "/orders" && line["extra"]["status"] == 200
 }
 
 /// How many requests the check found to be so.
@@ -262,14 +277,10 @@ fn the_backends_own_metrics_are_on_the_pods_ports_and_on_its_page() {
 
 #[test]
 fn each_request_that_comes_in_has_its_line() {
-    let seen = seen();
-    let lines = seen.log.lines().filter(|line| line.starts_with('{'));
-    let lines: Vec<Value> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines = &seen().lines;
     let refused = lines.iter().filter(|line| line["action"] == "security_header_validation").count();
     assert!(refused >= 3, "{lines:#?}");
-    let passed = |line: &&Value| line["action"] == "request" && line["extra"]["endpoint"] == "/orders";
-    let passed = lines.iter().filter(passed).filter(|line| line["extra"]["status"] == 200).count();
-    assert_eq!(passed, 1, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| has_passed(line)).count(), 1, "{lines:#?}");
 }
 
 #[test]
