@@ -29,7 +29,7 @@ pub struct Common {
     /// Namespace of all objects.
     #[arg(long, default_value = "gateway", value_parser = check_label_name)]
     namespace: String,
-    /// The gateway's name (default: the policy's `gateway.name`).
+    /// The gateway's name, by which all objects are called (default: the policy's `gateway.name`).
     #[arg(long, value_name = "NAME", value_parser = check_label_name)]
     gateway: Option<String>,
     /// Where a service or cluster of the policy is, such as `order=order.shop.svc:8002`, instead of at the address in the
@@ -53,12 +53,16 @@ fn service(text: &str) -> Result<(String, (String, u16)), String> {
 pub struct Istio {
     #[command(flatten)]
     common: Common,
-    /// Labels of gateway pods that are there already, `key=value,key=value`. Without it, pods are rendered, too.
+    /// Labels of pods that are there already, `key=value,key=value`. Without it, pods of the gateway are rendered, too.
     #[arg(long, value_parser = labels)]
     selector: Option<Labels>,
     /// What routes are written in.
     #[arg(long, value_enum, default_value_t)]
     api: Api,
+    /// The filter stands before a backend, in the sidecars of the pods that `--selector` names, on the port of the service that the
+    /// policy's routes lead to.
+    #[arg(long, requires = "selector", conflicts_with = "api")]
+    sidecar: bool,
 }
 
 const NEVER_OPEN: &str = "`--fail-strategy open` with `--api gateway`: the filter names the service of each request, so nothing is served without it";
@@ -90,7 +94,8 @@ impl Istio {
         options.services = common.services.iter().cloned().collect();
         options.fail_strategy = common.fail_strategy;
         if let Some(Labels(labels)) = &self.selector {
-            options.target = Target::Selector(labels.clone());
+            let labels = labels.clone();
+            options.target = if self.sidecar { Target::Sidecar(labels) } else { Target::Selector(labels) };
             options.deploys = false;
         }
         if self.api == Api::Gateway {

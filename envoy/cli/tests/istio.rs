@@ -96,7 +96,7 @@ fn read(path: &Path) -> Vec<Value> {
 #[test]
 fn the_plugin_has_a_scheme_a_digest_ports_and_no_secret() {
     let run = render(POLICY, &["--namespace", "edge", "--pull-secret", "registry"]);
-    let spec = run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"].clone();
+    let spec = run.object("plugin.yaml", "WasmPlugin", "shop")["spec"].clone();
     assert_eq!(spec["url"], format!("oci://{IMAGE}"));
     assert_eq!((&spec["phase"], &spec["failStrategy"]), (&"AUTHN".into(), &"FAIL_RELOAD".into()));
     assert_eq!(spec["pluginName"], "shop");
@@ -110,7 +110,7 @@ fn the_plugin_has_a_scheme_a_digest_ports_and_no_secret() {
 #[test]
 fn clusters_that_the_filter_calls_have_the_names_that_istio_gives_them() {
     let config =
-        render(POLICY, &[]).object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["pluginConfig"].clone();
+        render(POLICY, &[]).object("plugin.yaml", "WasmPlugin", "shop")["spec"]["pluginConfig"].clone();
     let name = "outbound|443||idp.example";
     assert_eq!(config["jwt"]["providers"]["people"]["fetch"]["cluster"], name);
     assert_eq!(config["clusters"][name]["address"], "idp.example:443");
@@ -121,7 +121,7 @@ fn clusters_that_the_filter_calls_have_the_names_that_istio_gives_them() {
 #[test]
 fn the_policy_in_the_plugin_is_sound() {
     let run = render(POLICY, &[]);
-    let config = run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["pluginConfig"].clone();
+    let config = run.object("plugin.yaml", "WasmPlugin", "shop")["spec"]["pluginConfig"].clone();
     std::fs::write(run.folder.path().join("again.json"), config.to_string()).expect("it can be written");
     let mut check = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     let output =
@@ -232,7 +232,7 @@ fn each_histogram_has_a_rule_that_makes_seconds_of_its_sum() {
 #[test]
 fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     let run = render(POLICY, &["--selector", "istio=ingressgateway,app=edge"]);
-    let plugin = run.object("plugin.yaml", "WasmPlugin", "portcullis");
+    let plugin = run.object("plugin.yaml", "WasmPlugin", "shop");
     let expected = serde_json::json!({ "istio": "ingressgateway", "app": "edge" });
     let labels = plugin["spec"]["selector"]["matchLabels"].as_object().expect("labels");
     assert_eq!(labels.len(), 2);
@@ -246,11 +246,27 @@ fn pods_that_are_there_already_get_a_patch_and_no_deployment() {
     }
 }
 
+/// Only services are one for both: an object of one name would have the plugin stand at one of them alone.
+#[test]
+fn two_gateways_in_one_namespace_do_not_take_objects_from_each_other() {
+    let of = |gateway: &str| -> Vec<String> {
+        let run = render(POLICY, &["--gateway", gateway]);
+        let files = run.objects("kustomization.yaml")[0]["resources"].clone();
+        let files = files.as_array().expect("a list").iter().filter_map(Value::as_str);
+        let objects = files.filter(|file| *file != "services.yaml").flat_map(|file| run.objects(file));
+        objects.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
+    };
+    let (one, other) = (of("inner"), of("outer"));
+    assert!(one.len() > 8, "{one:?}");
+    let shared: Vec<_> = one.iter().filter(|name| other.contains(name)).collect();
+    assert!(shared.is_empty(), "{shared:?}");
+}
+
 #[test]
 fn each_fail_strategy_has_its_word() {
     for (argument, word) in [("close", "FAIL_CLOSE"), ("open", "FAIL_OPEN"), ("reload", "FAIL_RELOAD")] {
         let run = render(POLICY, &["--fail-strategy", argument]);
-        assert_eq!(run.object("plugin.yaml", "WasmPlugin", "portcullis")["spec"]["failStrategy"], word);
+        assert_eq!(run.object("plugin.yaml", "WasmPlugin", "shop")["spec"]["failStrategy"], word);
     }
 }
 

@@ -56,7 +56,7 @@ fn plain_http_is_redirected_by_a_gateway_of_its_own_which_needs_no_filter() {
     let rule = object("VirtualService", "shop-redirect")["spec"].clone();
     assert_eq!(rule["gateways"], json!(["shop-redirect"]));
     assert_eq!(rule["http"][0]["redirect"], json!({ "scheme": "https", "redirectCode": 301, "port": 8443 }));
-    let plugin = object("WasmPlugin", "portcullis")["spec"].clone();
+    let plugin = object("WasmPlugin", "shop")["spec"].clone();
     assert_eq!(plugin["match"], json!([{ "ports": [{ "number": 8443 }] }]));
 }
 
@@ -123,7 +123,7 @@ fn what_a_policy_leaves_out_is_envoys_default_and_not_istios() {
 
 #[test]
 fn what_has_no_api_is_patched_route_by_route() {
-    let patches = object("EnvoyFilter", "portcullis-routes")["spec"]["configPatches"].clone();
+    let patches = object("EnvoyFilter", "shop-routes")["spec"]["configPatches"].clone();
     let of = |name: &str| {
         let all = patches.as_array().expect("a list");
         let found =

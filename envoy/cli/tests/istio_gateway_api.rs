@@ -184,7 +184,7 @@ fn a_host_has_routes_of_its_own() {
 #[test]
 fn retries_idle_time_outs_and_upgrades_are_patched_rule_by_rule() {
     let filters = rendered("envoy-filter.yaml");
-    let patches = one(&filters, "EnvoyFilter", "portcullis-routes")["spec"]["configPatches"].clone();
+    let patches = one(&filters, "EnvoyFilter", "shop-routes")["spec"]["configPatches"].clone();
     let of = |name: &str| {
         let all = patches.as_array().expect("a list");
         let found =
@@ -214,7 +214,7 @@ fn retries_idle_time_outs_and_upgrades_are_patched_rule_by_rule() {
 #[test]
 fn a_request_whose_service_nobody_has_named_is_led_nowhere_and_is_not_upgraded() {
     let filters = rendered("envoy-filter.yaml");
-    let patches = one(&filters, "EnvoyFilter", "portcullis-routes")["spec"]["configPatches"].clone();
+    let patches = one(&filters, "EnvoyFilter", "shop-routes")["spec"]["configPatches"].clone();
     let last = patches.as_array().and_then(|patches| patches.last()).expect("a patch");
     assert_eq!(last["patch"]["operation"], "INSERT_AFTER", "of no route: at the end");
     let route = &last["patch"]["value"];

@@ -315,3 +315,33 @@ fn two_policies_of_one_instance_name_are_found_and_one_policy_on_two_listeners_i
     };
     assert_eq!(both(&renamed), [""; 0]);
 }
+
+/// What a sidecar with the example's filter would dump, its listeners changed.
+fn sidecar(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut dump = dump(|listener| listener["traffic_direction"] = "INBOUND".into());
+    dump["configs"][0]["bootstrap"]["node"]["id"] =
+        "sidecar~10.0.0.1~order-0.shop~shop.svc.cluster.local".into();
+    let mut unguarded = dump["configs"][1]["static_listeners"][0].clone();
+    manager(&mut unguarded["listener"])["http_filters"] = json!([{ "name": "envoy.filters.http.router" }]);
+    unguarded["listener"]["traffic_direction"] = "OUTBOUND".into();
+    let mut redirected = unguarded.clone();
+    redirected["listener"]["traffic_direction"] = "INBOUND".into();
+    redirected["listener"]["name"] = "virtualInbound".into();
+    let mut listeners = json!([dump["configs"][1]["static_listeners"][0], unguarded, redirected]);
+    change(&mut listeners);
+    dump["configs"][1]["static_listeners"] = listeners;
+    complaints(&verify(&dump, STATS, Some(&example())))
+}
+
+/// What the application asks of others, and ports that no service has, are not the plugin's.
+#[test]
+fn of_a_sidecar_only_what_comes_in_to_its_services_must_pass_the_filter() {
+    assert_eq!(sidecar(|_| {}), [""; 0]);
+    let of_a_service = sidecar(|listeners| {
+        listeners[2]["listener"]["filter_chains"][0]["filter_chain_match"] =
+            json!({ "destination_port": 8080 });
+    });
+    assert_one(&of_a_service, &["virtualInbound", "passes unfiltered"]);
+    let inbound = sidecar(|listeners| listeners[1]["listener"]["traffic_direction"] = "INBOUND".into());
+    assert_one(&inbound, &["passes unfiltered"]);
+}

@@ -44,7 +44,7 @@ impl EnvoyGateway {
         let at = SocketAddr::from(([127, 0, 0, 1], 8080));
         eventually("the gateway answers", || {
             process.check()?;
-            let status = crate::istio::status(&at.to_string(), "/health");
+            let status = crate::istio::status(at, "/health");
             if status == Some(200) { Ok(()) } else { Err(format!("{status:?}\n{}", process.tail(20))) }
         });
         Self { process, folder, secret }

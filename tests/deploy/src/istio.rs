@@ -35,7 +35,7 @@ impl Istiod {
             "--httpAddr",
             "127.0.0.1:15080",
             "--grpcAddr",
-            "127.0.0.1:15010",
+            "0.0.0.0:15010",
         ]);
         istiod.args(["--secureGRPCAddr", "", "--httpsAddr", "", "--monitoringAddr", "127.0.0.1:15014"]);
         istiod.args(["--ctrlz_address", "127.0.0.1"]);
@@ -49,7 +49,7 @@ impl Istiod {
         let mut process = Process::start("istiod", &folder, istiod);
         eventually("istiod is ready", || {
             process.check()?;
-            status("127.0.0.1:15080", "/ready")
+            status(address("127.0.0.1:15080"), "/ready")
                 .filter(|s| *s == 200)
                 .map(drop)
                 .ok_or_else(|| "not ready".to_owned())
@@ -104,11 +104,11 @@ fn mesh_config(values: &Path) -> Value {
 }
 
 /// The status of a GET, if there is an answer.
-pub(crate) fn status(at: &str, path: &str) -> Option<u16> {
-    let mut connection = portcullis_e2e::Connection::try_open(None, address(at)).ok()?;
+pub(crate) fn status(at: SocketAddr, path: &str) -> Option<u16> {
+    let mut connection = portcullis_e2e::Connection::try_open(None, at).ok()?;
     connection.send_raw(&Request::get(path).to_bytes()).ok().map(|answer| answer.status)
 }
 
-fn address(text: &str) -> SocketAddr {
+pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
 }

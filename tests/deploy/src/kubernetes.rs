@@ -3,6 +3,7 @@
 use crate::{Output, POD_IP, Process, command, eventually, run, tool};
 use serde_json::{Value, json};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const SERVER: &str = "https://127.0.0.1:6443";
@@ -119,22 +120,22 @@ impl Kubernetes {
             "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": namespace },
             "spec": { "ports": [{ "name": "http", "port": port }] },
         }));
-        self.endpoints(namespace, name, "http", port);
+        self.endpoints(namespace, name, "http", SocketAddr::new(POD_IP.parse().expect("an address"), port));
     }
 
-    /// Says that the pod is behind a port of a service, as a cluster's controller would.
-    pub fn endpoints(&self, namespace: &str, service: &str, port_name: &str, port: u16) {
+    /// Says which port of which pod is behind a port of a service, as a cluster's controller would.
+    pub fn endpoints(&self, namespace: &str, service: &str, port_name: &str, at: SocketAddr) {
         let labels = json!({ "kubernetes.io/service-name": service });
         self.apply_object(&json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": { "name": service, "namespace": namespace, "labels": labels },
-            "ports": [{ "name": port_name, "port": port }],
-            "endpoints": [{ "addresses": [POD_IP], "conditions": { "ready": true } }],
+            "ports": [{ "name": port_name, "port": at.port() }],
+            "endpoints": [{ "addresses": [at.ip()], "conditions": { "ready": true } }],
         }));
     }
 
-    /// Makes the pod that a kubelet would make of a pod template.
-    pub fn pod(&self, namespace: &str, name: &str, template: &Value) {
+    /// Makes the pod that a kubelet would make of a pod template on the machine with this address.
+    pub fn pod(&self, ip: &str, namespace: &str, name: &str, template: &Value) {
         let mut metadata = template["metadata"].clone();
         metadata["name"] = name.into();
         metadata["namespace"] = namespace.into();
@@ -144,7 +145,7 @@ impl Kubernetes {
             "spec": { "nodeName": "node", "serviceAccountName": "default", "containers": containers },
         }));
         let status = json!({ "status": {
-            "phase": "Running", "podIP": POD_IP, "podIPs": [{ "ip": POD_IP }],
+            "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }],
             "conditions": [{ "type": "Ready", "status": "True" }],
         } });
         let patch = status.to_string();
@@ -160,6 +161,12 @@ impl Kubernetes {
             &patch,
         ])
         .expect_success();
+    }
+
+    /// Takes a pod away at once, as nobody else here would.
+    pub fn delete_pod(&self, namespace: &str, name: &str) {
+        let arguments = ["delete", "pod", name, "-n", namespace, "--force", "--grace-period=0"];
+        self.kubectl(&arguments).expect_success();
     }
 
     /// Where kubectl finds the server.

@@ -10,6 +10,7 @@ mod demo;
 mod envoy_gateway;
 mod istio;
 mod kubernetes;
+mod machine;
 mod process;
 mod proxy;
 mod registry;
@@ -25,8 +26,9 @@ pub use demo::Demo;
 pub use envoy_gateway::{EnvoyGateway, NAMESPACE as ENVOY_GATEWAY_NAMESPACE};
 pub use istio::Istiod;
 pub use kubernetes::Kubernetes;
+pub use machine::Machine;
 pub use process::{Output, Process, command, root, run, tool};
-pub use proxy::Proxy;
+pub use proxy::{Pod, Proxy};
 pub use registry::Registry;
 pub use rendered::Rendered;
 pub use rules::Rules;
@@ -34,7 +36,9 @@ pub use seen::{Seen, example, portcullis, read};
 pub use steps::Steps;
 pub use wait::{PATIENCE, eventually, wait_until};
 
-/// The address of the one pod, and of the demo services as seen from it.
+/// The address of the pod on this machine, and of the demo services as seen from it.
 pub const POD_IP: &str = "10.99.0.2";
 /// The secret that the demo services sign tokens with.
 pub const JWT_SECRET: &str = "portcullis-demo-secret-for-local-use-only";
+/// The secret that a gateway and the backends behind it share.
+pub const SOURCE_SECRET: &str = "a-secret-that-gateway-and-backends-share";

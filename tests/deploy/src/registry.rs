@@ -12,6 +12,8 @@ pub struct Registry {
 impl Registry {
     /// Its address.
     pub const ADDRESS: &str = "127.0.0.1:5000";
+    /// The same as another machine reaches it.
+    pub const FROM_AFAR: &str = "10.99.0.2:5000";
 
     /// Starts one, empty.
     ///
@@ -20,7 +22,7 @@ impl Registry {
     #[must_use]
     pub fn start(folder: &Path) -> Self {
         let mut crane = command(tool("crane/crane"));
-        crane.args(["registry", "serve", "--address", Self::ADDRESS]);
+        crane.args(["registry", "serve", "--address", "0.0.0.0:5000"]);
         let mut server = Process::start("registry", folder, crane);
         eventually("the registry listens", || {
             server.check()?;

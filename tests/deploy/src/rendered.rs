@@ -28,7 +28,7 @@ impl Rendered {
         let mut process = Process::start("envoy", folder, envoy);
         eventually("Envoy answers", || {
             process.check()?;
-            let status = crate::istio::status("127.0.0.1:8080", "/health");
+            let status = crate::istio::status(([127, 0, 0, 1], 8080).into(), "/health");
             if status == Some(200) { Ok(()) } else { Err(format!("{status:?}")) }
         });
         Self { _process: process }

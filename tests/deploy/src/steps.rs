@@ -12,15 +12,19 @@ pub struct Steps {
     folder: PathBuf,
     kubeconfig: PathBuf,
     image: String,
+    /// Variables beyond the usual, or in their place.
+    others: Vec<(&'static str, String)>,
 }
 
 /// Stands for `kubectl`: all but `exec` is the real one's. There is no kubelet here to run a command in the pod's container, which is
-/// this machine.
+/// this machine, or for the pod `FAR_POD` the one that `ENTER_FAR` leads to.
 const KUBECTL: &str = r#"#!/usr/bin/env bash
 if [ "$1" = exec ]; then
+  enter=
+  case " $* " in *" ${FAR_POD:-none} "*) enter=$ENTER_FAR ;; esac
   while [ "$1" != -- ]; do shift; done
   shift
-  exec "$@"
+  exec $enter "$@"
 fi
 exec "$REAL_KUBECTL" "$@"
 "#;
@@ -53,7 +57,14 @@ impl Steps {
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("they can be set");
         }
         let (kubeconfig, commands) = (kubernetes.config(), commands(self::section(&page, section)));
-        Self { page, commands, folder: folder.to_owned(), kubeconfig, image: String::new() }
+        Self {
+            page,
+            commands,
+            folder: folder.to_owned(),
+            kubeconfig,
+            image: String::new(),
+            others: Vec::new(),
+        }
     }
 
     /// The steps of another section of the page, in the same folder and with the same image.
@@ -65,7 +76,15 @@ impl Steps {
             folder: self.folder.clone(),
             kubeconfig: self.kubeconfig.clone(),
             image: self.image.clone(),
+            others: Vec::new(),
         }
+    }
+
+    /// With a variable that the steps' commands name.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.others.push((name, value.into()));
+        self
     }
 
     /// How many there are.
@@ -103,6 +122,7 @@ impl Steps {
             ("POD", "gateway-0"),
             ("IMAGE", &self.image),
         ]);
+        bash.envs(self.others.iter().map(|(name, value)| (*name, value)));
         let output = run(bash);
         self.image = fs::read_to_string(keep).unwrap_or_default();
         output

@@ -81,7 +81,7 @@ fn render(policy: &Policy, route: &Route, implies_head: bool, options: &Options)
     rendered.into()
 }
 
-fn action(policy: &Policy, route: &Route) -> Value {
+pub(super) fn action(policy: &Policy, route: &Route) -> Value {
     let service = policy.services.get(route.service);
     let timeout = route.timeout.or_else(|| service.map(|s| s.timeout)).unwrap_or_default();
     let mut action = json!({ "cluster": service.map(|s| s.name.as_str()), "timeout": seconds(timeout) });

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Ports of a proxy's own: health and metrics of Istio's and of Envoy Gateway's proxies.
 const OWN_PORTS: [u64; 7] = [15020, 15021, 15090, 19001, 19002, 19003, 19005];
 
+/// Istio's listener for all that is redirected to a sidecar.
+const VIRTUAL_INBOUND: &str = "virtualInbound";
+
 pub(super) struct Dump<'a> {
     configs: Vec<&'a Value>,
 }
@@ -45,14 +48,23 @@ impl<'a> Dump<'a> {
         let sent = self
             .list("ListenersConfigDump", "dynamic_listeners")
             .map(|entry| &entry["active_state"]["listener"]);
-        let ours = fixed.chain(sent).filter(|listener| !listener.is_null() && !is_own(listener));
-        let all = ours.flat_map(|listener| {
-            managers(listener).map(|manager| Listener { name: name(listener), manager })
+        let is_sidecar = self.is_sidecar();
+        let serves = move |listener: &&Value| !is_sidecar || listener["traffic_direction"] == "INBOUND";
+        let ours =
+            fixed.chain(sent).filter(|listener| !listener.is_null() && !is_own(listener)).filter(serves);
+        let all = ours.flat_map(move |listener| {
+            let chains = chains(listener).filter(move |chain| !is_sidecar || !is_passed_on(listener, chain));
+            chains.flat_map(managers).map(|manager| Listener { name: name(listener), manager })
         });
         all.filter(|listener| {
             let routes = self.routes(listener.manager);
             !is_for_metrics(routes) && !only_redirects(routes)
         })
+    }
+
+    /// Whether it is Istio's beside an application: its other listeners are for what the application asks of others.
+    fn is_sidecar(&self) -> bool {
+        self.bootstrap()["node"]["id"].as_str().is_some_and(|id| id.starts_with("sidecar~"))
     }
 
     /// Filters that were sent apart from their listener.
@@ -139,10 +151,17 @@ fn is_own(listener: &Value) -> bool {
     port.is_some_and(|port| OWN_PORTS.contains(&port))
 }
 
-fn managers(listener: &Value) -> impl Iterator<Item = &Value> {
-    let chains = list(&listener["filter_chains"]).chain(std::iter::once(&listener["default_filter_chain"]));
-    let filters = chains.flat_map(|chain| list(&chain["filters"]));
-    let configs = filters.map(|filter| &filter["typed_config"]);
+fn chains(listener: &Value) -> impl Iterator<Item = &Value> {
+    list(&listener["filter_chains"]).chain(std::iter::once(&listener["default_filter_chain"]))
+}
+
+/// Whether a chain of a sidecar's is for ports that no service has, of which Istio knows nothing.
+fn is_passed_on(listener: &Value, chain: &Value) -> bool {
+    listener["name"] == VIRTUAL_INBOUND && chain["filter_chain_match"]["destination_port"].is_null()
+}
+
+fn managers(chain: &Value) -> impl Iterator<Item = &Value> {
+    let configs = list(&chain["filters"]).map(|filter| &filter["typed_config"]);
     configs.filter(|config| {
         config["@type"].as_str().is_some_and(|kind| kind.ends_with(".HttpConnectionManager"))
     })

@@ -7,16 +7,17 @@ use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
-/// The example with a piece of its text replaced.
-fn changed(world: &World, from: &str, to: &str) -> PathBuf {
+/// The example with a piece of its text replaced, as a file.
+pub fn changed(world: &World, name: &str, from: &str, to: &str) -> PathBuf {
     let text = fs::read_to_string(example()).expect("the example");
     assert!(text.contains(from), "`{from}` stands in the example");
-    let file = world.folder.join("policy.yaml");
+    let file = world.folder.join(name);
     fs::write(&file, text.replace(from, to)).expect("it can be written");
     file
 }
 
-const FRAME: &str = "{ name: X-Frame-Options, set: DENY }";
+/// The example's rule for a header.
+pub const FRAME: &str = "{ name: X-Frame-Options, set: DENY }";
 
 #[test]
 fn a_changed_policy_reaches_connections_that_are_open() {
@@ -25,7 +26,7 @@ fn a_changed_policy_reaches_connections_that_are_open() {
     let request = Request::get("/api/v1/inventory/assets");
     let frame = |answer: &Answer| answer.header("x-frame-options");
     assert_eq!(frame(&open.send(&request)).as_deref(), Some("DENY"));
-    world.apply_policy(&changed(&world, FRAME, "{ name: X-Frame-Options, set: SAMEORIGIN }"));
+    world.apply_policy(&changed(&world, "policy.yaml", FRAME, "{ name: X-Frame-Options, set: SAMEORIGIN }"));
     eventually("the same connection obeys the new policy", || {
         let answer = open.send(&request);
         assert_eq!(answer.status, 200, "no request fails meanwhile");

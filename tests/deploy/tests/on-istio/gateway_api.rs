@@ -3,12 +3,13 @@
 
 use crate::world::{pod_template, world};
 use portcullis_deploy_tests::{
-    Demo, Difference, Kubernetes, Output, Proxy, Seen, Steps, differences, example, is_known,
-    metric_differences, portcullis, run,
+    Demo, Difference, Kubernetes, Machine, Output, POD_IP, Pod, Proxy, Seen, Steps, differences, example,
+    is_known, metric_differences, portcullis, run,
 };
 use portcullis_e2e::{Answer, Request};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
 const NAMESPACE: &str = "gateway-api";
@@ -35,11 +36,15 @@ impl GatewayApi {
         assert_eq!(steps.count(), 6, "docs/deploy.md has six");
         let mut said: Vec<String> = (1..=3).map(|number| steps.step(number)).collect();
         let template = pod_template(&folder.join("deploy-gateway-api"));
-        kubernetes.pod(NAMESPACE, POD, &template);
-        kubernetes.endpoints(NAMESPACE, "gateway", "http-8080", 8080);
+        kubernetes.pod(POD_IP, NAMESPACE, POD, &template);
+        let at = SocketAddr::new(POD_IP.parse().expect("an address"), 8080);
+        kubernetes.endpoints(NAMESPACE, "gateway", "http-8080", at);
         said.push(steps.step(4));
         let demo = Demo::start(folder);
-        let proxy = Proxy::start(&folder.join(NAMESPACE), kubernetes, NAMESPACE, POD, &template);
+        let machine = &Machine::here();
+        let pod =
+            Pod { machine, kubernetes, namespace: NAMESPACE, name: POD, template: &template, role: "router" };
+        let proxy = Proxy::start(&folder.join(NAMESPACE), &pod);
         proxy.eventually("the filter answers", &Request::get("/health"), |answer| answer.status == 200);
         let seen = Seen::at(proxy.address(), &demo);
         said.extend((5..=6).map(|number| steps.step(number)));
@@ -78,7 +83,7 @@ fn envoys(proxy: &Proxy) -> Vec<Value> {
 }
 
 fn unfiltered(proxy: &Proxy, kubernetes: &Kubernetes) -> (Answer, Answer, Output) {
-    kubernetes.kubectl(&["delete", "wasmplugin", "portcullis", "-n", NAMESPACE]).expect_success();
+    kubernetes.kubectl(&["delete", "wasmplugin", "gateway", "-n", NAMESPACE]).expect_success();
     let request = Request::get("/api/v1/inventory/assets");
     let unknown = proxy.eventually("the filter is gone", &request, |answer| answer.status == 404);
     let named = proxy.send(&request.header(HEADER, "inventory"));
@@ -93,9 +98,7 @@ fn take_away(folder: &Path, kubernetes: &Kubernetes) {
     let rendered = rendered.to_str().expect("text");
     kubernetes.kubectl(&["delete", "--ignore-not-found", "--wait=false", "-k", rendered]).expect_success();
     kubernetes.kubectl(&["delete", "endpointslice", "gateway", "-n", NAMESPACE]).expect_success();
-    kubernetes
-        .kubectl(&["delete", "pod", POD, "-n", NAMESPACE, "--force", "--grace-period=0"])
-        .expect_success();
+    kubernetes.delete_pod(NAMESPACE, POD);
 }
 
 fn lines(found: &[Difference]) -> String {

@@ -1,6 +1,6 @@
 //! What is shipped, as the API server sees it: every definition known, no field misspelt.
 
-use crate::world::{NAMESPACE, world};
+use crate::world::{NAMESPACE, SERVICES, world};
 use portcullis_deploy_tests::{Demo, Istiod, Kubernetes, example, portcullis, root, run};
 
 fn kustomized(kubernetes: &Kubernetes, overlay: &str) -> String {
@@ -55,6 +55,22 @@ fn what_is_rendered_of_an_edge_is_accepted_by_the_definitions_and_by_istios_own_
     assert!(text.contains(r"rewrite: \1"), "{text}");
     std::fs::write(&empty, text.replace(r"rewrite: \1", "rewrite: ''")).expect("it can be written");
     assert_ne!(Istiod::validate(&empty).status, Some(0), "the rules are asked");
+}
+
+#[test]
+fn what_is_rendered_for_a_sidecar_is_accepted_by_the_definitions_and_by_istios_own_rules() {
+    let world = world();
+    let out = world.folder.join("deploy-sidecar");
+    let mut render = portcullis();
+    render.args(["render", "istio"]).arg(root().join("envoy/cli/tests/backend.yaml")).arg("--out").arg(&out);
+    render.args(["--image", &world.image, "--namespace", SERVICES, "--sidecar", "--selector", "app=order"]);
+    run(render).expect_success();
+    let tried = world.kubernetes.try_without_effect("-k", &out);
+    assert_eq!(tried.status, Some(0), "{}", tried.stderr);
+    for file in ["plugin", "services", "telemetry", "envoy-filter"] {
+        let said = Istiod::validate(&out.join(format!("{file}.yaml")));
+        assert_eq!(said.status, Some(0), "{file}: {}{}", said.stdout, said.stderr);
+    }
 }
 
 #[test]

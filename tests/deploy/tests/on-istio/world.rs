@@ -2,8 +2,8 @@
 
 use crate::gateway_api::GatewayApi;
 use portcullis_deploy_tests::{
-    Demo, Istiod, Kubernetes, Output, Proxy, Registry, Rules, Seen, Steps, command, example, portcullis,
-    read, root, run,
+    Demo, Istiod, Kubernetes, Machine, Output, POD_IP, Pod, Proxy, Registry, Rules, Seen, Steps, command,
+    example, portcullis, read, root, run,
 };
 use portcullis_e2e::Request;
 use serde_json::Value;
@@ -13,7 +13,8 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 /// The namespace of everything that was rendered.
 pub const NAMESPACE: &str = "gateway";
-const SERVICES: &str = "order-processor";
+/// The namespace of the services.
+pub const SERVICES: &str = "order-processor";
 /// The section of docs/deploy.md with the steps.
 const TEN_STEPS: &str = "From nothing to a guarded gateway on Istio";
 
@@ -34,6 +35,8 @@ pub struct World {
     /// What was seen of the same policy in the words of the Gateway API.
     pub gateway_api: GatewayApi,
     pub alerts: Rules,
+    /// The steps of the documentation, which other sections of it have too.
+    pub steps: Steps,
     registry: Registry,
     _demo: Demo,
 }
@@ -69,10 +72,20 @@ impl World {
         let gateway_api = GatewayApi::run(&folder, &kubernetes, &mut steps.turn_to("With the Gateway API"));
         said.extend((6..=7).map(|number| steps.step(number)));
         let template = pod_template(&folder.join("deploy"));
-        kubernetes.pod(NAMESPACE, "gateway-0", &template);
+        kubernetes.pod(POD_IP, NAMESPACE, "gateway-0", &template);
         said.push(steps.step(8));
         let demo = Demo::start(&folder);
-        let proxy = Proxy::start(&folder, &kubernetes, NAMESPACE, "gateway-0", &template);
+        let proxy = Proxy::start(
+            &folder,
+            &Pod {
+                machine: &Machine::here(),
+                kubernetes: &kubernetes,
+                namespace: NAMESPACE,
+                name: "gateway-0",
+                template: &template,
+                role: "router",
+            },
+        );
         proxy.eventually("the filter answers", &Request::get("/health"), |answer| answer.status == 200);
         let in_mesh = Seen::at(proxy.address(), &demo);
         said.extend((9..=10).map(|number| steps.step(number)));
@@ -90,6 +103,7 @@ impl World {
             in_mesh,
             gateway_api,
             alerts,
+            steps,
             registry,
             _demo: demo,
         }
@@ -146,8 +160,19 @@ pub fn indexes() -> BTreeMap<&'static str, String> {
 
 /// Renders a policy whose services are Kubernetes services.
 pub fn render(policy: &Path, out: &Path, image: &str) -> Output {
+    render_with(policy, out, image, &[])
+}
+
+/// The same with more arguments.
+pub fn render_with(policy: &Path, out: &Path, image: &str, arguments: &[&str]) -> Output {
     let mut render = portcullis();
-    render.args(["render", "istio"]).arg(policy).arg("--out").arg(out).args(["--image", image]);
+    render
+        .args(["render", "istio"])
+        .arg(policy)
+        .arg("--out")
+        .arg(out)
+        .args(["--image", image])
+        .args(arguments);
     for (name, port) in Demo::SERVICES {
         render.args(["--service", &format!("{name}={name}.{SERVICES}.svc:{port}")]);
     }

@@ -27,6 +27,7 @@ mod prometheus;
 mod reload_state;
 mod request_id;
 mod routing;
+mod sidecar;
 mod source;
 mod trapped_vm;
 mod trust_headers;

@@ -24,7 +24,7 @@ pub fn proxies(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Op
     let patch = vec![patch(policy, &annotation, options)];
     let patch = File { name: "pod-patch.yaml", about: THEIRS, objects: patch, is_resource: false };
     match options.target {
-        Target::Selector(_) => vec![patch],
+        Target::Selector(_) | Target::Sidecar(_) => vec![patch],
         Target::Gateway(_) => vec![patch, File::resource("service.yaml", REACHED, vec![pods.service()])],
     }
 }
@@ -46,12 +46,13 @@ fn of_gateway(options: &Options) -> Option<(String, Value)> {
     is_one.then(|| (format!("{GATEWAY_API}/gateway-name"), options.gateway.as_str().into()))
 }
 
-fn annotations(config: &str, options: &Options) -> Value {
+/// The annotations of a pod: its proxy's configuration, and what its bootstrap has beyond Istio's.
+pub fn annotations(config: &str, options: &Options) -> Value {
     json!({ ANNOTATION: config, bootstrap::ANNOTATION: bootstrap::name(options) })
 }
 
 /// From the Secret that is called like the gateway.
-fn variables(policy: &Policy, options: &Options) -> Vec<Value> {
+pub fn variables(policy: &Policy, options: &Options) -> Vec<Value> {
     let secret = &options.gateway;
     let variable = |name: &String| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": name } } });
     policy.environment.iter().map(variable).collect()

@@ -7,11 +7,14 @@ use crate::render::{bodies, listener, local_replies};
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
+/// Where a patch applies: to proxies that are gateways.
+const GATEWAY: &str = "GATEWAY";
+
 /// All of it, for the ports that the filter guards.
 pub fn filters(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Options) -> Vec<Value> {
     let of_port = |port: &u16| {
         let patches = [of_manager(policy, listeners, *port), buffers(*port)];
-        patches.into_iter().chain(bodies(policy, *port))
+        patches.into_iter().chain(bodies(policy, GATEWAY, *port))
     };
     let listening = ports.iter().flat_map(of_port).collect();
     let is_for_gateway = matches!(options.target, Target::Gateway(_));
@@ -20,17 +23,21 @@ pub fn filters(policy: &Policy, listeners: &[Value], ports: &[u16], options: &Op
         of_routes(listeners, *port, options).into_iter().chain(last)
     };
     let routes = ports.iter().flat_map(of_port).collect();
-    vec![filter("portcullis-listeners", listening, options), filter("portcullis-routes", routes, options)]
+    vec![filter("listeners", listening, options), filter("routes", routes, options)]
 }
 
-fn filter(name: &str, patches: Vec<Value>, options: &Options) -> Value {
+/// An object with patches, for the proxies that get the filter.
+pub fn filter(what: &str, patches: Vec<Value>, options: &Options) -> Value {
     // Behind Istio's own: what they stand beside is there then.
     let mut spec = json!({ "priority": 10, "configPatches": patches });
     match &options.target {
-        Target::Selector(labels) => spec["workloadSelector"] = json!({ "labels": labels }),
+        Target::Selector(labels) | Target::Sidecar(labels) => {
+            spec["workloadSelector"] = json!({ "labels": labels });
+        }
         Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
     }
-    object("networking.istio.io/v1alpha3", "EnvoyFilter", name, options, spec)
+    let name = format!("{}-{what}", options.gateway);
+    object("networking.istio.io/v1alpha3", "EnvoyFilter", &name, options, spec)
 }
 
 /// Answers that Envoy gives before any filter has seen the request (431, a broken request line) get the error body and the browser
@@ -47,17 +54,18 @@ fn of_manager(policy: &Policy, listeners: &[Value], port: u16) -> Value {
     }
     json!({
         "applyTo": "NETWORK_FILTER",
-        "match": at_manager(port, &Value::Null),
+        "match": at_manager(GATEWAY, port, &Value::Null),
         "patch": { "operation": "MERGE", "value": { "typed_config": value } },
     })
 }
 
-fn at_manager(port: u16, sub_filter: &Value) -> Value {
+/// The connection manager of a port, or a filter in it.
+pub fn at_manager(context: &str, port: u16, sub_filter: &Value) -> Value {
     let mut filter = json!({ "name": "envoy.filters.network.http_connection_manager" });
     if !sub_filter.is_null() {
         filter["subFilter"] = json!({ "name": sub_filter });
     }
-    json!({ "context": "GATEWAY", "listener": { "portNumber": port, "filterChain": { "filter": filter } } })
+    json!({ "context": context, "listener": { "portNumber": port, "filterChain": { "filter": filter } } })
 }
 
 /// What a connection may hold of a body before its other side is made to wait: Istio's listeners hold thirty times as much.
@@ -70,11 +78,11 @@ fn buffers(port: u16) -> Value {
 }
 
 /// The filter that holds bodies until they are whole, behind ours.
-fn bodies(policy: &Policy, port: u16) -> Option<Value> {
+pub fn bodies(policy: &Policy, context: &str, port: u16) -> Option<Value> {
     let filter = bodies::filter(policy)?;
     Some(json!({
         "applyTo": "HTTP_FILTER",
-        "match": at_manager(port, &"envoy.filters.http.cors".into()),
+        "match": at_manager(context, port, &"envoy.filters.http.cors".into()),
         "patch": { "operation": "INSERT_BEFORE", "value": filter },
     }))
 }
@@ -84,7 +92,9 @@ fn bodies(policy: &Policy, port: u16) -> Option<Value> {
 fn of_routes(listeners: &[Value], port: u16, options: &Options) -> Vec<Value> {
     let hosts = listeners.iter().flat_map(virtual_hosts).enumerate();
     let all: Vec<_> = match options.target {
-        Target::Selector(_) => hosts.flat_map(|(number, host)| of_virtual_service(host, number)).collect(),
+        Target::Selector(_) | Target::Sidecar(_) => {
+            hosts.flat_map(|(number, host)| of_virtual_service(host, number)).collect()
+        }
         Target::Gateway(_) => hosts.flat_map(|(number, host)| of_http_route(host, number)).collect(),
     };
     match all.split_first() {
@@ -134,7 +144,8 @@ fn nowhere(port: u16) -> Value {
     })
 }
 
-fn no_upgrade() -> Value {
+/// What keeps a route's connections from becoming WebSockets.
+pub fn no_upgrade() -> Value {
     json!({ "route": { "upgrade_configs": [{ "upgrade_type": "websocket", "enabled": false }] } })
 }
 

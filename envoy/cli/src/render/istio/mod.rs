@@ -18,6 +18,7 @@ mod proxy_config;
 mod retry;
 mod routes;
 mod services;
+mod sidecar;
 mod telemetry;
 mod tls;
 mod traffic;
@@ -72,13 +73,15 @@ pub enum Target {
     Selector(BTreeMap<String, String>),
     /// Pods with these labels, as those of a Gateway of the Gateway API.
     Gateway(BTreeMap<String, String>),
+    /// Pods with these labels, which a backend is in: the filter stands before it, in their sidecars.
+    Sidecar(BTreeMap<String, String>),
 }
 
 impl Target {
     /// The labels.
     #[must_use]
     pub const fn labels(&self) -> &BTreeMap<String, String> {
-        let (Self::Selector(labels) | Self::Gateway(labels)) = self;
+        let (Self::Selector(labels) | Self::Gateway(labels) | Self::Sidecar(labels)) = self;
         labels
     }
 }
@@ -92,7 +95,7 @@ pub struct Options {
     pub pull_secret: Option<String>,
     /// Namespace of all objects.
     pub namespace: String,
-    /// The gateway's name.
+    /// The gateway's name, by which all objects are called.
     pub gateway: String,
     /// Which proxies get the filter.
     pub target: Target,
@@ -141,12 +144,15 @@ pub fn render(document: &Value, policy: &Policy, options: &Options) -> Result<Ve
     let empty = Vec::new();
     let list = |key: &str| bootstrap["static_resources"][key].as_array().unwrap_or(&empty);
     let (listeners, clusters) = (list("listeners"), list("clusters"));
+    if let Target::Sidecar(_) = options.target {
+        return sidecar::render(document, policy, (listeners, clusters), options);
+    }
     let places = places::places(clusters, policy, options)?;
     let ports = gateway::ports(listeners);
     let guarded = gateway::guarded_ports(listeners);
     let services = services::services(listeners, clusters, &places, policy, options);
     let routes = match options.target {
-        Target::Selector(_) => gateway::routes(listeners, &places, options),
+        Target::Selector(_) | Target::Sidecar(_) => gateway::routes(listeners, &places, options),
         Target::Gateway(_) => gateway_api::routes(listeners, &places, policy, options),
     };
     let (services, routes) = both(services, routes)?;

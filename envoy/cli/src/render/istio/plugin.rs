@@ -19,13 +19,19 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         "priority": 1000,
         "failStrategy": options.fail_strategy.name(),
         "imagePullPolicy": "IfNotPresent",
-        // Without it the plugin would stand on every listener that the pod has. (A `mode` of SERVER would match no gateway.)
+        // Without it the plugin would stand on every listener that the pod has.
         "match": [{ "ports": ports.iter().map(|port| json!({ "number": port })).collect::<Vec<_>>() }],
         "pluginConfig": told_what_istio_does(document, places, options),
     });
     match &options.target {
-        Target::Selector(labels) => spec["selector"] = json!({ "matchLabels": labels }),
+        Target::Selector(labels) | Target::Sidecar(labels) => {
+            spec["selector"] = json!({ "matchLabels": labels });
+        }
         Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
+    }
+    if let Target::Sidecar(_) = options.target {
+        // What comes in, and not what the pod asks of others. (It would match no gateway.)
+        spec["match"][0]["mode"] = "SERVER".into();
     }
     if let Some(secret) = &options.pull_secret {
         spec["imagePullSecret"] = secret.as_str().into();
@@ -35,10 +41,11 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         let host = |name: &String| json!({ "name": name, "valueFrom": "HOST" });
         spec["vmConfig"] = json!({ "env": policy.environment.iter().map(host).collect::<Vec<_>>() });
     }
-    object("extensions.istio.io/v1alpha1", "WasmPlugin", "portcullis", options, spec)
+    object("extensions.istio.io/v1alpha1", "WasmPlugin", &options.gateway, options, spec)
 }
 
-/// The policy as the filter gets it. Istio's gateway appends the peer's address; what else Envoy might do for the filter Istio has no API
+/// The policy as the filter gets it. Istio's gateway appends the peer's address, and a
+/// sidecar does by our `EnvoyFilter`; what else Envoy might do for the filter Istio has no API
 /// for, so the filter does it.
 fn told_what_istio_does(document: &Value, places: &Places, options: &Options) -> Value {
     let names: BTreeMap<_, _> = places.values().map(|place| (place.name.clone(), place.cluster())).collect();
@@ -65,7 +72,7 @@ fn called_services(document: &Value, places: &Places) -> BTreeMap<String, String
 }
 
 /// The values of all fields that name clusters.
-fn references(value: &Value) -> Vec<&str> {
+pub fn references(value: &Value) -> Vec<&str> {
     match value {
         Value::Object(map) => map.iter().flat_map(|(key, value)| of_field(key, value)).collect(),
         Value::Array(list) => list.iter().flat_map(references).collect(),

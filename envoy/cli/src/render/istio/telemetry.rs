@@ -12,17 +12,26 @@ const UNAVAILABLE: &str = "portcullis-unavailable";
 
 pub fn telemetry(policy: &Policy, options: &Options) -> Value {
     let (line, unavailable) = (access_log::line_of(policy), access_log::NO_VM);
-    let log = |provider: &str, filter: String| json!({ "providers": [{ "name": provider }], "filter": { "expression": filter } });
+    let log = |provider: &str, filter: String| {
+        let mut log = json!({ "providers": [{ "name": provider }], "filter": { "expression": filter } });
+        if let Target::Sidecar(_) = options.target {
+            // Not for what the pod itself asks of others.
+            log["match"] = json!({ "mode": "SERVER" });
+        }
+        log
+    };
     let mut spec = json!({ "accessLogging": [
         log(LINES, format!("'{line}' in filter_state")),
         log(UNSEEN, format!("!('{line}' in filter_state) && response.code == 0")),
         log(UNAVAILABLE, format!("!('{line}' in filter_state) && response.code == {unavailable}")),
     ] });
     match &options.target {
-        Target::Selector(labels) => spec["selector"] = json!({ "matchLabels": labels }),
+        Target::Selector(labels) | Target::Sidecar(labels) => {
+            spec["selector"] = json!({ "matchLabels": labels });
+        }
         Target::Gateway(_) => spec["targetRefs"] = gateway_ref(options),
     }
-    object("telemetry.istio.io/v1", "Telemetry", "portcullis", options, spec)
+    object("telemetry.istio.io/v1", "Telemetry", &options.gateway, options, spec)
 }
 
 /// What a `Telemetry` may name stands in the mesh's configuration, and there alone.
