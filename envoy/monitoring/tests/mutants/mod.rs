@@ -72,9 +72,8 @@ fn others(tokens: &[&str], index: usize, token: &str) -> Vec<String> {
         _ if token.starts_with('"') && ["=", "!=", "=~", "!~"].contains(&before) => {
             vec![format!("\"mutant{}", &token[1..])]
         }
-        _ if token.starts_with(|c: char| c.is_ascii_digit()) && !["offset"].contains(&before) => {
-            numbers(token)
-        }
+        _ if before == "offset" => vec![scaled_window(token, 1, 2), scaled_window(token, 2, 1)],
+        _ if token.starts_with(|c: char| c.is_ascii_digit()) => numbers(token),
         _ => Vec::new(),
     }
 }
