@@ -163,6 +163,8 @@ test-monitor: build ## What watches: messages of attacks, an audit that adds up,
 	@$(TOOLS) envoy promtool go alertmanager node-exporter victoria-logs vmalert otelcol chromium
 	@cd tests/monitoring/logql && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@node tests/monitoring/logql/check.mjs envoy/monitoring/example
+	@echo "== build: the dashboards in Grafana's components"
+	@cd tests/monitoring/grafana && npm ci --silent --ignore-scripts --no-audit --no-fund && npm run --silent build
 	@$(TESTS) --features portcullis-monitoring-tests/browser \
 		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" --test pages -- --nocapture
 	@$(TOOLS) promtool-3
