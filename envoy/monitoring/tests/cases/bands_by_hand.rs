@@ -109,7 +109,10 @@ impl Bands {
         let (value, margin) = value.zip(margin)?;
         let away = usual.map(|usual| usual.map(|usual| value - usual));
         let away = away.map(|away| away.map(|away| if self.signal.both_ways { away.abs() } else { away }));
-        away.into_iter().try_fold(true, |all, away| Some(all && away? > margin))
+        away.into_iter().try_fold(true, |all, away| {
+            let away = away?;
+            Some(all && away > margin)
+        })
     }
 
     /// The case: what is recorded is there when it should be, and only then, and is what is computed here.
@@ -124,7 +127,7 @@ impl Bands {
         self.recorded.iter().fold(case, |case, (name, samples)| self.look_at(case, name, samples))
     }
 
-    fn look_at(&self, case: Case, name: &str, samples: &Samples) -> Case {
+    fn look_at(&self, case: Case, name: &str, samples: &[Option<f64>]) -> Case {
         let (end, near) = (format!("{}m", (samples.len() - 1) * STEP), self.signal.least_margin / 1e6);
         let there = u32::try_from(samples.iter().flatten().count()).expect("some hundreds").into();
         let all =
@@ -142,7 +145,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[middle - 1], upper) })
 }
 
-fn text(samples: &Samples) -> String {
+fn text(samples: &[Option<f64>]) -> String {
     let of = |sample: &Option<f64>| sample.map_or("_".to_owned(), |value| format!("{value:.12}"));
     samples.iter().map(of).collect::<Vec<_>>().join(" ")
 }
@@ -209,7 +212,7 @@ fn traffic() -> Samples {
 
 impl Signal {
     /// What happens, in this signal's unit: everything is to its least margin as it is to that of requests.
-    fn case(self, story: &Samples) -> Case {
+    fn case(self, story: &[Option<f64>]) -> Case {
         let by = self.least_margin / SIGNALS[0].least_margin;
         let values: Samples = story.iter().map(|value| value.map(|value| value * by)).collect();
         let mut given = vec![(self.series, text(&values))];
@@ -226,5 +229,5 @@ impl Signal {
 
 pub fn cases() -> Vec<Case> {
     let stories = [calm(), varying(), little()];
-    SIGNALS.iter().flat_map(|signal| stories.iter().map(|story| signal.case(story))).collect()
+    SIGNALS.iter().flat_map(|signal| stories.iter().map(move |story| signal.case(story))).collect()
 }
