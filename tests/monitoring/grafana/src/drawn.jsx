@@ -33,17 +33,20 @@ export function Pie({ panel, frames, width, height }) {
   );
 }
 
-/** How far along a panel a time is. */
-const along = (time, width, left) => (at) => left + ((at / 1000 - time.from) / (time.to - time.from)) * (width - left);
+/** Where a cell of a panel begins, and how wide it is, that shows the step before a time. */
+const along = (time, width, left) => (at) => {
+  const x = (seconds) => left + (Math.max(0, seconds - time.from) / (time.to - time.from)) * (width - left);
+  return { x: x(at / 1000 - time.step), width: x(at / 1000) - x(at / 1000 - time.step) };
+};
 
 /** A line for each series, coloured by what its values are mapped to. */
 export function States({ panel, frames, width, height, time }) {
-  const x = along(time, width, 70);
+  const place = along(time, width, 70);
   const high = (height - LEGEND) / frames.length;
   const line = (frame, row) => {
     const [{ values: times }, field] = frame.fields;
     const cell = (at, index) => (
-      <rect key={index} x={x(at - time.step * 1000)} y={row * high + 2} width={x(at) - x(at - time.step * 1000) + 0.5} height={high - 4} fill={field.display(field.values[index]).color} />
+      <rect key={index} {...place(at)} y={row * high + 2} height={high - 4} fill={field.display(field.values[index]).color} />
     );
     const name = <text x="64" y={row * high + high / 2 + 4} textAnchor="end" fill={theme.colors.text.primary}>{getFieldDisplayName(field, frame, frames)}</text>;
     return <g key={row}>{times.map(cell)}{name}</g>;
@@ -66,9 +69,9 @@ export function Heatmap({ frames, width, height, time }) {
   const sorted = [...frames].sort((a, b) => bound(a) - bound(b));
   const rows = sorted.map((_, row) => counts(sorted, row));
   const most = Math.max(...rows.flat().map(([, count]) => count), 1e-9);
-  const [x, high] = [along(time, width, 50), height / sorted.length];
+  const [place, high] = [along(time, width, 50), height / sorted.length];
   const cell = (row) => ([at, count], index) => (
-    <rect key={index} x={x(at - time.step * 1000)} y={height - (row + 1) * high} width={x(at) - x(at - time.step * 1000)} height={high} fill={theme.visualization.getColorByName("orange")} fillOpacity={0.15 + (0.85 * count) / most} />
+    <rect key={index} {...place(at)} y={height - (row + 1) * high} height={high} fill={theme.visualization.getColorByName("orange")} fillOpacity={0.15 + (0.85 * count) / most} />
   );
   const name = (frame, row) => <text key={row} x="46" y={height - row * high - high / 2 + 4} textAnchor="end" fill={theme.colors.text.primary}>{number(frame).labels.le}</text>;
   return <svg width={width} height={height}>{rows.map((row, at) => <g key={at}>{row.filter(([, count]) => count > 0).map(cell(at))}</g>)}{sorted.map(name)}</svg>;

@@ -77,7 +77,7 @@ async function answer(panel, time) {
 }
 
 function isPainted(canvas) {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const { data } = canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, canvas.width, canvas.height);
   return data.some((value, at) => at % 4 === 3 && value > 0);
 }
 
@@ -100,11 +100,11 @@ function report(panels, answers) {
   });
 }
 
-const frame = () => new Promise((resolve) => { requestAnimationFrame(resolve); });
+const later = () => new Promise((resolve) => { setTimeout(resolve, 50); });
 
-/** Charts are painted some frames after their elements are there. */
+/** Charts are painted some time after their elements are there. Not by animation frames: a browser without a screen may make none. */
 async function painted(panels, answers) {
-  for (let left = 300; left && report(panels, answers).some(({ state }) => state === "blank"); left -= 1) await frame();
+  for (let left = 100; left && report(panels, answers).some(({ state }) => state === "blank"); left -= 1) await later();
 }
 
 async function main() {
