@@ -95,7 +95,7 @@ export function Graph({ frames, width, height }) {
     const [[x, y], { text, suffix = "", color }] = [places[of(frame).id], number(frame).display(last(frame))];
     return (
       <g key={at} textAnchor="middle" fill={theme.colors.text.primary}>
-        <circle cx={x} cy={y} r="30" fill={theme.colors.background.secondary} stroke={color} strokeWidth="3" />
+        <circle cx={x} cy={y} r="38" fill={theme.colors.background.secondary} stroke={color} strokeWidth="3" />
         <text x={x} y={y - 2}>{of(frame).title}</text><text x={x} y={y + 14}>{text}{suffix}</text>
       </g>
     );
