@@ -225,7 +225,16 @@ fn a_changed_rule_is_noticed() {
     };
     for wanted in keys.iter().filter(|key| is_asked(key)) {
         let is_own = |rule: &Value| key(rule) == *wanted && !is_as_of_requests(&rules, rule);
-        let changed = |rule: &Value| is_own(rule) || !keys.contains(&key(rule));
+        // What every case gives is recorded by no rule there; it is changed with others that need it.
+        let gives = |case: &&Case, rule: &Value| {
+            let name = text(rule, "/record");
+            case.series.iter().any(|(series, _)| series.split('{').next() == Some(name))
+        };
+        let is_given = |rule: &Value| {
+            let mut of = cases.iter().filter(|case| case.key == *wanted);
+            of.all(|case| gives(&case, rule))
+        };
+        let changed = |rule: &Value| is_own(rule) || !keys.contains(&key(rule)) && !is_given(rule);
         for (name, rules) in mutants::of(&needed(&rules, wanted), &changed) {
             mutants.entry(name).or_default().push((wanted.clone(), rules));
         }

@@ -41,14 +41,14 @@ const along = (time, width, left) => (at) => {
 
 /** A line for each series, coloured by what its values are mapped to. */
 export function States({ panel, frames, width, height, time }) {
-  const place = along(time, width, 70);
+  const place = along(time, width, 110);
   const high = (height - LEGEND) / frames.length;
   const line = (frame, row) => {
     const [{ values: times }, field] = frame.fields;
     const cell = (at, index) => (
       <rect key={index} {...place(at)} y={row * high + 2} height={high - 4} fill={field.display(field.values[index]).color} />
     );
-    const name = <text x="64" y={row * high + high / 2 + 4} textAnchor="end" fill={theme.colors.text.primary}>{getFieldDisplayName(field, frame, frames)}</text>;
+    const name = <text x="104" y={row * high + high / 2 + 4} textAnchor="end" fill={theme.colors.text.primary}>{getFieldDisplayName(field, frame, frames)}</text>;
     return <g key={row}>{times.map(cell)}{name}</g>;
   };
   const states = Object.values(panel.fieldConfig.defaults.mappings[0]?.options ?? {});
