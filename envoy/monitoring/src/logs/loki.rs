@@ -100,3 +100,18 @@ fn counts(gateway: &str) -> Value {
         )),
     ] })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_policy_are_looked_through_as_the_message_is() {
+        let token = |fields: &[&str]| alerts("gateway", fields, &Settings::default())[1].expr.clone();
+        let rest = r#" |~ "eyJ[A-Za-z0-9_-]{16,}[.]eyJ" [5m])) > 0"#;
+        let begin = r#"sum(count_over_time({service="gateway"}"#;
+        assert_eq!(token(&[]), format!("{begin}{rest}"));
+        let written = " | line_format `{{__line__}} {{.tenant}} {{.agent}}`";
+        assert_eq!(token(&["tenant", "agent"]), format!("{begin}{written}{rest}"));
+    }
+}

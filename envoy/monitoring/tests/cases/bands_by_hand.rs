@@ -176,12 +176,14 @@ fn is_in(day: f64, from: f64, to: f64) -> bool {
 }
 
 /// Two spikes, a fall, and an hour without samples, in little noise: bands are a share of what is usual. Before that, two days and a half
-/// at twice the level, which are usual for an hour of the day after, and neither for its week nor for its last hours.
+/// at twice the level of working days, which are usual for an hour of the day after, and neither for its week nor for its last hours.
 fn calm() -> Samples {
     days(7, |day, usual, noise| {
         let times = match day {
             _ if is_in(day, 4.2, 4.25) => return None,
-            _ if is_in(day, 4.3, 7.0) || is_in(day, 7.5, 7.55) => 2.0,
+            _ if is_in(day, 4.3, 5.0) || is_in(day, 7.5, 7.55) => 2.0,
+            // At the weekend, too.
+            _ if is_in(day, 5.0, 7.0) => 5.0,
             _ if is_in(day, 10.4, 10.45) || is_in(day, 15.5, 15.55) => 5.0,
             _ if is_in(day, 11.5, 11.6) => 0.2,
             _ => 1.0,
