@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. Both install what they need into this checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: module commands tests modules help rust harness run monitor image test test-deploy test-monitor mutants fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
+.PHONY: module commands tests modules help rust harness run monitor image test test-deploy test-monitor mutants mutant-rules fuzz test-scenarios sample-modules bench bench-modules bench-peer build lint deny test-native test-wasm rendered fmt clean
 
 WASM    := target/wasm32-wasip1/release/portcullis.wasm
 # Modules for one concern, each with one part of the whole (docs/modules.md).
@@ -163,6 +163,8 @@ test-monitor: build ## What watches: messages of attacks, an audit that adds up,
 	@$(TOOLS) envoy promtool go alertmanager node-exporter victoria-logs vmalert otelcol chromium
 	@cd tests/monitoring/logql && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@node tests/monitoring/logql/check.mjs envoy/monitoring/example
+	@echo "== build: the dashboards in Grafana's components"
+	@cd tests/monitoring/grafana && npm ci --silent --ignore-scripts --no-audit --no-fund && npm run --silent build
 	@$(TESTS) --features portcullis-monitoring-tests/browser \
 		--config "target.'cfg(all())'.runner='tests/deploy/in-namespace.sh'" --test pages -- --nocapture
 	@$(TOOLS) promtool-3
@@ -177,6 +179,11 @@ mutants: rust ## Changes the filters' code in one place at a time, and lists wha
 	@$(TOOLS) cargo-mutants
 	@mkdir -p target/tmp
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" cargo mutants --output target/tmp $(MUTANTS)
+
+# Alerts are changed in `make test`; what is recorded is evaluated over weeks, and takes a quarter of an hour.
+mutant-rules: rust ## Changes the recorded rules of bands and objectives in one place at a time, and lists what no case notices
+	@$(TOOLS) promtool
+	@MUTANTS_OF=anomaly:,slo: $(TESTS) --test alerts -- --nocapture a_changed_rule
 
 fuzz: ## Random tokens and key sets for a minute, from committed seeds; FUZZ_SECONDS=600 for longer
 	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -34,7 +34,8 @@ export function shown(value, unit, decimals) {
     case "bytes": return scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]);
     case "Bps": return scaled(value, 1000, [" B/s", " kB/s", " MB/s", " GB/s"]);
     case "suffix: cents": return `${Math.round(value)} cents`;
-    case "short": return decimals === 0 ? String(Math.round(value)) : scaled(value, 1000, ["", " K", " M", " G"]);
+    case "locale": return Math.round(value).toLocaleString("en");
+    case "short": return scaled(value, 1000, ["", " K", " M", " G"]);
     default: return unit?.startsWith("currency") ? `$${value.toFixed(decimals ?? 2)}` : digits(value);
   }
 }

@@ -155,7 +155,7 @@ fn of_traffic() -> Vec<Alert> {
             "LatencyUnusual",
             "10m",
             query!(
-                r#"gateway:latency_seconds:p95_5m > on (job) 2 * max by (job) (quantile_over_time(0.5, anomaly:signal:clean{signal="latency"}[1d] offset 10m)) and gateway:latency_seconds:p95_5m > 0.1 and on (job) gateway:requests:rate5m > 1"#
+                r#"gateway:latency_seconds:p95_5m > on (job) 2 * max by (job) (quantile_over_time(0.5, anomaly:signal:clean{signal="latency"}[1d])) and gateway:latency_seconds:p95_5m > 0.1 and on (job) gateway:requests:rate5m > 1"#
             ),
         )
         .says(

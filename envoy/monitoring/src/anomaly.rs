@@ -94,13 +94,11 @@ impl Signal {
         ]
     }
 
-    /// The usual values, of the day and of the week, as the function makes something of each; the larger or the smaller of both.
-    fn of_both(&self, which: &str, make: impl Fn(String) -> String) -> String {
-        let usual = [query!("anomaly:signal:usual_day"), query!("anomaly:signal:usual_week")];
-        let [day, week] = usual.map(|usual| make(self.selector(usual)));
-        let [day, week] = [(day, "day"), (week, "week")]
-            .map(|(expr, of)| format!(r#"label_replace({expr}, "of", "{of}", "", "")"#));
-        format!("{which} by (job, signal) ({day} or {week})")
+    /// The usual of the day and that of the week, as the function makes something of each.
+    fn of_both(&self, make: impl Fn(String) -> String) -> String {
+        let usual =
+            [("day", query!("anomaly:signal:usual_day")), ("week", query!("anomaly:signal:usual_week"))];
+        any_of(&usual.map(|(of, usual)| (of, make(self.selector(usual)))))
     }
 
     /// How many times the usual of the day a value is; near nothing, that says nothing, so both are taken a bit larger.
@@ -125,24 +123,24 @@ impl Signal {
     /// How far a clean value was from what was usual by day or by week, whichever it was nearer to: a Monday is far from its day before.
     fn deviation(&self) -> Rule {
         let clean = self.selector(query!("anomaly:signal:clean"));
-        self.rule("anomaly:signal:deviation", self.of_both("min", |usual| format!("abs({clean} - {usual})")))
+        let away = self.of_both(|usual| format!("abs({clean} - {usual})"));
+        self.rule("anomaly:signal:deviation", format!("min by (job, signal) ({away})"))
     }
 
     /// Half the width of the bands: by the median deviation of the last day, but never less than is worth a look.
     fn margin(&self) -> Rule {
         let deviation = self.selector(query!("anomaly:signal:deviation"));
         let spread = format!("{WIDTH} * quantile_over_time(0.5, {deviation}[1d])");
-        let share = self.of_both("max", |usual| format!("{LEAST_SHARE} * abs({usual})"));
-        let least = self.of_both("max", |usual| format!("0 * {usual} + {}", self.least_margin));
-        let [a, b, c] = [("spread", spread), ("share", share), ("least", least)]
-            .map(|(of, expr)| format!(r#"label_replace({expr}, "of", "{of}", "", "")"#));
-        self.rule("anomaly:signal:margin", format!("max by (job, signal) ({a} or {b} or {c})"))
+        let share = self.of_both(|usual| format!("{LEAST_SHARE} * {usual}"));
+        let widest = format!("max by (job, signal) ({} or {share})", any_of(&[("spread", spread)]));
+        self.rule("anomaly:signal:margin", format!("clamp_min({widest}, {})", self.least_margin))
     }
 
     /// An edge of the bands, for panels: that of the day or of the week, whichever lets more pass.
     fn edge(&self, series: &str, which: &str, sign: &str) -> Rule {
         let margin = self.selector(query!("anomaly:signal:margin"));
-        self.rule(series, self.of_both(which, |usual| format!("{usual} {sign} {margin}")))
+        let usual = self.of_both(|usual| usual);
+        self.rule(series, format!("{which} by (job, signal) ({usual}) {sign} {margin}"))
     }
 
     /// 1 while the value is outside all bands, else 0; nothing before they are there.
@@ -171,9 +169,15 @@ impl Signal {
     }
 }
 
+/// All of these, told apart by a label `of`: without it, only the first of them would count.
+fn any_of(parts: &[(&str, String)]) -> String {
+    let part = |(of, expr): &(&str, String)| format!(r#"label_replace({expr}, "of", "{of}", "", "")"#);
+    parts.iter().map(part).collect::<Vec<_>>().join(" or ")
+}
+
 /// The median of what was there in the hour around the same time, so long ago.
-fn median_of(series: &str, ago: &[&str]) -> String {
-    let of = |ago: &&str| {
+fn median_of(series: &str, ago: &[&'static str]) -> String {
+    let of = |ago: &&'static str| {
         // The hour around: it ends half an hour later than so long ago.
         let offset = match *ago {
             "1d" => "1410m",
@@ -182,12 +186,10 @@ fn median_of(series: &str, ago: &[&str]) -> String {
             "7d" => "10050m",
             _ => "20130m",
         };
-        format!(
-            r#"label_replace(quantile_over_time(0.5, {series}[1h] offset {offset}), "ago", "{ago}", "", "")"#
-        )
+        (*ago, format!("quantile_over_time(0.5, {series}[1h] offset {offset})"))
     };
-    let parts: Vec<String> = ago.iter().map(of).collect();
-    format!("quantile by (job, signal) (0.5, {})", parts.join(" or "))
+    let parts: Vec<_> = ago.iter().map(of).collect();
+    format!("quantile by (job, signal) (0.5, {})", any_of(&parts))
 }
 
 /// The group of one signal.

@@ -24,7 +24,7 @@ pub use declared::must_be_declared;
 pub use foreign::{FOREIGN, Foreign, Source};
 pub use kubernetes::dashboard_config_maps;
 pub use recording::{RECORDED, Recorded};
-pub use render::{Rendered, Rules, alert_names, every_rule, render};
+pub use render::{Rendered, Rules, alert_names, every_alert, every_rule, render};
 pub use rule::{Group, Rule};
 pub use runbooks::{framed, index};
 pub use settings::{Datasources, Prices, Retention, Settings};

@@ -38,6 +38,7 @@ pub struct Rules {
 #[must_use]
 pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
     let rules = Rules::of(policy, settings, &settings.sources.scraped());
+    let fields: Vec<&str> = policy.logs.fields.iter().map(|field| &*field.name).collect();
     let mut files = vec![
         ("rules.yaml".to_owned(), yaml(&json!({ "groups": rules.groups }))),
         ("slos.yaml".to_owned(), format!("{HEADER}{}", slo::documents_yaml(&rules.documents))),
@@ -46,8 +47,8 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
         ("portcullis.tmpl".to_owned(), alertmanager::TEMPLATES.to_owned()),
         ("logs/collector.yaml".to_owned(), yaml(&logs::collector())),
         ("logs/loki.yaml".to_owned(), yaml(&logs::loki(settings.retention.logs.0))),
-        ("logs/loki-rules.yaml".to_owned(), yaml(&logs::rules(&policy.gateway.name))),
-        ("logs/victoria-logs-rules.yaml".to_owned(), yaml(&logs::stored(&policy.gateway.name))),
+        ("logs/loki-rules.yaml".to_owned(), yaml(&logs::rules(&policy.gateway.name, &fields, settings))),
+        ("logs/victoria-logs-rules.yaml".to_owned(), yaml(&logs::stored(&policy.gateway.name, settings))),
     ];
     let shown = shown(policy, settings);
     files.extend(shown.files.iter().map(|(name, json)| (name.clone(), pretty(json))));
@@ -253,11 +254,17 @@ fn documents(values: &[Value]) -> String {
     format!("{HEADER}{}", bodies.join("---\n"))
 }
 
+/// Every alert that could be written: of metrics, and of log lines in Loki's language.
+#[must_use]
+pub fn every_alert(settings: &Settings) -> Vec<Rule> {
+    let rules = every_rule(settings).into_iter().flat_map(|group| group.rules);
+    let of_lines = logs::alerts("gateway", &[], settings);
+    rules.filter(|rule| !rule.alert.is_empty()).chain(of_lines).collect()
+}
+
 /// The names of all alerts, in order.
 #[must_use]
 pub fn alert_names(settings: &Settings) -> Vec<String> {
-    let rules = every_rule(settings).into_iter().flat_map(|group| group.rules);
-    let names: BTreeSet<String> =
-        rules.filter(|rule| !rule.alert.is_empty()).map(|rule| rule.alert).collect();
+    let names: BTreeSet<String> = every_alert(settings).into_iter().map(|rule| rule.alert).collect();
     names.into_iter().collect()
 }

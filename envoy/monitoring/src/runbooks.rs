@@ -1,6 +1,6 @@
 //! The frame of a runbook page: what the alert's rule says of itself. What to look at and what to do is written by people, below it.
 
-use crate::render::every_rule;
+use crate::render::every_alert;
 use crate::rule::Rule;
 use crate::settings::Settings;
 use std::fmt::Write as _;
@@ -15,8 +15,7 @@ const UNWRITTEN: &str = "\n## What it means\n\n## First checks\n1. \n2. \n3. \n\
 #[must_use]
 pub fn framed(alert: &str, page: &str) -> String {
     let settings = Settings::default();
-    let rules = every_rule(&settings).into_iter().flat_map(|group| group.rules);
-    let rules: Vec<Rule> = rules.filter(|rule| rule.alert == alert).collect();
+    let rules: Vec<Rule> = every_alert(&settings).into_iter().filter(|rule| rule.alert == alert).collect();
     let written = page.split_once(END).map_or(UNWRITTEN, |(_, written)| written);
     let mut text = format!("# {alert}\n\n{BEGIN}\n");
     if let Some(first) = rules.first() {
@@ -59,7 +58,9 @@ fn query(rule: &Rule) -> String {
         "" => "It fires as soon as this has a result".to_owned(),
         hold => format!("It fires when this has had a result for {hold}"),
     };
-    format!("{hold}{window}:\n\n```promql\n{}\n```\n\n", rule.expr)
+    // Log lines are asked for in LogQL.
+    let language = if rule.expr.contains("count_over_time({") { "logql" } else { "promql" };
+    format!("{hold}{window}:\n\n```{language}\n{}\n```\n\n", rule.expr)
 }
 
 /// The list of all pages.

@@ -1,6 +1,6 @@
 //! Every alert has its page, every page its alert, and every link and query in them leads somewhere.
 
-use portcullis_monitoring::{RECORDED, Settings, Vocabulary, alert_names, every_rule, framed, index};
+use portcullis_monitoring::{RECORDED, Settings, Vocabulary, alert_names, every_alert, framed, index};
 use std::path::{Path, PathBuf};
 
 /// The dashboards that there are, by uid.
@@ -72,8 +72,7 @@ fn every_page_is_that_of_an_alert_and_the_list_is_current() {
 #[test]
 fn links_of_alerts_lead_to_pages_and_to_dashboards() {
     let settings = Settings::default();
-    let rules = every_rule(&settings).into_iter().flat_map(|group| group.rules);
-    for rule in rules.filter(|rule| !rule.alert.is_empty()) {
+    for rule in every_alert(&settings) {
         let text = |name: &str| rule.annotations.get(name).cloned().unwrap_or_default();
         assert_eq!(text("runbook_url"), format!("{}/{}.md", settings.runbooks_url, rule.alert));
         let uid = text("dashboard_url").replace(&format!("{}/", settings.dashboards_url), "");

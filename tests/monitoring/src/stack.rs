@@ -161,7 +161,9 @@ pub struct Logs {
     collector_port: ReservedPort,
     store: Option<Process>,
     collector: Option<Process>,
-    _ruler: Process,
+    ruler_port: ReservedPort,
+    ruler: Option<Process>,
+    prometheus: String,
 }
 
 impl Logs {
@@ -175,31 +177,49 @@ impl Logs {
         collector_port: ReservedPort,
         pace: u32,
     ) -> Self {
-        let (store_port, ruler) = (ReservedPort::new(), ReservedPort::new());
         fs::create_dir_all(folder.join("state")).expect("a folder");
-        let rules = fs::read_to_string(rendered.join("logs/victoria-logs-rules.yaml")).expect("rendered");
-        fs::write(folder.join("rules.yaml"), faster(&rules, pace)).expect("it can be written");
         let config = fs::read_to_string(rendered.join("logs/collector.yaml")).expect("rendered");
         let config = config.replace("port: 8888", &format!("port: {}", collector_port.port()));
         fs::write(folder.join("collector.yaml"), config).expect("it can be written");
-        let store = start_store(folder, &store_port);
-        let mut command = Command::new(tool("vmalert"));
-        command
-            .arg(format!("-rule={}", folder.join("rules.yaml").display()))
-            .arg(format!("-datasource.url=http://{}", store_port.address()))
-            .arg(format!("-remoteWrite.url=http://{prometheus}"))
-            .args(["-remoteWrite.flushInterval=200ms", "-notifier.blackhole"])
-            .arg(format!("-httpListenAddr={}", ruler.address()));
-        let health = format!("http://{}/health", ruler.address());
-        let _ruler = Process::start(command, &health, &folder.join("ruler.log"));
-        Self {
+        let store_port = ReservedPort::new();
+        let mut logs = Self {
             folder: folder.to_owned(),
+            store: Some(start_store(folder, &store_port)),
             store_port,
             collector_port,
-            store: Some(store),
             collector: None,
-            _ruler,
-        }
+            ruler_port: ReservedPort::new(),
+            ruler: None,
+            prometheus: prometheus.to_owned(),
+        };
+        let rules = fs::read_to_string(rendered.join("logs/victoria-logs-rules.yaml")).expect("rendered");
+        logs.start_ruler(&faster(&rules, pace));
+        logs
+    }
+
+    /// Starts the ruler over these rules, again or for the first time.
+    pub fn start_ruler(&mut self, rules: &str) {
+        self.ruler.take().into_iter().for_each(Process::kill);
+        fs::write(self.folder.join("rules.yaml"), rules).expect("it can be written");
+        let mut command = Command::new(tool("vmalert"));
+        command
+            .arg(format!("-rule={}", self.folder.join("rules.yaml").display()))
+            .arg(format!("-datasource.url=http://{}", self.store_port.address()))
+            .arg(format!("-remoteWrite.url=http://{}", self.prometheus))
+            .args(["-remoteWrite.flushInterval=200ms", "-notifier.blackhole"])
+            .arg(format!("-httpListenAddr={}", self.ruler_port.address()));
+        let health = format!("http://{}/health", self.ruler_port.address());
+        self.ruler = Some(Process::start(command, &health, &self.folder.join("ruler.log")));
+    }
+
+    /// What the ruler says of its rules, one after the other.
+    #[must_use]
+    pub fn rules(&self) -> Vec<Value> {
+        let url = format!("http://{}/api/v1/rules", self.ruler_port.address());
+        let text = ureq::get(&url).call().expect("the ruler answers").body_mut().read_to_string();
+        let said: Value = serde_json::from_str(&text.expect("text")).expect("JSON");
+        let groups = said["data"]["groups"].as_array().expect("groups");
+        groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
     }
 
     /// Starts the shipper, again or for the first time.

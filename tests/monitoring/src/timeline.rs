@@ -26,6 +26,15 @@ impl Timeline {
         self.0.entry((name.to_owned(), labels)).or_default().push((at, value));
     }
 
+    /// Every series that has a sample at this time says the same so many seconds later, each time.
+    pub fn stay(&mut self, from: i64, later: impl Iterator<Item = i64> + Clone) {
+        for samples in self.0.values_mut() {
+            let last = samples.last().filter(|(at, _)| *at == from).map(|(_, value)| *value);
+            samples
+                .extend(last.into_iter().flat_map(|value| later.clone().map(move |by| (from + by, value))));
+        }
+    }
+
     /// The same, so much earlier.
     #[must_use]
     pub fn earlier(&self, by: Duration) -> Self {

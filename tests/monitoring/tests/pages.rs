@@ -1,5 +1,6 @@
 //! The dashboards in a browser, over everything that `make monitor` starts: no panel of any of them is in error, and all that the traffic
-//! moves have data. Wants ports of its own: `make test-monitor` gives it a network.
+//! moves have data. They are looked at twice: as the page of `make monitor` draws them, and as Grafana's own components do
+//! (`tests/monitoring/grafana`). Wants ports of its own: `make test-monitor` gives it a network.
 
 use portcullis_e2e::{chromium, eventually_within, workspace};
 use serde_json::Value;
@@ -62,13 +63,30 @@ fn browse(url: &str, more: &[&str]) -> String {
     text
 }
 
-fn address(dashboard: &str) -> String {
-    format!("{PAGE}/?scrape=5&seconds=600&once=1&dashboard={dashboard}")
+/// Who draws a dashboard: a path on the page's server.
+#[derive(Clone, Copy)]
+struct Drawn(&'static str);
+
+const BY_OURSELVES: Drawn = Drawn("");
+const BY_GRAFANAS_COMPONENTS: Drawn = Drawn("grafana/");
+
+fn address(Drawn(path): Drawn, dashboard: &str) -> String {
+    format!("{PAGE}/{path}?scrape=5&seconds=600&once=1&dashboard={dashboard}")
+}
+
+/// Puts the page with Grafana's components, which `make test-monitor` has built, beside ours.
+fn serve_grafanas_components() {
+    let to = workspace().join(".run/monitor/page").join(BY_GRAFANAS_COMPONENTS.0);
+    std::fs::create_dir_all(&to).expect("a folder");
+    for file in std::fs::read_dir(workspace().join("target/tmp/grafana-page")).expect("it is built").flatten()
+    {
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("it can be copied");
+    }
 }
 
 /// What the page says of each panel: its state, and the error if it is one.
-fn report(dashboard: &str) -> BTreeMap<String, (String, String)> {
-    let page = browse(&address(dashboard), &["--dump-dom"]);
+fn report(drawn: Drawn, dashboard: &str) -> BTreeMap<String, (String, String)> {
+    let page = browse(&address(drawn, dashboard), &["--dump-dom"]);
     let report =
         page.split("data-report=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
     let report: Value = serde_json::from_str(&report.replace("&quot;", "\"")).unwrap_or_default();
@@ -88,8 +106,8 @@ fn dashboards() -> Vec<String> {
 }
 
 /// Panels of a dashboard that are not as they should be.
-fn wrong(dashboard: &str) -> Vec<String> {
-    let panels = report(dashboard);
+fn wrong(drawn: Drawn, dashboard: &str) -> Vec<String> {
+    let panels = report(drawn, dashboard);
     if panels.is_empty() {
         return vec![format!("{dashboard}: the page says nothing")];
     }
@@ -102,24 +120,17 @@ fn wrong(dashboard: &str) -> Vec<String> {
     panels.into_iter().filter_map(is_wrong).collect()
 }
 
-fn screenshot(dashboard: &str, into: &Path) {
+fn screenshot(drawn: Drawn, dashboard: &str, into: &Path) {
     let file = format!("--screenshot={}", into.join(format!("{dashboard}.png")).display());
-    browse(&address(dashboard), &["--window-size=1400,1000", &file]);
+    browse(&address(drawn, dashboard), &["--window-size=1410,1300", &file]);
 }
 
-#[test]
-fn no_panel_of_any_dashboard_is_in_error_and_traffic_moves_all_of_them() {
-    let _monitor = Monitor::start();
-    eventually_within(LONGEST, "the page is served", || {
-        ureq::get(&format!("{PAGE}/dashboards.json")).call().is_ok()
-    });
-    let names = dashboards();
-    assert_eq!(names.len(), 20, "{names:?}");
-    let mut left: Vec<String> = names.clone();
-    let mut last = Vec::new();
+/// Looks at all dashboards until nothing is wrong with any of them; how many panels they have.
+fn look_at_all(drawn: Drawn, names: &[String]) -> usize {
+    let (mut left, mut last) = (names.to_vec(), Vec::new());
     eventually_within(LONGEST, "every panel has data", || {
         left.retain(|name| {
-            let found = wrong(name);
+            let found = wrong(drawn, name);
             let is_wrong = !found.is_empty();
             if is_wrong {
                 last = found;
@@ -131,11 +142,28 @@ fn no_panel_of_any_dashboard_is_in_error_and_traffic_moves_all_of_them() {
         }
         left.is_empty()
     });
-    let panels: usize = names.iter().map(|name| report(name).len()).sum();
+    names.iter().map(|name| report(drawn, name).len()).sum()
+}
+
+#[test]
+fn no_panel_of_any_dashboard_is_in_error_and_traffic_moves_all_of_them() {
+    let _monitor = Monitor::start();
+    eventually_within(LONGEST, "the page is served", || {
+        ureq::get(&format!("{PAGE}/dashboards.json")).call().is_ok()
+    });
+    let names = dashboards();
+    assert_eq!(names.len(), 20, "{names:?}");
+    let panels = look_at_all(BY_OURSELVES, &names);
     println!("{} dashboards, {panels} panels, 0 in error", names.len());
+    serve_grafanas_components();
+    let drawn = look_at_all(BY_GRAFANAS_COMPONENTS, &names);
+    println!("drawn with Grafana's components: {} dashboards, {drawn} panels, 0 in error", names.len());
+    assert_eq!(drawn, panels);
     if let Some(folder) = std::env::var_os("PORTCULLIS_SCREENSHOTS") {
+        let (ours, of_all) = (Path::new(&folder), Path::new(&folder).join("grafana"));
         ["gateway-overview", "security-monitoring"]
             .iter()
-            .for_each(|name| screenshot(name, Path::new(&folder)));
+            .for_each(|name| screenshot(BY_OURSELVES, name, ours));
+        names.iter().for_each(|name| screenshot(BY_GRAFANAS_COMPONENTS, name, &of_all));
     }
 }

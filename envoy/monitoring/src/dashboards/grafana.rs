@@ -204,7 +204,8 @@ impl Unit {
     /// Grafana's name of the unit, and how many decimals it is shown with (as many as fit, where none are named).
     const fn grafana(self) -> (&'static str, Option<u32>) {
         match self {
-            Self::Count => ("short", Some(0)),
+            // Every digit: a thousand and a few hundred would be "1 K" in the unit `short`.
+            Self::Count => ("locale", Some(0)),
             Self::PerSecond => ("reqps", None),
             Self::EventsPerSecond => ("cps", None),
             Self::Share | Self::Budget => ("percentunit", Some(2)),
@@ -228,8 +229,11 @@ fn defaults(panel: &Panel) -> Value {
         defaults.insert("decimals".into(), decimals.into());
     }
     defaults.insert("noValue".into(), NO_TRAFFIC.into());
-    if panel.unit == Unit::Share {
+    // Bars begin at 0; Grafana would begin them at the smallest.
+    if panel.unit == Unit::Share || panel.kind == Kind::Bars {
         defaults.insert("min".into(), 0.into());
+    }
+    if panel.unit == Unit::Share {
         defaults.insert("max".into(), 1.into());
     }
     defaults.insert("color".into(), json!({ "mode": colours(panel) }));

@@ -1,6 +1,8 @@
 //! Loki: how lines are kept, and the rules that only lines can tell.
 
 use super::{LABELS, SECURITY_ACTIONS};
+use crate::rule::Rule;
+use crate::settings::Settings;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -51,18 +53,34 @@ pub fn config(retention: Duration) -> Value {
     })
 }
 
-/// Rules of Loki's ruler, for what no metric knows: who a user is, and what stands in a line.
+/// Rules of Loki's ruler on the lines of the gateway with this name, to which its policy adds these fields.
 #[must_use]
-pub fn rules(gateway: &str) -> Value {
+pub fn rules(gateway: &str, fields: &[&str], settings: &Settings) -> Value {
+    let alerts = json!({ "name": "gateway-logs", "rules": alerts(gateway, fields, settings) });
+    json!({ "groups": [counts(gateway), alerts] })
+}
+
+/// Alerts on what no metric knows: who a user is, and what stands in a line.
+#[must_use]
+pub fn alerts(gateway: &str, fields: &[&str], settings: &Settings) -> Vec<Rule> {
+    // A refusal has a line of the event, too: the request's own counts it once.
     let refused = format!(
-        r#"sum by (user) (count_over_time({{service="{gateway}",level="WARN"}} | user!="" [10m])) > 50"#
+        r#"sum by (user) (count_over_time({{service="{gateway}",level="WARN",action="request"}} | user!="" [10m])) > 50"#
     );
     let token = format!(
-        r#"sum(count_over_time({{service="{gateway}"}} |~ "eyJ[A-Za-z0-9_-]{{16,}}[.]eyJ" [5m])) > 0"#
+        r#"sum(count_over_time({{service="{gateway}"}}{} |~ "eyJ[A-Za-z0-9_-]{{16,}}[.]eyJ" [5m])) > 0"#,
+        with_fields(fields)
     );
-    json!({ "groups": [counts(gateway), { "name": "gateway-logs", "rules": [
-        super::refused_often(&refused), super::token_in_log(&token),
-    ] }] })
+    vec![super::refused_often(refused, settings), super::token_in_log(token, settings)]
+}
+
+/// A line of Loki's is the message, with method and path; what a policy adds is metadata, and is looked through when it is written behind.
+fn with_fields(fields: &[&str]) -> String {
+    if fields.is_empty() {
+        return String::new();
+    }
+    let fields: String = fields.iter().map(|field| format!(" {{{{.{field}}}}}")).collect();
+    format!(" | line_format `{{{{__line__}}}}{fields}`")
 }
 
 /// What Prometheus cannot know of lines: how many the store has, and whose requests the newest security events are.
@@ -81,4 +99,19 @@ fn counts(gateway: &str) -> Value {
             r#"topk by (action, reason) (1, sum by (action, reason, request_id) (count_over_time({security}[5m]))) or topk by (action) (1, sum by (action, request_id) (count_over_time({unseen} | path="-" [5m])))"#
         )),
     ] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_policy_are_looked_through_as_the_message_is() {
+        let token = |fields: &[&str]| alerts("gateway", fields, &Settings::default())[1].expr.clone();
+        let rest = r#" |~ "eyJ[A-Za-z0-9_-]{16,}[.]eyJ" [5m])) > 0"#;
+        let begin = r#"sum(count_over_time({service="gateway"}"#;
+        assert_eq!(token(&[]), format!("{begin}{rest}"));
+        let written = " | line_format `{{__line__}} {{.tenant}} {{.agent}}`";
+        assert_eq!(token(&["tenant", "agent"]), format!("{begin}{written}{rest}"));
+    }
 }

@@ -7,10 +7,11 @@ mod loki;
 mod stored;
 
 pub use collector::config as collector;
-pub use loki::{config as loki, rules};
+pub use loki::{alerts, config as loki, rules};
 pub use stored::rules as stored;
 
-use serde_json::{Value, json};
+use crate::rule::Rule;
+use crate::settings::Settings;
 
 /// The labels of a stream.
 pub const LABELS: [&str; 3] = ["service", "level", "action"];
@@ -18,19 +19,24 @@ pub const LABELS: [&str; 3] = ["service", "level", "action"];
 /// The actions of lines that are security events.
 pub use portcullis_access_log::ACTIONS as SECURITY_ACTIONS;
 
-fn alert(name: &str, expr: &str, severity: &str, summary: &str, description: &str) -> Value {
-    json!({
-        "alert": name, "expr": expr, "labels": { "severity": severity },
-        "annotations": { "summary": summary, "description": description },
-    })
+/// An alert on lines. Each ruler has the query in its own language.
+fn alert(name: &str, expr: String, severity: &str, dashboard: &str, settings: &Settings) -> Rule {
+    Rule { alert: name.to_owned(), expr, ..Rule::default() }
+        .label("severity", severity)
+        .annotated("dashboard_url", format!("{}/{dashboard}", settings.dashboards()))
+        .annotated("runbook_url", settings.runbook(name))
 }
 
-fn refused_often(expr: &str) -> Value {
-    let description = "{{ $value }} refusals of one user within 10 minutes: a client gone wrong, or an account in other hands.";
-    alert("UserRefusedOften", expr, "warning", "{{ $labels.user }} is refused again and again", description)
+fn refused_often(expr: String, settings: &Settings) -> Rule {
+    let description = "{{ $value }} requests of one user ended in a 4xx within 10 minutes: a client gone wrong, or an account in other hands.";
+    alert("UserRefusedOften", expr, "warning", "authentication-analytics", settings)
+        .annotated("summary", "{{ $labels.user }} is refused again and again")
+        .annotated("description", description)
 }
 
-fn token_in_log(expr: &str) -> Value {
-    let description = "A line of the gateway has what looks like a signed token. Nothing of the gateway writes one: find out what does, and revoke it.";
-    alert("TokenInLog", expr, "critical", "A token stands in a log line", description)
+fn token_in_log(expr: String, settings: &Settings) -> Rule {
+    let description = "{{ $value }} lines of the gateway within 5 minutes have what looks like a signed token. Nothing of the gateway writes one: find out what does, and revoke it.";
+    alert("TokenInLog", expr, "critical", "security-events", settings)
+        .annotated("summary", "A token stands in a log line")
+        .annotated("description", description)
 }

@@ -1,15 +1,17 @@
 //! The same rules for VictoriaLogs, in its own language, as its ruler (vmalert) reads them: `make monitor` and the tests run these.
 
 use super::SECURITY_ACTIONS;
+use crate::rule::Rule;
+use crate::settings::Settings;
 use serde_json::{Value, json};
 
 /// Rules on the lines of the gateway with this name.
 #[must_use]
-pub fn rules(gateway: &str) -> Value {
+pub fn rules(gateway: &str, settings: &Settings) -> Value {
     json!({ "groups": [
         // Lines are there a second after the collector has sent them; vmalert would look half a minute back.
         { "name": "gateway-log-counts", "type": "vlogs", "interval": "15s", "eval_delay": "1s", "rules": counts(gateway) },
-        { "name": "gateway-logs", "type": "vlogs", "interval": "1m", "rules": alerts(gateway) },
+        { "name": "gateway-logs", "type": "vlogs", "interval": "1m", "rules": alerts(gateway, settings) },
     ] })
 }
 
@@ -35,11 +37,14 @@ fn counts(gateway: &str) -> Value {
     ])
 }
 
-fn alerts(gateway: &str) -> Value {
-    let refused = of(gateway, "10m", r#"level:="WARN" user:*"#);
+fn alerts(gateway: &str, settings: &Settings) -> [Rule; 2] {
+    let refused = of(gateway, "10m", r#"level:="WARN" action:="request" user:*"#);
     let token = of(gateway, "5m", r#"*:~"eyJ[A-Za-z0-9_-]{16,}[.]eyJ""#);
-    json!([
-        super::refused_often(&format!("{refused} | stats by (user) count() lines | filter lines:>50")),
-        super::token_in_log(&format!("{token} | stats count() lines | filter lines:>0")),
-    ])
+    [
+        super::refused_often(
+            format!("{refused} | stats by (user) count() lines | filter lines:>50"),
+            settings,
+        ),
+        super::token_in_log(format!("{token} | stats count() lines | filter lines:>0"), settings),
+    ]
 }

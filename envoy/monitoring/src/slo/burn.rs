@@ -67,8 +67,12 @@ fn measured(document: &Document) -> Vec<Rule> {
     // Rules of a group are evaluated in their order, so the second may name what the first has recorded.
     let (first, second) = match document.indicator("5m") {
         Indicator::Events { bad: some, total: all } => {
-            let none = format!("0 * sum by (job) ({})", recorded(total));
-            ((total, all), (bad, format!("({some}) or {none}")))
+            // Where what is bad is a part of the total, it is there whenever the total is.
+            let bad_or_none = match all.contains(&some) {
+                true => some,
+                false => format!("({some}) or 0 * sum by (job) ({})", recorded(total)),
+            };
+            ((total, all), (bad, bad_or_none))
         }
         Indicator::Time { bad: some } => {
             ((bad, some), (total, format!("group by (job) ({})", recorded(bad))))

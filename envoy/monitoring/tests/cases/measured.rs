@@ -5,7 +5,31 @@ use super::{Case, case};
 const REQUESTS: &str = r#"gateway_requests_total{job="gateway",status_code="200",endpoint="/a"}"#;
 
 pub fn cases() -> Vec<Case> {
-    [events(), times(), invariants(), recorded(), ratios()].into_iter().flatten().collect()
+    [promised(), events(), idle(), times(), invariants(), recorded(), ratios()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The share of good that is promised of each objective with a budget.
+fn promised() -> Vec<Case> {
+    let of = |(slo, share): (&str, f64)| {
+        case(&format!("slo:{slo}"), &[]).value("10m", "slo:objective:ratio", share)
+    };
+    [
+        ("availability", 0.999),
+        ("latency", 0.95),
+        ("errors", 0.99),
+        ("routing", 0.999),
+        ("breakers", 0.99),
+        ("cpu", 0.99),
+        ("memory", 0.99),
+        ("authentication", 0.98),
+        ("auth_calls", 0.99),
+        ("orders", 0.99),
+    ]
+    .map(of)
+    .into()
 }
 
 /// Ten minutes of steady events; those that are bad and all, a second.
@@ -71,10 +95,6 @@ fn events() -> Vec<Case> {
         steady("availability", &[(REQUESTS, 10), (&e500, 2), (&e404, 3)], 2.0, 10.0),
         steady("availability", &[(REQUESTS, 10)], 0.0, 10.0),
         jump("availability", &[REQUESTS, &e500], 1.0, 1.0),
-        case("slo:availability", &[(REQUESTS, "0x30")]).value("10m", "slo:objective:ratio", 0.999),
-        case("slo:latency", &[]).value("10m", "slo:objective:ratio", 0.95),
-        case("slo:authentication", &[]).value("10m", "slo:objective:ratio", 0.98),
-        case("slo:errors", &[]).value("10m", "slo:objective:ratio", 0.99),
         case("slo:availability", &[]).nothing("10m", "slo:bad:rate5m").nothing("10m", "slo:total:rate5m"),
         steady("errors", &[(REQUESTS, 10), (&e500, 2), (&e404, 3), (&e400, 1)], 3.0, 10.0),
         steady("errors", &[(REQUESTS, 10)], 0.0, 10.0),
@@ -99,6 +119,21 @@ fn events() -> Vec<Case> {
         steady("latency", &[(all, 10)], 0.0, 10.0),
         steady("auth_calls", &[(calls, 10)], 0.0, 10.0),
     ]
+}
+
+/// Nothing happens, and nothing bad ever has: there are no events, which is not the same as nothing known.
+fn idle() -> Vec<Case> {
+    let of = |(slo, series): (&str, &str)| steady(slo, &[(series, 0)], 0.0, 0.0);
+    [
+        ("availability", REQUESTS),
+        ("errors", REQUESTS),
+        ("latency", r#"gateway_request_duration_seconds_count{job="gateway",service="order"}"#),
+        ("authentication", r#"auth_jwt_validation_total{job="gateway",status="success",reason="none"}"#),
+        ("auth_calls", r#"gateway_auth_service_response_time_seconds_count{job="gateway"}"#),
+        ("orders", r#"business_events_total{job="gateway",event="orders_created",value=""}"#),
+    ]
+    .map(of)
+    .into()
 }
 
 fn times() -> Vec<Case> {
@@ -180,6 +215,8 @@ fn invariants() -> Vec<Case> {
         audit(["0x200", "0x200", "20x200", "0x200", "0x200", "20x200"], "50m", -20.0),
         // The store has other lines, and none of these: it has no series of the action.
         audit(["0x8 20x200", "0x200", "_x200", "99x200", "0x200", "99x200"], "30m", 20.0),
+        // The store answers, and has no line at all.
+        audit(["0x8 20x200", "0x200", "_x200", "_x200", "0x200", "0x200"], "30m", 20.0),
         case("slo:critical_incidents", &[(&firing, "1x30"), (&pending, "1x30"), (&warning, "1x30")])
             .value("10m", difference, 1.0),
         case("slo:critical_incidents", &[(&pending, "1x30")]).value("10m", difference, 0.0),

@@ -1,6 +1,7 @@
 //! What happens, and what follows from it: which alert is raised or is not, which value is recorded.
 
 mod bands;
+mod bands_by_hand;
 mod burn;
 mod filter;
 mod measured;
@@ -121,8 +122,14 @@ fn event_held(key: &str, series: &str, other: &str, minutes: u32) -> Vec<Case> {
 
 /// All situations.
 pub fn cases() -> Vec<Case> {
-    [traffic::cases(), security::cases(), filter::cases(), burn::cases(), measured::cases(), bands::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        traffic::cases(),
+        security::cases(),
+        filter::cases(),
+        burn::cases(),
+        measured::cases(),
+        bands_by_hand::cases(),
+        bands::cases(),
+    ];
+    all.into_iter().flatten().collect()
 }

@@ -6,7 +6,14 @@ use serde_json::Value;
 pub fn of(needed: &[Value], wanted: &dyn Fn(&Value) -> bool) -> Vec<(String, Vec<Value>)> {
     let mut mutants = Vec::new();
     for (at, rule) in needed.iter().enumerate().filter(|(_, rule)| wanted(rule)) {
-        let name = rule["alert"].as_str().or(rule["record"].as_str()).unwrap_or_default();
+        let text = |at: &str| rule.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let name = format!(
+            "{}{} {}{}",
+            text("/alert"),
+            text("/record"),
+            text("/labels/slo"),
+            text("/labels/signal")
+        );
         let mut change = |field: &str, value: String| {
             let mut mutant = needed.to_vec();
             mutant[at][field] = value.clone().into();
@@ -72,10 +79,9 @@ fn others(tokens: &[&str], index: usize, token: &str) -> Vec<String> {
         _ if token.starts_with('"') && ["=", "!=", "=~", "!~"].contains(&before) => {
             vec![format!("\"mutant{}", &token[1..])]
         }
-        _ if token.starts_with(|c: char| c.is_ascii_digit()) && !["offset"].contains(&before) => {
-            numbers(token)
-        }
-        _ => Vec::new(),
+        _ if !token.starts_with(|c: char| c.is_ascii_digit()) => Vec::new(),
+        _ if before == "offset" => vec![scaled_window(token, 1, 2), scaled_window(token, 2, 1)],
+        _ => numbers(token),
     }
 }
 

@@ -5,15 +5,15 @@ use crate::compare::{Tally, with_variables};
 use crate::event::Event;
 use crate::script::Hour;
 use portcullis_demo_services::CUSTOMER;
-use portcullis_e2e::{ReservedPort, eventually_within, workspace};
+use portcullis_e2e::{ReservedPort, eventually_within};
 use portcullis_monitoring::dashboards::{Dashboard, Site, Source};
 use portcullis_monitoring::{Settings, render};
+use portcullis_monitoring_tests::in_logsql;
 use portcullis_monitoring_tests::stack::{LogFile, Logs};
 use portcullis_policy::Policy;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// Counts by the values of labels, joined.
@@ -90,23 +90,6 @@ fn expected(events: &[Event], pages: usize) -> BTreeMap<&'static str, Counts> {
     all
 }
 
-/// What the page makes of queries.
-fn translated(queries: &[String]) -> Vec<String> {
-    let page = workspace().join("envoy/monitoring/page/logql.js");
-    let script = format!(
-        "import {{ lines, numbers }} from {:?}; const one = q => /count_over_time/.test(q) ? numbers(q) : lines(q); \
-         console.log(JSON.stringify(JSON.parse(process.argv[1]).map(one)))",
-        page.display().to_string()
-    );
-    let queries = serde_json::to_string(queries).expect("JSON");
-    let said = Command::new("node")
-        .args(["--input-type=module", "-e", &script, &queries])
-        .output()
-        .expect("node runs");
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    serde_json::from_slice(&said.stdout).expect("JSON")
-}
-
 /// Ships the lines of the hour.
 fn shipped(folder: &Path, policy: &Policy, hour: &Hour) -> Logs {
     for (name, text) in render(policy, &Settings::default()).files {
@@ -152,7 +135,7 @@ pub fn ask(dashboards: &[Dashboard], site: &Site, policy: &Policy, hour: &Hour) 
         .iter()
         .map(|(_, query)| with_variables(&query.text(site), "1h").replace("$request_id", ".*"))
         .collect();
-    for ((title, _), query) in of_logs.iter().zip(translated(&asked)) {
+    for ((title, _), query) in of_logs.iter().zip(in_logsql(&asked)) {
         tally.panels += 1;
         let query = format!("_time:2h {query}");
         match expected.get(title) {

@@ -1,6 +1,7 @@
 //! Whether what the dashboards and the recording rules say is so: an hour of traffic whose truth is known, through a real gateway, into a
 //! real Prometheus, and every query asked of it.
 
+mod budgets;
 mod compare;
 #[cfg(feature = "logs")]
 mod cost;
@@ -72,6 +73,16 @@ fn every_panel_says_what_the_ledger_says() {
         recorded.differences.len()
     );
     tally.differences.extend(recorded.differences);
+    let objectives = rules.documents.iter().map(portcullis_monitoring::Document::name).collect();
+    let with_budgets = dashboards(&rules.vocabulary, &Inputs { objectives, ..self::inputs(&policy) });
+    let budgets = budgets::ask(&rules, &with_budgets.kept, &inputs.site, &hour);
+    println!(
+        "{} panels of budgets and {} long windows over thirty days, {} differ",
+        budgets.panels,
+        budgets.queries - budgets.panels,
+        budgets.differences.len()
+    );
+    tally.differences.extend(budgets.differences);
     #[cfg(feature = "logs")]
     {
         let logged = logged::ask(&shown.kept, &inputs.site, &policy, &hour);

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod audit;
+mod lines;
 #[path = "../../../../envoy/monitoring/tests/alertmanager/receivers.rs"]
 mod receivers;
 mod traces;

@@ -66,7 +66,7 @@ pub fn token_abuse(gateway: &Gateway) {
 }
 
 /// What is rendered for a policy, in a folder.
-fn rendered(policy: &Value, settings: &Value) -> TempDir {
+pub fn rendered(policy: &Value, settings: &Value) -> TempDir {
     let secret = |_: &str| Some("a secret of thirty-two bytes or more".to_owned()).into();
     let policy = Policy::from_value_with(policy, &secret).expect("a sound policy");
     let settings = Settings::from_value(settings).expect("sound settings");
