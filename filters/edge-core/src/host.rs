@@ -59,7 +59,8 @@ pub enum StreamFact {
     RouteName,
     /// The protocol that the client speaks: `HTTP/1.1`, `HTTP/2`.
     Protocol,
-    /// When the stream began, in bytes of the host's own: the same for every filter of the stream, and hardly for another one.
+    /// When the stream began, and on which connection, in bytes of the host's own: the same for every filter of the stream, and for no
+    /// other client's.
     Began,
 }
 

@@ -34,8 +34,8 @@ pub struct HandedBearer {
     pub claims: serde_json::Value,
     /// Whether an auth service was asked.
     pub asked: bool,
-    /// Names, in lower case, of the headers by which the instance tells services of the bearer.
-    pub headers: Vec<String>,
+    /// The headers by which the instance tells services of the bearer: names in lower case, and values.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Shows no client and no bearer.

@@ -20,7 +20,7 @@ fn findings() -> Findings {
             scopes: vec![],
             claims: json!({"tier": "gold", "n": 18_446_744_073_709_551_615_u64}),
             asked: true,
-            headers: vec!["x-tier".to_owned()],
+            headers: vec![("x-tier".to_owned(), "gold".to_owned())],
         }),
     }
 }

@@ -29,7 +29,7 @@ impl Host for ThisProxy {
             StreamFact::TlsVersion => "connection\0tls_version",
             StreamFact::RouteName => "xds\0route_name",
             StreamFact::Protocol => "request\0protocol",
-            StreamFact::Began => "request\0time",
+            StreamFact::Began => return began(),
         };
         host::property(path).ok()
     }
@@ -54,4 +54,11 @@ impl Host for ThisProxy {
     fn call(&self, call: &Call) -> Result<CallToken, HostError> {
         host::call(call)
     }
+}
+
+/// The time, of which the host's clock may have microseconds, and the connection.
+fn began() -> Option<Vec<u8>> {
+    let mut began = host::property("request\0time").ok().filter(|time| !time.is_empty())?;
+    began.extend(host::property("connection\0id").unwrap_or_default());
+    Some(began)
 }

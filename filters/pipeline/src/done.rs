@@ -186,7 +186,7 @@ impl Pipeline {
             observation: facts.counted.then_some(observation),
             injected: injected.filter(|_| facts.counted),
             auth,
-            findings: facts.findings.result(),
+            findings: self.findings_result(facts),
             guards,
             events,
             lines,

@@ -158,7 +158,110 @@ fn the_own_check_of_a_token_goes_before_findings() {
         through(&edge(json!({})), &later(own), request("10.0.0.1", "/a", &[("authorization", &token)]));
     let ops = forwarded(step);
     assert_eq!((facts.token.user(), set(&ops, "x-user-id")), (None, None));
-    assert!(ops.remove.contains(&b"x-user-id".to_vec()), "the service is told nothing of another's bearer");
+    for name in ["x-user-id", "x-user-role", "x-authenticated", "x-org", "x-issuer"] {
+        assert!(
+            ops.remove.contains(&name.as_bytes().to_vec()),
+            "{name}: the service is told nothing of another's bearer"
+        );
+    }
+}
+
+/// Another filter between the two can write headers, and no findings.
+#[test]
+fn a_header_that_says_something_else_than_the_earlier_instance_is_removed() {
+    let reserve = json!({"trust_headers": {"reserve": ["X-Org", "X-User-ID", "X-User-Role"]}});
+    for (name, value) in [("x-user-id", "ceo"), ("x-user-role", "root"), ("x-org", "all")] {
+        let (host, first) = (host(), edge(json!({})));
+        let (facts, step) = judge(&first, request("10.0.0.1", "/a", &[("authorization", &bearer())]), &host);
+        let mut next = passed_on(&forwarded(step), &facts.head, &host);
+        let changed: Vec<_> = next
+            .headers
+            .iter()
+            .map(|(own, old)| {
+                let own = core::str::from_utf8(own).unwrap();
+                (own, if own == name { value.as_bytes() } else { old })
+            })
+            .collect();
+        next.headers = Headers::from_pairs(changed);
+        let ops = forwarded(judge(&later(reserve.clone()), next, &host).1);
+        assert_eq!(ops.remove, [name.as_bytes().to_vec()]);
+    }
+}
+
+#[test]
+fn findings_of_a_request_with_another_id_are_refused() {
+    let (host, first) = (host(), edge(json!({})));
+    let (facts, step) = judge(&first, request("10.0.0.1", "/a", &[]), &host);
+    let mut next = passed_on(&forwarded(step), &facts.head, &host);
+    next.headers =
+        Headers::from_pairs([(":method", &b"GET"[..]), (":path", b"/a"), ("x-request-id", b"another")]);
+    assert!(matches!(judge(&later(json!({})), next, &host).1, Step::Reply(reply) if reply.status == 503));
+}
+
+#[test]
+fn pages_need_no_findings_and_count_none() {
+    let host = host();
+    let later = later(json!({}));
+    for (path, counted) in [("/health", false), ("/a", true)] {
+        let (facts, _) = judge(&later, request("192.0.2.1", path, &[]), &host);
+        assert_eq!(
+            (later.without_findings(&facts).is_some(), later.findings_result(&facts).is_some()),
+            (counted, counted)
+        );
+    }
+}
+
+#[test]
+fn rules_on_a_bearer_are_as_serious_as_the_findings_that_name_it() {
+    let findings = json!({ "secrets": [SECRET], "from": "edge", "mode": "shadow" });
+    let rules = json!({"routes": [{"path": "/a", "methods": ["GET"], "service": "order",
+        "authz": {"allow": [{"roles": {"any": ["admin"]}}]}}]});
+    let (_, step) = judge(&pipeline("limits", &findings, rules), request("192.0.2.1", "/a", &[]), &host());
+    forwarded(step);
+}
+
+fn mistakes(name: &str, findings: Value, more: Value) -> Vec<String> {
+    let mut policy = json!({
+        "version": 1, "gateway": { "instance": name }, "services": { "order": { "address": "127.0.0.1:8002" } },
+        "routes": [{ "path": "/a", "methods": ["GET"], "service": "order" }], "findings": findings });
+    policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let errors = Pipeline::compile(policy.to_string().as_bytes()).err().unwrap();
+    errors.iter().map(|error| error.to_string().split(", expected").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_findings_would_make_void_is_a_mistake() {
+    let taken = json!({ "secrets": [SECRET], "from": "edge" });
+    let provider = |more: Value| {
+        let mut provider = json!({ "secrets": [{ "alg": "HS256", "value": SECRET }], "role_claim": "role" });
+        provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        provider
+    };
+    let jwt = |mode: &str| {
+        json!({
+        "proxy": { "sets_trust_headers": mode == "enforce" },
+        "routes": [{ "path": "/a", "methods": ["GET"], "service": "order", "auth": { "mode": mode } }],
+        "jwt": { "providers": { "own": provider(json!({})) } } })
+    };
+    assert_eq!(
+        mistakes("limits", taken.clone(), jwt("shadow")),
+        ["routes[0].auth: found a check in mode `shadow` beside `findings.from`"]
+    );
+    assert_eq!(
+        mistakes("limits", taken.clone(), jwt("enforce")),
+        ["proxy.sets_trust_headers: found `true` beside `findings.from` and `jwt`"]
+    );
+    assert_eq!(
+        mistakes("limits", taken, json!({"abuse": {"tokens": {"networks": 2, "within": "1h"}}})),
+        ["abuse.tokens: found a rule on tokens"]
+    );
+    let two = json!({
+        "routes": [{ "path": "/a", "methods": ["GET"], "service": "order", "auth": { "providers": ["one", "two"] } }],
+        "jwt": { "providers": { "one": provider(json!({"issuer": "1"})), "two": provider(json!({"issuer": "2"})) } } });
+    assert_eq!(
+        mistakes("edge", json!({ "secrets": [SECRET], "publish": true }), two),
+        ["routes[0].auth: found tokens of `one` and `two`, whose roles `findings` publishes"]
+    );
 }
 
 #[test]

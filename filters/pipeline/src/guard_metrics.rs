@@ -128,7 +128,7 @@ fn sort<T: Copy>(
 impl Pipeline {
     /// What there is to count of the guards; nothing for most requests.
     pub(crate) fn guard_observation(&self, facts: &Facts) -> Option<Box<GuardObservation>> {
-        if facts.guard.is_quiet() && facts.findings.unusable().is_none() {
+        if facts.guard.is_quiet() && self.without_findings(facts).is_none() {
             return None;
         }
         let mut seen = GuardObservation::default();

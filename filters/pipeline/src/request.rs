@@ -73,7 +73,7 @@ impl Pipeline {
 
     /// What a request is, before anything is done about it; also for requests that only the end of was seen.
     pub(crate) fn facts(&self, head: RequestHead, now: Now, host: &dyn Host) -> Facts {
-        let findings = self.take_findings(host);
+        let findings = self.take_findings(&head.headers, host);
         let normal = self.policy.table.normalise(head.path());
         let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
         let sender = findings.sender().unwrap_or_else(|| self.sender(&head));
@@ -81,9 +81,8 @@ impl Pipeline {
         let counted = !self.is_uncounted(target, path);
         let has_proxies = self.policy.client_ip.trusts_proxies();
         let (context, begins_trace) = self.trace_context(&head.headers, host);
-        let by_findings = findings.taken().map(|findings| findings.request_id.as_bytes());
-        let by_proxy = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
-        let trusted = by_findings.map_or(by_proxy, |id| head.headers.first(request_id::HEADER) == Some(id));
+        let assigned = if has_proxies { sender.by_proxy } else { self.policy.proxy.assigns_request_id };
+        let trusted = assigned || findings.taken().is_some();
         Facts {
             client: sender.client,
             by_proxy: sender.by_proxy,
@@ -210,6 +209,7 @@ impl Pipeline {
         let trust = &self.policy.trust;
         let mut ops = HeaderOps { remove: self.forged(facts), ..HeaderOps::default() };
         self.without_claims(facts, &mut ops);
+        self.without_handed_headers(facts, &mut ops);
         if let Some(connection) = trust.clean_connection(&facts.head.headers) {
             ops.set("connection", &connection);
         }
@@ -249,9 +249,9 @@ impl Pipeline {
     /// What a client says that only the gateway may say; not what an instance of the filter before this one has said.
     fn forged(&self, facts: &Facts) -> Vec<Vec<u8>> {
         let forged = self.policy.trust.forged(&facts.head.headers).into_iter();
-        // Where a token is checked here, only this check counts.
-        let is_ours = |name: &&[u8]| !facts.token.looked && facts.findings.has_made(name);
-        forged.filter(|name| !is_ours(name)).map(<[u8]>::to_vec).collect()
+        let is_made =
+            |name: &&[u8]| !facts.token.looked && facts.findings.has_made(name, &facts.head.headers);
+        forged.filter(|name| !is_made(name)).map(<[u8]>::to_vec).collect()
     }
 
     /// Where proxies in front say how a client came, the proxy around this filter lets anybody say so: whoever is none of them is not

@@ -47,6 +47,11 @@ impl RawGuards {
         read
     }
 
+    /// Whether the use of tokens is counted.
+    pub fn counts_tokens(&self) -> bool {
+        self.abuse.tokens.is_some()
+    }
+
     /// The header by which the gateway vouches for a request, and the place of its name.
     pub fn signature_header(&self) -> Option<(&str, Node)> {
         let name = self.source.signature_header().filter(|name| HeaderName::parse(name).is_ok())?;

@@ -9,6 +9,7 @@ mod clusters;
 mod document;
 mod gateway;
 mod guards;
+mod handed;
 mod hash;
 mod listeners;
 mod parts;

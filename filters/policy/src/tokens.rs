@@ -1,6 +1,7 @@
 //! Tokens: the section `jwt`, and what routes ask of a request's bearer.
 
 use crate::document::Document;
+use crate::handed::{Handed, may_be_handed};
 use crate::parts::TOKENS;
 use crate::raw::RawRoute;
 use portcullis_authz::Rules;
@@ -13,20 +14,20 @@ pub(crate) struct Section {
     raw: Option<RawJwt>,
     /// Whether there is one at all, and be it wrong.
     is_given: bool,
-    /// Whether an earlier instance of the filter may say who asks.
-    is_handed: bool,
+    /// What other instances of the filter say, or are told, of bearers.
+    handed: Handed,
     pub jwt: Option<Jwt>,
 }
 
 impl Section {
-    pub fn read(document: &mut Document<'_>, env: Env<'_>, is_handed: bool) -> Self {
+    pub fn read(document: &mut Document<'_>, env: Env<'_>, handed: Handed) -> Self {
         if !TOKENS {
-            return Self { raw: None, is_given: false, is_handed, jwt: None };
+            return Self { raw: None, is_given: false, handed, jwt: None };
         }
         let is_given = document.has("jwt");
         let raw: Option<RawJwt> = document.section("jwt");
         let jwt = raw.as_ref().and_then(|raw| document.keep(raw.compile(&at(), env)));
-        Self { raw, is_given, is_handed, jwt }
+        Self { raw, is_given, handed, jwt }
     }
 
     /// Time-outs that are no shorter than what the gateway gives a request.
@@ -88,6 +89,10 @@ impl RouteTokens {
         let auth = auth(raw, section, at).map_err(|e| errors.extend(e)).ok().flatten();
         let rules = rules(raw, section, at).map_err(|e| errors.extend(e)).ok().flatten();
         let rules = rules.map(|rules| as_serious_as(rules, auth.as_ref()));
+        let handed = section.handed;
+        let rules = rules.map(|rules| handed.as_serious(rules, auth.as_ref()));
+        errors.extend(handed.check_mode(auth.as_ref(), at));
+        errors.extend(handed.check_roles(auth.as_ref(), section.jwt.as_ref(), at));
         errors.extend(shared_roles(rules.as_ref(), auth.as_ref(), section, at));
         if errors.is_empty() { Ok(Self { auth, rules }) } else { Err(errors) }
     }
@@ -121,8 +126,7 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
     let has_subject = section.is_given && matches!(need, RawNeed::Optional | RawNeed::Required);
     // Where `auth` is forgotten that is the mistake, told by itself.
     let is_forgotten = section.is_given && raw.auth.is_none();
-    // A token that the route refuses is no earlier instance's business either.
-    let is_handed = section.is_handed && need != RawNeed::Refused;
+    let is_handed = may_be_handed(section.handed, raw);
     if rules.speak_of_subject() && !has_subject && !is_handed && !is_forgotten {
         let expected = "a route that takes tokens (`auth`) or a section `findings` with `from`, without which nobody has any";
         return Err(vec![at.error("rules on roles, scopes or claims", expected)]);

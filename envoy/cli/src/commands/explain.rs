@@ -96,7 +96,6 @@ impl Explain {
         if let Some(token) = self.token()? {
             headers.push(("authorization".to_owned(), [b"Bearer ", trimmed(&token)].concat()));
         }
-        let keys = self.keys(&policy)?;
         let question = Question {
             method,
             path,
@@ -112,9 +111,12 @@ impl Explain {
             state: self.state,
         };
         let report = match before {
-            None => explain(policy, keys, &question),
+            None => {
+                let [keys] = self.keys([&policy])?;
+                explain(policy, keys, &question)
+            }
             Some(before) => {
-                let before_keys = self.keys(&before)?;
+                let [before_keys, keys] = self.keys([&before, &policy])?;
                 explain_behind((before, before_keys), (policy, keys), &question).unwrap_or_else(|answered| {
                     eprintln!("note: the instance before this one answers the request");
                     *answered
@@ -142,13 +144,24 @@ impl Explain {
         }
     }
 
-    fn keys(&self, policy: &Policy) -> Result<Keys, Trouble> {
-        let mut keys = Keys::default();
-        let Some(jwt) = &policy.jwt else { return Ok(keys) };
-        for argument in &self.jwks {
-            add_keys(&mut keys, jwt, argument)?;
+    /// Keys for each of the policies; an argument may be for one of them alone.
+    fn keys<const N: usize>(&self, policies: [&Policy; N]) -> Result<[Keys; N], Trouble> {
+        let sections = policies.map(|policy| policy.jwt.as_ref());
+        let providers = sections.iter().flatten().flat_map(|jwt| jwt.providers());
+        let known: Vec<&str> = providers.map(|provider| provider.name()).collect();
+        let mut all: [Keys; N] = std::array::from_fn(|_| Keys::default());
+        for argument in self.jwks.iter().filter(|_| !known.is_empty()) {
+            let mut is_used = false;
+            for (jwt, keys) in
+                sections.iter().zip(&mut all).filter_map(|(jwt, keys)| Some((jwt.as_ref()?, keys)))
+            {
+                is_used |= add_keys(keys, jwt, argument, &known)?;
+            }
+            if !is_used {
+                return Err(format!("--jwks {argument}: no such provider fetches keys").into());
+            }
         }
-        Ok(keys)
+        Ok(all)
     }
 }
 
@@ -173,16 +186,16 @@ impl<T: Into<String>> From<T> for Trouble {
     }
 }
 
-fn add_keys(keys: &mut Keys, jwt: &Jwt, argument: &str) -> Result<(), Trouble> {
-    let named =
-        argument.split_once('=').filter(|(name, _)| jwt.providers().iter().any(|p| p.name() == *name));
+/// Reads the key set that an argument names for the providers that it is for; whether there are any. `known` are the providers of all policies.
+fn add_keys(keys: &mut Keys, jwt: &Jwt, argument: &str, known: &[&str]) -> Result<bool, Trouble> {
+    let named = argument.split_once('=').filter(|(name, _)| known.contains(name));
     let (only, path) = named.map_or((None, argument), |(name, path)| (Some(name), path));
-    let set = file(Path::new(path))?;
     let fetching = jwt.providers().iter().enumerate().filter(|(_, provider)| provider.fetch().is_some());
     let wanted: Vec<_> = fetching.filter(|(_, p)| only.is_none_or(|name| name == p.name())).collect();
     if wanted.is_empty() {
-        return Err(format!("--jwks {argument}: no such provider fetches keys").into());
+        return Ok(false);
     }
+    let set = file(Path::new(path))?;
     for (index, provider) in wanted {
         let Some(set) = provider.read_keys(&set) else { continue };
         let set = set.map_err(|why| format!("{path}: {}", why.as_str()))?;
@@ -192,7 +205,7 @@ fn add_keys(keys: &mut Keys, jwt: &Jwt, argument: &str) -> Result<(), Trouble> {
         }
         keys.set(index, Some(Rc::new(set)));
     }
-    Ok(())
+    Ok(true)
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, Trouble> {
