@@ -65,6 +65,26 @@ fn a_policy_without_tokens_limits_and_events_gets_no_rules_that_would_have_no_da
 }
 
 #[test]
+fn where_lines_name_no_user_there_is_no_alert_by_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("gateway.yaml");
+    let of = |logs: &str| {
+        format!(
+            "version: 1\nservices: {{ a: {{ address: \"127.0.0.1:8000\" }} }}\nroutes: [{{ path: /a, methods: [GET], service: a }}]\n{logs}\n"
+        )
+    };
+    for (logs, is_there) in [("", true), ("logs: { user: none }", false)] {
+        std::fs::write(&policy, of(logs)).expect("it can be written");
+        let (out, said) = rendered(&policy.display().to_string(), None);
+        for file in ["logs/loki-rules.yaml", "logs/victoria-logs-rules.yaml"] {
+            let rules = read(&out, file);
+            assert!(rules.contains("UserRefusedOften") == is_there && rules.contains("TokenInLog"), "{file}");
+        }
+        assert_eq!(said.contains("left out: alert UserRefusedOften"), !is_there, "{said}");
+    }
+}
+
+#[test]
 fn a_cluster_gets_objects_and_more_rules_by_its_settings_alone() {
     let (out, _) = rendered("gateway.yaml", Some("monitoring/settings.production.yaml"));
     let rules = read(&out, "kubernetes/prometheus-rule.yaml");

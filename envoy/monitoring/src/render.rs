@@ -7,6 +7,7 @@ use crate::settings::{Kubernetes, Settings};
 use crate::slo::{self, Document, Indicator, Objective};
 use crate::vocabulary::{Missing, Vocabulary};
 use crate::{alertmanager, alerts, anomaly, kubernetes, logins, logs, prometheus, recording};
+use portcullis_access_log::Users;
 use portcullis_policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ pub struct Rules {
 pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
     let rules = Rules::of(policy, settings, &settings.sources.scraped());
     let fields: Vec<&str> = policy.logs.fields.iter().map(|field| &*field.name).collect();
+    let has_users = policy.logs.users != Users::Hidden;
     let mut files = vec![
         ("rules.yaml".to_owned(), yaml(&json!({ "groups": rules.groups }))),
         ("slos.yaml".to_owned(), format!("{HEADER}{}", slo::documents_yaml(&rules.documents))),
@@ -47,15 +49,26 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
         ("portcullis.tmpl".to_owned(), alertmanager::TEMPLATES.to_owned()),
         ("logs/collector.yaml".to_owned(), yaml(&logs::collector())),
         ("logs/loki.yaml".to_owned(), yaml(&logs::loki(settings.retention.logs.0))),
-        ("logs/loki-rules.yaml".to_owned(), yaml(&logs::rules(&policy.gateway.name, &fields, settings))),
-        ("logs/victoria-logs-rules.yaml".to_owned(), yaml(&logs::stored(&policy.gateway.name, settings))),
+        (
+            "logs/loki-rules.yaml".to_owned(),
+            yaml(&logs::rules(&policy.gateway.name, &fields, has_users, settings)),
+        ),
+        (
+            "logs/victoria-logs-rules.yaml".to_owned(),
+            yaml(&logs::stored(&policy.gateway.name, has_users, settings)),
+        ),
     ];
     let shown = shown(policy, settings);
     files.extend(shown.files.iter().map(|(name, json)| (name.clone(), pretty(json))));
     if let Some(place) = &settings.kubernetes {
         files.extend(in_cluster(policy, settings, place, &shown.files));
     }
-    Rendered { files, left_out: [rules.left_out, shown.left_out].concat() }
+    Rendered { files, left_out: [rules.left_out, without_users(has_users), shown.left_out].concat() }
+}
+
+fn without_users(has_users: bool) -> Vec<String> {
+    let why = "alert UserRefusedOften: lines name no user (`logs.user` is `none`)";
+    if has_users { Vec::new() } else { vec![why.to_owned()] }
 }
 
 /// The dashboards, and what they cannot show.

@@ -53,10 +53,12 @@ pub fn config(retention: Duration) -> Value {
     })
 }
 
-/// Rules of Loki's ruler on the lines of the gateway with this name, to which its policy adds these fields.
+/// Rules of Loki's ruler on the lines of the gateway with this name, to which its policy adds these fields; `has_users` says whether they
+/// name users.
 #[must_use]
-pub fn rules(gateway: &str, fields: &[&str], settings: &Settings) -> Value {
-    let alerts = json!({ "name": "gateway-logs", "rules": alerts(gateway, fields, settings) });
+pub fn rules(gateway: &str, fields: &[&str], has_users: bool, settings: &Settings) -> Value {
+    let alerts = super::possible(alerts(gateway, fields, settings), has_users);
+    let alerts = json!({ "name": "gateway-logs", "rules": alerts });
     json!({ "groups": [counts(gateway), alerts] })
 }
 

@@ -27,9 +27,17 @@ fn alert(name: &str, expr: String, severity: &str, dashboard: &str, settings: &S
         .annotated("runbook_url", settings.runbook(name))
 }
 
+/// The alert by user.
+const BY_USER: &str = "UserRefusedOften";
+
+/// Those of the alerts that can fire: where lines have no users, none by user.
+fn possible(alerts: impl IntoIterator<Item = Rule>, has_users: bool) -> Vec<Rule> {
+    alerts.into_iter().filter(|rule| has_users || rule.alert != BY_USER).collect()
+}
+
 fn refused_often(expr: String, settings: &Settings) -> Rule {
     let description = "{{ $value }} requests of one user ended in a 4xx within 10 minutes: a client gone wrong, or an account in other hands.";
-    alert("UserRefusedOften", expr, "warning", "authentication-analytics", settings)
+    alert(BY_USER, expr, "warning", "authentication-analytics", settings)
         .annotated("summary", "{{ $labels.user }} is refused again and again")
         .annotated("description", description)
 }

@@ -5,13 +5,14 @@ use crate::rule::Rule;
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
-/// Rules on the lines of the gateway with this name.
+/// Rules on the lines of the gateway with this name; `has_users` says whether they name users.
 #[must_use]
-pub fn rules(gateway: &str, settings: &Settings) -> Value {
+pub fn rules(gateway: &str, has_users: bool, settings: &Settings) -> Value {
+    let alerts = super::possible(alerts(gateway, settings), has_users);
     json!({ "groups": [
         // Lines are there a second after the collector has sent them; vmalert would look half a minute back.
         { "name": "gateway-log-counts", "type": "vlogs", "interval": "15s", "eval_delay": "1s", "rules": counts(gateway) },
-        { "name": "gateway-logs", "type": "vlogs", "interval": "1m", "rules": alerts(gateway, settings) },
+        { "name": "gateway-logs", "type": "vlogs", "interval": "1m", "rules": alerts },
     ] })
 }
 

@@ -4,6 +4,7 @@ use super::gateway_api::SERVICE_HEADER;
 use super::places::Places;
 use super::{Options, Target, gateway_ref, object};
 use crate::render::kubernetes::{renamed, with_clusters};
+use portcullis_edge_core::Namespace;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,9 +15,9 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         // The filter's root id.
         "pluginName": policy.gateway.name,
         "type": "HTTP",
-        // Before every other phase, and first in its own.
+        // Before every other phase, and first in its own; an instance behind another one, right after that.
         "phase": "AUTHN",
-        "priority": 1000,
+        "priority": if policy.findings.reader.is_some() { 900 } else { 1000 },
         "failStrategy": options.fail_strategy.name(),
         "imagePullPolicy": "IfNotPresent",
         // Without it the plugin would stand on every listener that the pod has.
@@ -41,7 +42,15 @@ pub fn plugin(document: &Value, policy: &Policy, places: &Places, ports: &[u16],
         let host = |name: &String| json!({ "name": name, "valueFrom": "HOST" });
         spec["vmConfig"] = json!({ "env": policy.environment.iter().map(host).collect::<Vec<_>>() });
     }
-    object("extensions.istio.io/v1alpha1", "WasmPlugin", &options.gateway, options, spec)
+    object("extensions.istio.io/v1alpha1", "WasmPlugin", &name(policy, options), options, spec)
+}
+
+/// Two instances of one gateway have a plugin each.
+fn name(policy: &Policy, options: &Options) -> String {
+    match policy.gateway.instance.as_str() {
+        Namespace::DEFAULT => options.gateway.clone(),
+        instance => format!("{}-{}", options.gateway, instance.replace('_', "-")),
+    }
 }
 
 /// The policy as the filter gets it. Istio's gateway appends the peer's address, and a

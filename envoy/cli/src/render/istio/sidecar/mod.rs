@@ -68,7 +68,8 @@ fn called(document: &Value, policy: &Policy, clusters: &[Value]) -> Vec<Value> {
     clusters.iter().filter(is_called).cloned().collect()
 }
 
-/// Others in the mesh speak to the same places, in their own way: an object says nothing to them, and has a name of its own.
+/// Others in the mesh speak to the same places, in their own way: an object has a name of its own, and says nothing to other namespaces.
+/// A `ServiceEntry` has no selector: it is for all pods of the namespace.
 fn for_these_pods(mut object: Value, options: &Options) -> Value {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     object["metadata"]["name"] = format!("{}-{name}", options.gateway).into();
