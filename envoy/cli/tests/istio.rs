@@ -264,13 +264,13 @@ fn two_gateways_in_one_namespace_do_not_take_objects_from_each_other() {
 
 #[test]
 fn two_instances_of_one_gateway_have_a_plugin_each_and_the_one_that_takes_findings_stands_behind() {
-    let of = |instance: &str, findings: &str| {
+    const FINDINGS: &str = "findings: { secrets: [a-secret-of-two-instances-32-bytes-long], from: edge }\n";
+    let of = |instance: &str, more: &str| {
         let named = POLICY.replace("name: shop", &format!("name: shop, instance: {instance}"));
-        let secret = "a-secret-of-two-instances-32-bytes-long";
-        render(&format!("{named}findings: {{ secrets: [{secret}], {findings} }}\n"), &[])
+        render(&[&named, more].concat(), &[])
     };
-    let first = of("edge", "publish: true").object("plugin.yaml", "WasmPlugin", "shop-edge");
-    let behind = of("limits_2", "from: edge").object("plugin.yaml", "WasmPlugin", "shop-limits-2");
+    let first = of("edge", "").object("plugin.yaml", "WasmPlugin", "shop-edge");
+    let behind = of("limits_2", FINDINGS).object("plugin.yaml", "WasmPlugin", "shop-limits-2");
     assert_eq!(
         (first["spec"]["phase"].clone(), behind["spec"]["phase"].clone()),
         ("AUTHN".into(), "AUTHN".into())
