@@ -114,3 +114,29 @@ fn nothing_is_shown_of_secrets_and_findings() {
     );
     assert_eq!(shown, "Publisher(edge) Reader(e) Findings(..)");
 }
+
+#[test]
+fn each_instance_has_a_state_and_each_reason_a_name_of_its_own() {
+    assert_eq!(reader("edge", &[]).state(), "portcullis_findings_edge");
+    let names = [Unusable::Absent, Unusable::OtherVersion, Unusable::Refused].map(Unusable::as_str);
+    assert_eq!(names, ["findings_absent", "findings_of_other_version", "findings_refused"]);
+}
+
+#[test]
+fn a_value_of_the_greatest_size_is_read_and_a_longer_one_is_not() {
+    let of_length = |length: usize| {
+        let publisher = Publisher::new("edge", SECRET.to_vec());
+        let seal = |pad: usize| {
+            let findings = Findings { request_id: "x".repeat(pad), bearer: None, ..findings() };
+            publisher.seal(&findings, BEGAN).unwrap()
+        };
+        seal(length - seal(0).len())
+    };
+    let read = |length: usize| {
+        let value = of_length(length);
+        assert_eq!(value.len(), length);
+        reader("edge", &[SECRET]).open(Some(&value), BEGAN).is_ok()
+    };
+    assert_eq!(LONGEST, 131_072, "128 KiB");
+    assert!(read(131_072) && !read(131_073));
+}

@@ -1,5 +1,7 @@
 use super::*;
+use crate::metrics::FindingsMetrics;
 use portcullis_edge_core::Variable;
+use portcullis_metrics::{Registry, Vocabulary};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -50,4 +52,21 @@ fn mistakes_are_told_all_at_once_and_without_the_secret() {
     );
     let [error] = errors(json!({"secrets": [SECRET], "from": "Edge 1"})).try_into().unwrap();
     assert!(error.starts_with("findings.from: found `Edge 1`, expected the name of an instance"), "{error}");
+}
+
+#[test]
+fn findings_are_taken_and_counted_where_an_instance_is_named_and_the_mode_is_not_off() {
+    for (section, takes) in [
+        (json!({"secrets": [SECRET], "publish": true}), false),
+        (json!({"secrets": [SECRET], "from": "edge"}), true),
+        (json!({"secrets": [SECRET], "from": "edge", "mode": "shadow"}), true),
+        (json!({"secrets": [SECRET], "from": "edge", "mode": "off"}), false),
+    ] {
+        let raw: RawFindings = deserr::deserialize::<_, _, ConfigErrors>(section.clone()).unwrap();
+        let mut vocabulary = Vocabulary::new("", &[]);
+        compile(section).unwrap().describe(&mut vocabulary);
+        let mut registry = Registry::new();
+        let _ = FindingsMetrics::build(&mut registry, &vocabulary);
+        assert_eq!((raw.takes(), registry.len()), (takes, if takes { 4 } else { 0 }));
+    }
 }
