@@ -1,38 +1,17 @@
 //! What `render envoy-gateway` writes, and what it refuses.
 
-use serde_json::{Value, json};
-use std::path::Path;
-use std::process::Command;
-use tempfile::TempDir;
+mod support;
 
-const IMAGE: &str =
-    "registry.example/portcullis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+use serde_json::{Value, json};
+use support::{IMAGE, objects};
+use tempfile::TempDir;
 
 /// Renders the example, its text changed; the folder, and what was complained of if it was refused.
 fn render(change: impl FnOnce(String) -> String, arguments: &[&str]) -> (TempDir, Option<String>) {
-    let folder = tempfile::tempdir().expect("a folder");
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway.yaml");
     let text = change(std::fs::read_to_string(example).expect("the example"));
-    std::fs::write(folder.path().join("policy.yaml"), text).expect("it can be written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.current_dir(folder.path()).args([
-        "render",
-        "envoy-gateway",
-        "policy.yaml",
-        "--out",
-        "out",
-        "--image",
-        IMAGE,
-    ]);
-    let output = command.args(arguments).output().expect("it runs");
-    let complaint = (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned());
-    (folder, complaint)
-}
-
-fn objects(folder: &Path, file: &str) -> Vec<Value> {
-    let path = folder.join("out").join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.split("\n---\n").map(|part| serde_saphyr::from_str(part).expect("YAML")).collect()
+    let (folder, output) = support::render("envoy-gateway", &text, arguments);
+    (folder, (!output.status.success()).then(|| support::complaint(&output)))
 }
 
 #[track_caller]

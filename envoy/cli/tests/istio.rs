@@ -1,12 +1,13 @@
 //! What `render istio` writes, and what it refuses.
 
+mod support;
+
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
+use support::IMAGE;
 use tempfile::TempDir;
 
-const IMAGE: &str =
-    "registry.example/portcullis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const POLICY: &str = r#"
 version: 1
 gateway: { name: shop, listen: "0.0.0.0:8080" }
@@ -42,17 +43,7 @@ struct Run {
 
 /// Renders `policy` with `arguments` behind the usual ones.
 fn render(policy: &str, arguments: &[&str]) -> Run {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("policy.yaml"), policy).expect("it can be written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command
-        .current_dir(folder.path())
-        .args(["render", "istio", "policy.yaml", "--out", "out"])
-        .args(arguments);
-    if !arguments.contains(&"--image") {
-        command.args(["--image", IMAGE]);
-    }
-    let output = command.output().expect("it runs");
+    let (folder, output) = support::render("istio", policy, arguments);
     Run { folder, output }
 }
 
@@ -65,7 +56,7 @@ impl Run {
     #[track_caller]
     fn objects(&self, file: &str) -> Vec<Value> {
         assert!(self.output.status.success(), "{}", self.complaint());
-        read(&self.out().join(file))
+        support::objects(self.folder.path(), file)
     }
 
     #[track_caller]
@@ -76,7 +67,7 @@ impl Run {
     }
 
     fn complaint(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
+        support::complaint(&self.output)
     }
 
     /// What it says; nothing is written.
@@ -86,11 +77,6 @@ impl Run {
         assert!(!self.out().exists(), "files were written all the same");
         self.complaint()
     }
-}
-
-fn read(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.split("\n---\n").map(|part| serde_saphyr::from_str(part).expect("YAML")).collect()
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! What `render istio --api gateway` writes, and what it refuses.
 
+mod support;
+
 use serde_json::{Value, json};
-use std::path::Path;
-use std::process::Command;
+use support::objects;
 use tempfile::TempDir;
 
-const IMAGE: &str =
-    "registry.example/portcullis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const HEADER: &str = "x-portcullis-service";
 /// A service of which one route is treated otherwise, one with paths of its own, and one that a host of its own has.
 const POLICY: &str = r#"
@@ -31,20 +30,9 @@ cors: { origins: ["https://shop.example", "https://*.shop.example"], expose_head
 
 /// The folder, and what was complained of if it was refused.
 fn render(policy: &str, arguments: &[&str]) -> (TempDir, Option<String>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("policy.yaml"), policy).expect("it can be written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.current_dir(folder.path());
-    command.args(["render", "istio", "policy.yaml", "--api", "gateway", "--out", "out", "--image", IMAGE]);
-    let output = command.args(arguments).output().expect("it runs");
-    let complaint = (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned());
-    (folder, complaint)
-}
-
-fn objects(folder: &Path, file: &str) -> Vec<Value> {
-    let path = folder.join("out").join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.split("\n---\n").map(|part| serde_saphyr::from_str(part).expect("YAML")).collect()
+    let arguments = [&["--api", "gateway"], arguments].concat();
+    let (folder, output) = support::render("istio", policy, &arguments);
+    (folder, (!output.status.success()).then(|| support::complaint(&output)))
 }
 
 #[track_caller]

@@ -67,8 +67,8 @@ pub fn render(policy: &Policy, settings: &Settings) -> Rendered {
 }
 
 fn without_users(has_users: bool) -> Vec<String> {
-    let why = "alert UserRefusedOften: lines name no user (`logs.user` is `none`)";
-    if has_users { Vec::new() } else { vec![why.to_owned()] }
+    let why = || format!("alert {}: lines name no user (`logs.user` is `none`)", logs::BY_USER);
+    if has_users { Vec::new() } else { vec![why()] }
 }
 
 /// The dashboards, and what they cannot show.

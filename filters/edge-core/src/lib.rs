@@ -38,5 +38,5 @@ pub use reason::{Answer, Class, Denial, Quota, Reason};
 pub use request::RequestHead;
 pub use secret::{Env, Resolved, SecretText, Variable};
 pub use time::{Mono, Now, Wall};
-pub use update::{TRIES, update};
+pub use update::update;
 pub use verdict::Verdict;

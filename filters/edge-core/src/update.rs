@@ -4,13 +4,13 @@ use crate::{Host, HostError};
 
 /// How often a change is tried. A try takes well under a microsecond; with two workers on one key, one in some hundred is tried
 /// twice.
-pub const TRIES: usize = 16;
+const TRIES: usize = 16;
 
 /// Changes the value that all workers share under `key`. `change` is given the bytes (none if nothing was ever written) and says
 /// whether they are to be written; it may be run several times, and only the last of them counts.
 ///
 /// # Errors
-/// When the host fails; [`HostError::CAS_MISMATCH`] if other workers were faster [`TRIES`] times.
+/// When the host fails; [`HostError::CAS_MISMATCH`] if other workers were faster on each of 16 tries.
 ///
 /// ```
 /// use portcullis_edge_core::{Host, MemoryHost, update};

@@ -116,12 +116,10 @@ impl Pipeline {
     }
 
     fn findings(&self, facts: &Facts, host: &dyn Host, ops: &HeaderOps) -> Findings {
-        let taken = facts.findings.taken();
-        let by_stranger = || !self.policy.client_ip.trusts_proxies() && Self::came_by_a_proxy(&facts.head);
         Findings {
             client: facts.client.address(),
             by_proxy: facts.by_proxy,
-            by_stranger: taken.map_or_else(by_stranger, |taken| taken.by_stranger),
+            by_stranger: self.came_by_a_stranger(&facts.head, &facts.findings),
             over_tls: facts.over_tls && (self.trusts_forwarded_proto(facts) || is_tls(host)),
             request_id: facts.request_id().to_owned(),
             bearer: facts.token.bearer().map(|identity| self.handed_bearer(facts, identity, ops)),

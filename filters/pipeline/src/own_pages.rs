@@ -1,10 +1,10 @@
 //! The gateway's own pages: which they are, and who may read them.
 
 use crate::facts::{Facts, Page, Target};
+use crate::findings::FindingsSlot;
 use crate::{Pipeline, Step};
 use portcullis_client_ip::ClientIp;
 use portcullis_edge_core::{Host, RequestHead, StreamFact};
-use portcullis_findings::Findings;
 use portcullis_metrics::METRICS_ROUTE;
 use portcullis_route::PathError;
 
@@ -23,7 +23,7 @@ impl Pipeline {
         &self,
         head: &RequestHead,
         path: &str,
-        client: (ClientIp, Option<&Findings>),
+        client: (ClientIp, &FindingsSlot),
         host: &dyn Host,
     ) -> Option<Page> {
         let page = match path {
@@ -40,29 +40,32 @@ impl Pipeline {
     fn may_read_metrics(
         &self,
         head: &RequestHead,
-        (client, findings): (ClientIp, Option<&Findings>),
+        (client, findings): (ClientIp, &FindingsSlot),
         host: &dyn Host,
     ) -> bool {
         let networks = &self.policy.metrics.networks;
         let allows = |client: ClientIp| client.address().is_some_and(|address| networks.contains(address));
         let peer = || host.stream(StreamFact::Peer).map(|peer| ClientIp::parse(&peer));
         let is_local = |peer: ClientIp| peer.address().is_some_and(|address| address.is_loopback());
-        let is_direct = !self.policy.client_ip.trusts_proxies();
+        let is_direct = !self.policy.client_ip.trusts_proxies() && findings.taken().is_none();
         if host.stream(StreamFact::RouteName).as_deref() == Some(METRICS_ROUTE.as_bytes()) {
             return true;
         }
-        if let Some(findings) = findings {
-            return !findings.by_stranger && allows(client);
-        }
         // Where no proxy is trusted, all that comes by one has the proxy's own address.
-        if is_direct && Self::came_by_a_proxy(head) {
+        if self.came_by_a_stranger(head, findings) {
             return false;
         }
         allows(client) || (is_direct && peer().is_some_and(|peer| is_local(peer) && allows(peer)))
     }
 
+    /// Whether a proxy that nobody named sent the request on; of an earlier instance's requests, that one knows.
+    pub(crate) fn came_by_a_stranger(&self, head: &RequestHead, findings: &FindingsSlot) -> bool {
+        let seen_here = || !self.policy.client_ip.trusts_proxies() && Self::came_by_a_proxy(head);
+        findings.taken().map_or_else(seen_here, |taken| taken.by_stranger)
+    }
+
     /// Whether a request says that some proxy has sent it on. The proxy around this filter has added one address itself.
-    pub(crate) fn came_by_a_proxy(head: &RequestHead) -> bool {
+    fn came_by_a_proxy(head: &RequestHead) -> bool {
         let hops = head.headers.all("x-forwarded-for").flat_map(|line| line.split(|byte| *byte == b','));
         hops.count() > 1 || ["forwarded", "via"].iter().any(|name| head.headers.first(name).is_some())
     }

@@ -2,7 +2,7 @@
 
 use crate::body::{self, DETAILS, LocalReply};
 use crate::facts::{Answerer, Facts, Target};
-use crate::findings::is_tls;
+use crate::findings::{FindingsSlot, is_tls};
 use crate::guard::GuardSlot;
 use crate::order::Stage;
 use crate::path::RequestPath;
@@ -17,7 +17,6 @@ use portcullis_client_ip::{ClientIp, Sender};
 use portcullis_edge_core::{
     Answered, Call, CallError, Denial, HeaderName, Headers, Host, Now, Reason, RequestHead, is_authority,
 };
-use portcullis_findings::Findings;
 use portcullis_jwt::{Identity, Strip};
 use portcullis_route::PathError;
 use portcullis_security_headers::preflight_method;
@@ -77,7 +76,7 @@ impl Pipeline {
         let normal = self.policy.table.normalise(head.path());
         let path = normal.as_ref().map(|normal| &*normal.path).map_err(|error| *error);
         let sender = findings.sender().unwrap_or_else(|| self.sender(&head));
-        let (target, unroutable) = self.target(&head, path, (sender.client, findings.taken()), host);
+        let (target, unroutable) = self.target(&head, path, (sender.client, &findings), host);
         let counted = !self.is_uncounted(target, path);
         let has_proxies = self.policy.client_ip.trusts_proxies();
         let (context, begins_trace) = self.trace_context(&head.headers, host);
@@ -140,7 +139,7 @@ impl Pipeline {
         &self,
         head: &RequestHead,
         path: Result<&str, PathError>,
-        client: (ClientIp, Option<&Findings>),
+        client: (ClientIp, &FindingsSlot),
         host: &dyn Host,
     ) -> (Target, Option<Reason>) {
         let path = match path {

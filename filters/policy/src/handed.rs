@@ -1,10 +1,11 @@
 //! What the section `findings` means for the rest of a policy.
 
-use crate::raw::{RawProxy, RawRoute};
+use crate::raw::RawProxy;
+use crate::tokens::own_prefixes;
 use portcullis_authz::Rules;
 use portcullis_edge_core::{ConfigError, Mode, Node};
 use portcullis_findings::RawFindings;
-use portcullis_jwt::{Jwt, RouteAuth};
+use portcullis_jwt::{Jwt, RawNeed, RouteAuth};
 
 /// Whether bearers are handed on to other instances of the filter, or taken from one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +20,11 @@ impl Handed {
     pub fn of(findings: Option<&RawFindings>) -> Self {
         let taken = findings.filter(|raw| raw.takes()).map(|raw| raw.mode);
         Self { taken, published: findings.is_some_and(|raw| raw.publish) }
+    }
+
+    /// Whether a route's rules may meet a handed bearer. A token that the route refuses is no earlier instance's business either.
+    pub fn may_meet(self, need: RawNeed) -> bool {
+        self.taken.is_some() && need != RawNeed::Refused
     }
 
     /// Findings in shadow mode are believed where they are there and refuse nothing: nor do rules on a bearer that may be missing.
@@ -41,12 +47,7 @@ impl Handed {
         let (one, other) = auth.filter(|_| self.published)?.with_one_role_prefix(jwt?)?;
         let found =
             format!("tokens of `{}` and `{}`, whose roles `findings` publishes", one.name(), other.name());
-        let expected = format!(
-            "a `role_prefix` of its own at `jwt.providers.{}` or `jwt.providers.{}`: a role is its provider's",
-            one.name(),
-            other.name()
-        );
-        Some(at.key("auth").error(found, expected))
+        Some(at.key("auth").error(found, own_prefixes(one, other)))
     }
 
     /// The proxy's routes would write what an earlier instance found out, whatever the check here says.
@@ -66,11 +67,4 @@ impl Handed {
             at.error("a rule on tokens", "a section `jwt`: where no token is checked, none is counted")
         })
     }
-}
-
-/// Whether a route's rules on roles may meet a bearer at all.
-pub(crate) fn may_be_handed(handed: Handed, raw: &RawRoute) -> bool {
-    use portcullis_jwt::RawNeed;
-    // A token that the route refuses is no earlier instance's business either.
-    handed.taken.is_some() && raw.auth.as_ref().is_none_or(|auth| auth.token != RawNeed::Refused)
 }

@@ -1,12 +1,12 @@
 //! Tokens: the section `jwt`, and what routes ask of a request's bearer.
 
 use crate::document::Document;
-use crate::handed::{Handed, may_be_handed};
+use crate::handed::Handed;
 use crate::parts::TOKENS;
 use crate::raw::RawRoute;
 use portcullis_authz::Rules;
 use portcullis_edge_core::{ConfigError, Mode, Node, PolicyDuration};
-use portcullis_jwt::{Env, Jwt, RawJwt, RawNeed, RouteAuth};
+use portcullis_jwt::{Env, Jwt, Provider, RawJwt, RawNeed, RouteAuth};
 use portcullis_security_headers::{ClaimHeaderName, TrustHeaders};
 
 /// The section `jwt`.
@@ -126,7 +126,7 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
     let has_subject = section.is_given && matches!(need, RawNeed::Optional | RawNeed::Required);
     // Where `auth` is forgotten that is the mistake, told by itself.
     let is_forgotten = section.is_given && raw.auth.is_none();
-    let is_handed = may_be_handed(section.handed, raw);
+    let is_handed = section.handed.may_meet(need);
     if rules.speak_of_subject() && !has_subject && !is_handed && !is_forgotten {
         let expected = "a route that takes tokens (`auth`) or a section `findings` with `from`, without which nobody has any";
         return Err(vec![at.error("rules on roles, scopes or claims", expected)]);
@@ -156,12 +156,16 @@ fn shared_roles(
             prefix.escape_debug()
         ),
     };
-    let expected = format!(
+    Some(at.key("authz").error(found, own_prefixes(one, other)))
+}
+
+/// What would tell the roles of two providers apart.
+pub(crate) fn own_prefixes(one: &Provider, other: &Provider) -> String {
+    format!(
         "`role_prefix` of its own at `jwt.providers.{}` or `jwt.providers.{}`: a role is its provider's",
         one.name(),
         other.name()
-    );
-    Some(at.key("authz").error(found, expected))
+    )
 }
 
 /// Conditions on a bearer are enforced no more than the token: where that is only looked at, many a request has none. Those on networks

@@ -64,13 +64,25 @@ pub fn explain_behind(
 ) -> Result<Report, Box<Report>> {
     let mut first = Session::new(before, before_keys, question.at);
     let mut session = Session::new(policy, keys, question.at);
+    let head = head(question, &first.pipeline);
     for _ in 0..question.before {
-        if let Ok(head) = first.send_on(question, &session.host) {
-            session.pass(head, question);
+        if let Step::Forward(ops) = first.pass(head.clone(), question) {
+            session.pass(sent_on(&head, &ops, &session.host), question);
         }
     }
-    let head = first.send_on(question, &session.host)?;
-    Ok(session.explain_head(head, question).0)
+    match first.explain_head(head.clone(), question) {
+        (_, Step::Forward(ops)) => Ok(session.explain_head(sent_on(&head, &ops, &session.host), question).0),
+        (report, _) => Err(Box::new(report)),
+    }
+}
+
+/// A request as the next instance in the proxy gets it, which finds the filter state at its host.
+fn sent_on(head: &RequestHead, ops: &HeaderOps, next: &MemoryHost) -> RequestHead {
+    ops.state.iter().for_each(|(name, value)| next.set_filter_state(name, value));
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let all: Vec<_> = changed(&head.headers, ops).map(|(name, value)| (text(name), value)).collect();
+    let headers = Headers::from_pairs(all.iter().map(|(name, value)| (name.as_str(), *value)));
+    RequestHead { headers, peer: head.peer.clone() }
 }
 
 /// A gateway to which requests come one after another: what one leaves behind (in limits, breakers, blocked logins), the next finds.
@@ -100,7 +112,7 @@ impl Session {
     }
 
     /// A request of which only what it leaves behind matters.
-    fn pass(&mut self, head: RequestHead, question: &Question) {
+    fn pass(&mut self, head: RequestHead, question: &Question) -> Step {
         let (pipeline, host, worker) = (&self.pipeline, &self.host, &mut self.worker);
         host.set_stream(StreamFact::Peer, question.peer.to_string().as_bytes());
         let (mut facts, step) = pipeline.on_request(head, host, worker);
@@ -109,22 +121,7 @@ impl Session {
         let step = send_body(pipeline, &mut facts, step, &question.body, (host, worker));
         answer(pipeline, &mut facts, &step, (question, host));
         pipeline.on_done(&mut facts, host, worker, &mut Imagined::of(question, pipeline));
-    }
-
-    /// A request as the next instance in the proxy gets it, which finds the filter state at its host.
-    ///
-    /// # Errors
-    /// What is explained of it, where this instance answers.
-    fn send_on(&mut self, question: &Question, next: &MemoryHost) -> Result<RequestHead, Box<Report>> {
-        let head = head(question, &self.pipeline);
-        let (sent, peer) = (head.headers.clone(), head.peer.clone());
-        let (report, step) = self.explain_head(head, question);
-        let Step::Forward(ops) = step else { return Err(Box::new(report)) };
-        ops.state.iter().for_each(|(name, value)| next.set_filter_state(name, value));
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let all: Vec<_> = changed(&sent, &ops).map(|(name, value)| (text(name), value)).collect();
-        let headers = Headers::from_pairs(all.iter().map(|(name, value)| (name.as_str(), *value)));
-        Ok(RequestHead { headers, peer })
+        step
     }
 
     /// The next request, explained.

@@ -28,7 +28,7 @@ fn alert(name: &str, expr: String, severity: &str, dashboard: &str, settings: &S
 }
 
 /// The alert by user.
-const BY_USER: &str = "UserRefusedOften";
+pub const BY_USER: &str = "UserRefusedOften";
 
 /// Those of the alerts that can fire: where lines have no users, none by user.
 fn possible(alerts: impl IntoIterator<Item = Rule>, has_users: bool) -> Vec<Rule> {

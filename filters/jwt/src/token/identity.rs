@@ -198,19 +198,8 @@ impl Identity {
 impl Identity {
     /// For tests: nothing but claims.
     pub(crate) fn of_claims(claims: &str) -> Self {
-        Self {
-            provider: 0,
-            claims: Json::parse(claims.as_bytes()).unwrap(),
-            user: None,
-            roles: Vec::new(),
-            scopes: Vec::new(),
-            headers: Vec::new(),
-            from: Wall(0),
-            until: Wall(u64::MAX),
-            fresh_until: Wall(u64::MAX),
-            chosen: Chosen::ByClaims,
-            signed: None,
-        }
+        let nobody = Handed { user: None, roles: &[], scopes: &[], claims: claims.as_bytes() };
+        Self { provider: 0, ..Self::handed(nobody).unwrap() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The filter in front of a backend: in the sidecar of the backend's pods, on the port that their traffic comes to.
 //!
 //! A sidecar hands a request on to the port that it came to, so there are no routes to write: what the policy says of ways to a service
-//! has no place there, and is refused where it stands. What the filter itself calls is told to the mesh as for a gateway, but for
-//! these pods alone.
+//! has no place there, and is refused where it stands. What the filter itself calls is told to the mesh as for a gateway, but to
+//! this namespace alone.
 
 mod patches;
 mod pods;
@@ -16,8 +16,7 @@ use portcullis_edge_core::ConfigError;
 use portcullis_policy::Policy;
 use serde_json::{Value, json};
 
-const CALLED: &str =
-    "What the filter itself calls, for these pods alone: where it is, and how it is spoken to.";
+const CALLED: &str = "What the filter itself calls: where it is, for the pods of this namespace, and how it is spoken to, for these pods alone.";
 
 /// The files. `listeners` and `clusters` are those of the static bootstrap.
 pub fn render(
