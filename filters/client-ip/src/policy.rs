@@ -174,7 +174,9 @@ fn entries(headers: &Headers) -> Vec<&[u8]> {
 fn forwarded_for(headers: &Headers, client: ClientIp, entry: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut lines = headers.all(FORWARDED_FOR);
     let first = lines.next()?;
-    let says_it = lines.next().is_none() && !first.contains(&b',') && ClientIp::parse(first) == client;
+    // What the client was read from is not read a second time.
+    let is_client = |first| entry.is_some_and(|entry| entry == first) || ClientIp::parse(first) == client;
+    let says_it = lines.next().is_none() && !first.contains(&b',') && is_client(first);
     if says_it && client != ClientIp::UNKNOWN {
         return None;
     }

@@ -20,6 +20,13 @@ fn tag(name: &[u8]) -> u32 {
     }
 }
 
+/// One bit of 64, by a name's tag: what a map has no name of, it is not searched for. Fibonacci hashing: the upper bits of a product with
+/// 2^32 divided by the golden ratio.
+#[inline]
+const fn presence(tag: u32) -> u64 {
+    1 << (tag.wrapping_mul(0x9E37_79B1) >> 26)
+}
+
 /// A header map: names (lower case) to bytes, in order, duplicates kept.
 ///
 /// The map is read from the host **once**, as one blob, and parsed in place: no header is copied until somebody needs it.
@@ -35,6 +42,8 @@ fn tag(name: &[u8]) -> u32 {
 pub struct Headers {
     blob: Vec<u8>,
     entries: Vec<Entry>,
+    /// The bits of all names.
+    present: u64,
 }
 
 /// The blob is not a serialised header map.
@@ -52,7 +61,8 @@ impl Headers {
             return Ok(Self::default());
         }
         let entries = parse(&blob).ok_or(HeadersError)?;
-        Ok(Self { blob, entries })
+        let present = entries.iter().fold(0, |all, entry| all | presence(entry.tag));
+        Ok(Self { blob, entries, present })
     }
 
     /// Builds a map from pairs; for tests, the command line and anything else without a host.
@@ -62,7 +72,9 @@ impl Headers {
             let lower = name.to_ascii_lowercase();
             let name = headers.append(lower.as_bytes());
             let value = headers.append(value);
-            headers.entries.push(Entry { tag: tag(lower.as_bytes()), name, value });
+            let tag = tag(lower.as_bytes());
+            headers.present |= presence(tag);
+            headers.entries.push(Entry { tag, name, value });
         }
         headers
     }
@@ -82,7 +94,8 @@ impl Headers {
     #[inline]
     fn under<'h>(&'h self, name: &[u8]) -> impl Iterator<Item = &'h Entry> {
         let wanted = tag(name);
-        self.entries.iter().filter(move |entry| entry.tag == wanted && self.slice(entry.name) == name)
+        let searched = if self.present & presence(wanted) == 0 { &[] } else { &*self.entries };
+        searched.iter().filter(move |entry| entry.tag == wanted && self.slice(entry.name) == name)
     }
 
     /// All pairs, in the order of the wire.

@@ -114,11 +114,14 @@ impl Pipeline {
                 | Stage::FleetLimits
                 | Stage::Breaker => Verdict::Continue,
             };
-            // Nearly always; what it takes to look at a verdict closely would be paid at every stage.
-            if matches!(verdict, Verdict::Continue) && facts.trace.is_none() {
-                facts.at = facts.at.next();
-            } else if let Some(step) = self.take(facts, verdict) {
-                return step;
+            match verdict {
+                // Nearly always; what it takes to look at a verdict closely would be paid at every stage.
+                Verdict::Continue if facts.trace.is_none() => facts.at = facts.at.next(),
+                verdict => {
+                    if let Some(step) = self.take(facts, verdict) {
+                        return step;
+                    }
+                }
             }
         }
     }
