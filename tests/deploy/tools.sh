@@ -66,7 +66,7 @@ build() {
   packages=$("$go" list -deps ${COMMANDS[$1]} | wc -l)
   say "$1: building $packages packages, which takes some minutes the first time"
   # shellcheck disable=SC2086
-  "$go" build -v -ldflags="-s -w" -o "$2/" ${COMMANDS[$1]} 2>&1 | progress "$packages" "$1"
+  "$go" build -v -gcflags=all=-dwarf=false -ldflags="-s -w" -o "$2/" ${COMMANDS[$1]} 2>&1 | progress "$packages" "$1"
 }
 
 # source_of TOOL MODULE: the folder of MODULE's sources.
