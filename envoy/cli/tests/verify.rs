@@ -316,6 +316,33 @@ fn two_policies_of_one_instance_name_are_found_and_one_policy_on_two_listeners_i
     assert_eq!(both(&renamed), [""; 0]);
 }
 
+#[test]
+fn a_second_filter_of_an_instance_in_one_listener_is_found_and_one_with_a_concern_of_its_own_is_not() {
+    let with_second = |change: &dyn Fn(&mut Value)| {
+        let mut dump = dump(|listener| {
+            let filters = manager(listener)["http_filters"].as_array_mut().expect("filters");
+            filters.insert(1, filters[0].clone());
+        });
+        let listener = &mut dump["configs"][1]["static_listeners"][0]["listener"];
+        change(&mut manager(listener)["http_filters"][1]["typed_config"]["config"]);
+        complaints(&verify(&dump, STATS, Some(&example())))
+    };
+    let twice = "a second filter of the instance `default`";
+    assert_one(&with_second(&|_| {}), &["http_filters[1]", twice, "http_filters[0]", "counted, and charged"]);
+    let renamed = |plugin: &mut Value| {
+        let value = &mut plugin["configuration"]["value"];
+        let mut policy: Value = serde_json::from_str(value.as_str().expect("a policy")).expect("JSON");
+        policy["gateway"]["instance"] = "limits".into();
+        *value = policy.to_string().into();
+    };
+    assert_eq!(with_second(&renamed), [""; 0]);
+    let open = |plugin: &mut Value| {
+        renamed(plugin);
+        plugin["failure_policy"] = "FAIL_OPEN".into();
+    };
+    assert_one(&with_second(&open), &["http_filters[1], failure_policy", "FAIL_OPEN"]);
+}
+
 /// What a sidecar with the example's filter would dump, its listeners changed.
 fn sidecar(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut dump = dump(|listener| listener["traffic_direction"] = "INBOUND".into());

@@ -63,17 +63,19 @@ pub fn verify(config_dump: &Value, stats: &str, policy: Option<&Value>) -> Vec<F
     let dump = Dump::of(config_dump);
     let mut findings = dump.refusals();
     findings.extend(discovery::check(&dump, stats));
-    let mut plugins: Vec<Plugin> = Vec::new();
+    // A listener's filters are one element.
+    let mut plugins: Vec<Vec<Plugin>> = Vec::new();
     for listener in dump.listeners() {
-        let (plugin, found) = plugin::of(&listener, &dump);
+        let (own, found) = plugin::of(&listener, &dump);
         findings.extend(found);
-        findings.extend(plugin.iter().flat_map(|plugin| manager::check(&listener, plugin, &dump)));
-        plugins.extend(plugin);
+        findings.extend(own.first().iter().flat_map(|plugin| manager::check(&listener, plugin, &dump)));
+        plugins.extend((!own.is_empty()).then_some(own));
     }
     if plugins.is_empty() {
         findings.push(absent(&dump));
     }
-    for plugin in &plugins {
+    // Of filters with a concern each, `policy` can be one; the others have theirs.
+    for plugin in plugins.iter().filter_map(|own| own.first()) {
         findings.extend(policy::check(plugin, policy));
     }
     findings.extend(instances::check(&plugins));

@@ -25,20 +25,22 @@ pub(super) struct Plugin<'a> {
     pub policy: Value,
 }
 
-/// The filter of a listener, and what is to be said of it.
-pub(super) fn of<'a>(listener: &Listener<'a>, dump: &Dump<'a>) -> (Option<Plugin<'a>>, Vec<Finding>) {
+/// Our filters in a listener, in their order, and what is to be said of them. There are several where each has a concern of its own.
+pub(super) fn of<'a>(listener: &Listener<'a>, dump: &Dump<'a>) -> (Vec<Plugin<'a>>, Vec<Finding>) {
     let filters: Vec<_> = list(&listener.manager["http_filters"]).collect();
-    let found = filters.iter().enumerate().find_map(|(index, filter)| {
+    let numbered = filters.iter().enumerate();
+    let found = numbered.filter_map(|(index, filter)| {
         let typed = typed_config(filter, dump)?;
         Some((index, ours(typed, || format!("listener {}, http_filters[{index}]", listener.name))?))
     });
-    let Some((index, plugin)) = found else {
-        return (None, missing(listener, &filters, dump));
+    let (places, plugins): (Vec<usize>, Vec<Plugin<'_>>) = found.unzip();
+    let (Some(first), Some(plugin)) = (places.first(), plugins.first()) else {
+        return (Vec::new(), missing(listener, &filters, dump));
     };
     let mut findings = vec![Finding::good(plugin.at.clone(), "the filter, with its policy")];
-    findings.extend(before(&plugin, &filters[..index]));
-    findings.push(failure(&plugin));
-    (Some(plugin), findings)
+    findings.extend(before(plugin, &filters[..*first]));
+    findings.extend(plugins.iter().map(failure));
+    (plugins, findings)
 }
 
 /// A filter's configuration, as it stands there or as it was sent.
