@@ -222,3 +222,56 @@ fn a_rule_that_denies_some_bearer_from_a_network_denies_none_who_is_not_known() 
 fn rules_on_a_bearer_alone_say_nothing_of_one_who_is_not_known() {
     assert_eq!(shadowed(&json!({"allow": [{"roles": {"any": ["admin"]}}]}), None, "192.0.2.1"), None);
 }
+
+#[test]
+fn of_one_who_is_not_known_rules_on_a_bearer_say_nothing_whatever_their_mode() {
+    let rules = compile(json!({"allow": [{"roles": {"any": ["admin"]}}]})).unwrap();
+    assert_eq!((rules.mode(), rules.bearer_mode()), (Mode::Enforce, Mode::Enforce));
+    assert_eq!(rules.judge(Who::<Bearer>::Unsure, None), None);
+}
+
+#[test]
+fn modes_are_what_the_policy_says_and_what_the_token_leaves_of_it() {
+    let rules = compile(json!({"default": "allow", "mode": "shadow"})).unwrap();
+    assert_eq!((rules.mode(), rules.bearer_mode()), (Mode::Shadow, Mode::Shadow));
+    let rules = rules.with_bearer_mode(Mode::Off);
+    assert_eq!((rules.mode(), rules.bearer_mode()), (Mode::Shadow, Mode::Off));
+}
+
+#[test]
+fn rules_know_what_they_ask_of_a_bearer() {
+    let asks = |rule: Value| {
+        let rules = [json!({"allow": [rule.clone()]}), json!({"deny": [rule], "default": "allow"})];
+        rules.map(|rules| {
+            let rules = compile(rules).unwrap();
+            (rules.speak_of_subject(), rules.speak_of_roles())
+        })
+    };
+    assert_eq!(asks(json!({"networks": ["10.0.0.0/8"]})), [(false, false); 2]);
+    assert_eq!(asks(json!({"scopes": {"any": ["r"]}})), [(true, false); 2]);
+    assert_eq!(asks(json!({"roles": {"any": ["admin"]}})), [(true, true); 2]);
+    assert_eq!(asks(json!({"roles": {"all": ["admin"]}})), [(true, true); 2]);
+}
+
+#[test]
+fn reasons_and_conditions_have_the_names_of_labels_and_policy() {
+    let conditions = [Condition::Roles, Condition::Scopes, Condition::Claims, Condition::Networks];
+    assert_eq!(conditions.map(Condition::as_str), ["roles", "scopes", "claims", "networks"]);
+    let failed = conditions.map(|condition| Forbidden::NotAllowed(Some(condition)).as_str());
+    assert_eq!(failed, ["role_missing", "scope_missing", "claim_mismatch", "network_not_allowed"]);
+    let others = [Forbidden::Denied(7), Forbidden::NotAllowed(None)];
+    assert_eq!(others.map(Forbidden::as_str), ["denied_by_rule", "no_rule_allows"]);
+}
+
+#[test]
+fn a_claim_of_any_scalar_type_is_accepted_for_what_it_is_alone() {
+    let rules =
+        compile(json!({"allow": [{"claims": [{"claim": "c", "one_of": [true, -3, 1.5, "1", 1]}]}]})).unwrap();
+    let claim = &rules.allow[0].claims[0];
+    let accepted =
+        [Scalar::Bool(true), Scalar::Int(-3), Scalar::Float(1.5), Scalar::Text("1"), Scalar::UInt(1)];
+    assert!(accepted.iter().all(|scalar| claim.accepts(*scalar)));
+    let others =
+        [Scalar::Bool(false), Scalar::Int(-4), Scalar::Float(2.5), Scalar::Text("true"), Scalar::UInt(3)];
+    assert!(!others.iter().any(|scalar| claim.accepts(*scalar)));
+}

@@ -303,3 +303,104 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn a_worker_believes_what_it_has_read_for_a_while_and_asks_again_after_it() {
+    let mut gateway = Gateway::new(json!({ "consecutive_failures": 1, "jitter_percent": 0 }));
+    gateway.admit(0);
+    gateway.host.fail_shared(true);
+    gateway.host.advance(STALE - Duration::from_nanos(1));
+    assert!(gateway.admit(0).call.is_some());
+    gateway.host.advance(Duration::from_nanos(1));
+    assert!(gateway.admit(0).failed, "a closed breaker is asked about again");
+    gateway.host.fail_shared(false);
+    gateway.call(0, Outcome::Failed);
+    gateway.host.fail_shared(true);
+    gateway.wait(59);
+    let refused = gateway.admit(0);
+    assert!(refused.denial.is_some() && !refused.failed, "an open one is open as long as it said");
+    gateway.wait(1);
+    assert!(gateway.admit(0).failed);
+}
+
+#[test]
+fn what_was_read_of_a_breaker_says_nothing_of_one_that_was_changed() {
+    let mut gateway = Gateway::new(json!({ "consecutive_failures": 1 }));
+    gateway.admit(0);
+    gateway.host.fail_shared(true);
+    let changed = compile(json!({ "order": { "consecutive_failures": 2 } })).unwrap();
+    assert!(changed.admit(0, &mut gateway.workers[0], &gateway.host).failed);
+}
+
+#[test]
+fn a_clock_that_jumps_back_ends_what_a_worker_believes() {
+    let mut gateway = Gateway::new(json!({ "consecutive_failures": 1 }));
+    gateway.admit(0);
+    gateway.host.set_now(Now { mono: Mono(999_999_999), ..Now::default() });
+    gateway.host.fail_shared(true);
+    assert!(gateway.admit(0).failed);
+}
+
+/// Whether an outcome is kept for later, and not told to the other workers at once.
+fn is_kept(gateway: &mut Gateway, outcome: Outcome) -> bool {
+    let call = gateway.admit(0).call.unwrap();
+    gateway.host.fail_shared(true);
+    let kept = gateway.breakers.record(call, outcome, &mut gateway.workers[0], &gateway.host).is_ok();
+    gateway.host.fail_shared(false);
+    kept
+}
+
+#[test]
+fn successes_are_told_once_in_a_while_where_shares_are_counted_and_else_only_at_the_end_of_a_row() {
+    let mut rows = Gateway::new(json!({ "consecutive_failures": 2 }));
+    assert!(is_kept(&mut rows, FAST) && is_kept(&mut rows, Outcome::Abandoned));
+    assert!(!is_kept(&mut rows, Outcome::Failed));
+    rows.call(0, Outcome::Failed);
+    assert!(!is_kept(&mut rows, FAST), "it ends a row");
+    let slow = json!({ "threshold": "1s", "percent": 60, "min_calls": 1000 });
+    let mut shares = Gateway::new(json!({ "consecutive_failures": 0, "slow_calls": slow }));
+    shares.wait(100);
+    shares.call(0, FAST);
+    assert!(is_kept(&mut shares, FAST) && !is_kept(&mut shares, SLOW));
+    shares.host.advance(TELL - Duration::from_nanos(1));
+    assert!(is_kept(&mut shares, FAST));
+    shares.host.advance(Duration::from_nanos(1));
+    assert!(!is_kept(&mut shares, FAST), "the others have waited for it");
+}
+
+#[test]
+fn breakers_know_whose_they_are_and_how_serious() {
+    let breakers = compile(json!({ "user": { "mode": "shadow" } })).unwrap();
+    assert!(breakers.any() && breakers.has(1) && !breakers.has(0) && !breakers.has(2));
+    assert_eq!([0, 1, 2].map(|service| breakers.mode(service)), [Mode::Off, Mode::Shadow, Mode::Off]);
+    assert!(!compile(json!({})).unwrap().any());
+    let host = MemoryHost::at(Now::default());
+    let call = breakers.admit(1, &mut breakers.state(&Namespace::new("t")), &host).call.unwrap();
+    assert_eq!((call.service(), call.is_trial(), call.begun()), (1, false, Mono(0)));
+}
+
+#[test]
+fn states_and_causes_have_the_names_and_levels_of_gauge_and_log_lines() {
+    let states = [State::Closed, State::Open, State::HalfOpen];
+    assert_eq!(
+        states.map(|state| (state.level(), state.as_str())),
+        [(0, "closed"), (1, "open"), (2, "half_open")]
+    );
+    let causes = [
+        Why::ConsecutiveFailures,
+        Why::FailureRate,
+        Why::SlowCalls,
+        Why::TimeForTrials,
+        Why::TrialFailed,
+        Why::TrialsSucceeded,
+    ];
+    let names = [
+        "consecutive_failures",
+        "failure_rate",
+        "slow_calls",
+        "time_for_trials",
+        "trial_failed",
+        "trials_succeeded",
+    ];
+    assert_eq!(causes.map(Why::as_str), names);
+}
