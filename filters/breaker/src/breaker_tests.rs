@@ -1,5 +1,5 @@
 use super::*;
-use portcullis_edge_core::{ConfigErrors, MemoryHost, Now};
+use portcullis_edge_core::{ConfigErrors, MemoryHost, Now, PolicyDuration};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -254,6 +254,40 @@ fn mistakes_are_told_all_at_once() {
     );
     let both = compile(json!({ "*": {}, "user": { "mode": "off" } })).unwrap();
     assert!(both.has(0) && !both.has(1));
+}
+
+#[test]
+fn a_success_that_was_kept_ends_a_row_of_failures_too() {
+    let share = json!({ "percent": 100, "min_calls": 1000 });
+    let mut gateway = Gateway::new(json!({ "consecutive_failures": 2, "failures": share }));
+    gateway.call(1, FAST);
+    gateway.call(0, Outcome::Failed);
+    gateway.call(1, FAST);
+    assert_eq!(gateway.call(1, Outcome::Failed), None, "worker 1 had kept a success");
+    assert_eq!(gateway.call(1, Outcome::Failed).map(|t| t.2), Some(Why::ConsecutiveFailures));
+}
+
+#[test]
+fn a_threshold_of_slow_calls_is_checked_as_their_share_is() {
+    let errors = compile(json!({ "*": { "slow_calls": { "threshold": "2h", "percent": 0 } } })).unwrap_err();
+    let expected = [
+        "breakers.*.slow_calls.threshold: found `2h`, expected a duration from `1ms` to `1h`",
+        "breakers.*.slow_calls.percent: found `0`, expected a whole number from 1 to 100",
+    ];
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    use crate::section::{RawShare, RawSlow};
+    let raw: RawBreaker = deserr::deserialize::<_, _, ConfigErrors>(json!({})).unwrap();
+    assert_eq!((raw.consecutive_failures, raw.jitter_percent), (5, 10));
+    assert_eq!((raw.trials, raw.successes), (1, 3));
+    let share: RawShare = deserr::deserialize::<_, _, ConfigErrors>(json!({ "percent": 1 })).unwrap();
+    assert_eq!((share.window, share.min_calls), (PolicyDuration::secs(10), 20));
+    let slow = json!({ "threshold": "1s", "percent": 1 });
+    let slow: RawSlow = deserr::deserialize::<_, _, ConfigErrors>(slow).unwrap();
+    assert_eq!((slow.window, slow.min_calls), (PolicyDuration::secs(10), 20));
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 #[schemars(deny_unknown_fields)]
 pub struct RawBreaker {
     /// Opens after so many failures in a row (default 5; 0: never). A failure is an answer of 5xx, or none.
-    #[deserr(default = 5)]
+    #[deserr(default = five())]
     #[schemars(default = "five", range(max = 1000))]
     pub consecutive_failures: u32,
     /// Opens when too large a share of calls fails.
@@ -26,15 +26,15 @@ pub struct RawBreaker {
     #[schemars(default = "sixty_seconds")]
     pub open_for: PolicyDuration,
     /// Stays open longer by up to so many percent, at random, so that many gateways do not try at once (default 10).
-    #[deserr(default = 10)]
+    #[deserr(default = ten())]
     #[schemars(default = "ten", range(max = 100))]
     pub jitter_percent: u32,
     /// How many trials may be under way at once (default 1).
-    #[deserr(default = 1)]
+    #[deserr(default = one())]
     #[schemars(default = "one", range(min = 1, max = 100))]
     pub trials: u32,
     /// After how many successful trials it closes (default 3).
-    #[deserr(default = 3)]
+    #[deserr(default = three())]
     #[schemars(default = "three", range(min = 1, max = 1000))]
     pub successes: u32,
     /// How long a trial counts as under way, if nothing is heard of it (default `60s`).
@@ -60,7 +60,7 @@ pub struct RawShare {
     #[schemars(default = "ten_seconds")]
     pub window: PolicyDuration,
     /// If there were so many (default 20).
-    #[deserr(default = 20)]
+    #[deserr(default = twenty())]
     #[schemars(default = "twenty", range(min = 1))]
     pub min_calls: u32,
 }
@@ -81,7 +81,7 @@ pub struct RawSlow {
     #[schemars(default = "ten_seconds")]
     pub window: PolicyDuration,
     /// If there were so many (default 20).
-    #[deserr(default = 20)]
+    #[deserr(default = twenty())]
     #[schemars(default = "twenty", range(min = 1))]
     pub min_calls: u32,
 }

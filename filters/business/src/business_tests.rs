@@ -1,5 +1,5 @@
 use crate::metrics::{EventAmount, EventName, EventValue, Skipped};
-use crate::{Bodies, Body, Budget, Business, Happened, Needs, RawBusiness};
+use crate::{Bodies, Body, Budget, Business, Happened, Needs, RawBusiness, Side};
 use portcullis_edge_core::{ConfigErrors, Node};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -147,4 +147,66 @@ fn every_mistake_has_its_place() {
         assert!(error.replace('"', "").starts_with(&format!("business.{place}")), "{error} at {place}")
     });
     assert!(errors[3].contains("did you mean `/orders`?"), "{errors:#?}");
+}
+
+#[test]
+fn a_policys_events_are_listed_with_their_values_and_units() {
+    let shop = shop();
+    assert!(!shop.is_empty() && compile(json!({})).unwrap().is_empty());
+    assert_eq!(shop.names().collect::<Vec<_>>(), ["login", "order"]);
+    let usd = Some("usd_cents");
+    let rows = [("login", "", None), ("order", "BTC", usd), ("order", "ETH", usd), ("order", "other", usd)];
+    assert_eq!(shop.rows().collect::<Vec<_>>(), rows);
+    assert_eq!((shop.most(), compile(json!({})).unwrap().most()), (100, 65_536));
+}
+
+#[test]
+fn only_the_side_that_an_event_reads_is_kept() {
+    let needs = |by: &str, from: &str| {
+        let by = json!({ "from": by, "pointer": "/a", "values": ["x"] });
+        let amount = json!({ "from": from, "pointer": "/b", "unit": "u" });
+        let event = json!({ "route": "/login", "methods": ["POST"], "by": by, "amount": amount });
+        compile(json!({ "events": { "e": event } })).unwrap().needs(2, b"POST")
+    };
+    assert_eq!(needs("request", "request"), Needs { request: true, response: false });
+    assert_eq!(needs("response", "response"), Needs { request: false, response: true });
+}
+
+#[test]
+fn an_event_concerns_its_own_route_and_status_alone() {
+    let shop = shop();
+    assert!(shop.concerns((1, b"POST"), 201) && shop.concerns((2, b"POST"), 204));
+    assert!(!shop.concerns((1, b"POST"), 200) && !shop.concerns((0, b"GET"), 201));
+}
+
+#[test]
+fn a_body_is_found_on_its_side_and_says_whether_it_is_read() {
+    let shop = shop();
+    let mut bodies = Bodies { request: Some(shop.body()), response: None };
+    assert!(bodies.of_mut(Side::Response).is_none());
+    bodies.of_mut(Side::Request).unwrap().take(b"{}", 2);
+    let request = bodies.of(Side::Request).unwrap();
+    assert!(request.is_read() && request.json().is_ok());
+    bodies.of_mut(Side::Request).unwrap().coded(b"gzip");
+    assert!(!bodies.of(Side::Request).unwrap().is_read());
+}
+
+#[test]
+fn as_much_as_may_be_may_be() {
+    let event = |by: Value, decimals: u8| {
+        json!({ "route": "/login", "methods": ["POST"], "by": by,
+            "amount": { "from": "request", "pointer": "/b", "unit": "u", "decimals": decimals } })
+    };
+    let values = |values: Vec<String>| json!({ "from": "request", "pointer": "/a", "values": values });
+    let numbered = |count: usize| (0..count).map(|n| format!("v{n}")).collect::<Vec<_>>();
+    let compiles = |by, decimals| compile(json!({ "events": { "e": event(by, decimals) } })).is_ok();
+    assert!(compiles(values(vec!["x".repeat(100)]), 18));
+    assert!(!compiles(values(vec!["x".repeat(101)]), 18) && !compiles(values(vec!["x".to_owned()]), 19));
+    assert!(compiles(values(numbered(100)), 0) && !compiles(values(numbered(101)), 0));
+    let events = |count: usize| {
+        let plain = json!({ "route": "/login", "methods": ["POST"] });
+        let events: serde_json::Map<_, _> = (0..count).map(|n| (format!("e{n}"), plain.clone())).collect();
+        compile(json!({ "events": events }))
+    };
+    assert!(events(64).is_ok() && events(65).is_err());
 }

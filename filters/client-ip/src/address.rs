@@ -133,13 +133,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_unknown_and_never_somebody() {
-        let texts: [&[u8]; 10] = [
+        let texts: [&[u8]; 11] = [
             b"",
             b"\xff",
             b"1.2.3",
             b"1.2.3.4.5",
             b"host",
             b"1.2.3.4:x",
+            b"1.2.3.4:65536",
             b"[::1",
             b"[::1]x",
             b"01.2.3.4",

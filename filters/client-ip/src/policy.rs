@@ -174,8 +174,8 @@ fn entries(headers: &Headers) -> Vec<&[u8]> {
 fn forwarded_for(headers: &Headers, client: ClientIp, entry: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut lines = headers.all(FORWARDED_FOR);
     let first = lines.next()?;
-    // What the client was read from is not read a second time.
-    let is_client = |first| entry.is_some_and(|entry| entry == first) || ClientIp::parse(first) == client;
+    // Of one line with one entry, that entry is the one that the proxy appended, and the client was read from it.
+    let is_client = |first| entry.is_some() || ClientIp::parse(first) == client;
     let says_it = lines.next().is_none() && !first.contains(&b',') && is_client(first);
     if says_it && client != ClientIp::UNKNOWN {
         return None;

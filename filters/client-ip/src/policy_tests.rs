@@ -135,3 +135,22 @@ fn proxies_everywhere_leave_no_client() {
         policy(&[network], 1);
     }
 }
+
+#[test]
+fn a_header_that_names_the_peer_is_left_alone_and_one_that_names_another_is_not() {
+    let alone = policy(&[], 0);
+    assert_eq!(told(&alone, &["1.1.1.1"], Some("1.1.1.1:555")), None);
+    assert_eq!(told(&alone, &["9.9.9.9"], Some("1.1.1.1:555")).as_deref(), Some("1.1.1.1"));
+    assert_eq!(told(&alone, &[" 1.1.1.1"], None), None);
+}
+
+#[test]
+fn a_policy_knows_how_many_proxies_it_trusts_at_least() {
+    let trusted = |proxies: &[&str], hops| {
+        let policy = policy(proxies, hops);
+        (policy.trusts_proxies(), policy.least_hops())
+    };
+    assert_eq!(trusted(&[], 0), (false, 0));
+    assert_eq!(trusted(&["10.0.0.0/8"], 0), (true, 1));
+    assert_eq!(trusted(&["10.0.0.0/8"], 3), (true, 3));
+}

@@ -42,8 +42,14 @@ impl Bootstrap {
         self.manager().get_mut("http_filters").and_then(Value::as_array_mut).expect("a list of filters")
     }
 
+    /// The listener for clients alone: the one for metrics would load the gateway's module into chains that are measured without it.
+    fn only_for_clients(&mut self) {
+        self.0["static_resources"]["listeners"].as_array_mut().expect("listeners").truncate(1);
+    }
+
     /// The router, and nothing else; no access log, no request id, no header mutations.
     pub fn bare(mut self) -> Self {
+        self.only_for_clients();
         self.filters().retain(|filter| filter["name"] == ROUTER);
         self.manager().remove("access_log");
         self.manager().insert("generate_request_id".into(), false.into());
@@ -72,6 +78,7 @@ impl Bootstrap {
 
     /// Envoy's own filters in the place of the plugin, doing the same work.
     pub fn native(mut self) -> Self {
+        self.only_for_clients();
         self.filters().retain(|filter| filter["name"] != PLUGIN);
         self.manager().insert("access_log".into(), json!([native::access_log()]));
         let mutations = self.take_mutations();

@@ -80,7 +80,7 @@ struct Arguments {
     /// A minute's worth: fewer rounds, no table of routes
     #[arg(long)]
     quick: bool,
-    /// Only CPU time, and only of direct responses: for comparing builds with --also
+    /// Only CPU time of direct responses, start-up and memory: for comparing builds with --also
     #[arg(long)]
     chains_only: bool,
     /// Only the harness
@@ -132,7 +132,7 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
         return Ok(report);
     }
     let some_only = arguments.chains_only || arguments.table.is_some();
-    let start_ups = if some_only { None } else { Some(start_ups(bench, arguments)?) };
+    let start_ups = if arguments.table.is_some() { None } else { Some(start_ups(bench, arguments)?) };
     // From here on: start-up was measured with all cores.
     plan.cores.map_or(Ok(()), Cores::pin_load)?;
     let tables = tables(arguments);
@@ -145,10 +145,16 @@ fn run(arguments: &Arguments, bench: &Bench) -> Result<Report> {
             direct = measured;
         }
     }
-    let Some(start_ups) = start_ups else { return Ok(report) };
-    scrapes(bench, &mut report, arguments, plan)?;
-    report.start_ups(&start_ups, &direct);
-    report.sizes(&bench.sizes()?);
+    if !some_only {
+        scrapes(bench, &mut report, arguments, plan)?;
+    }
+    if let Some(start_ups) = start_ups {
+        report.start_ups(&start_ups, &direct);
+        report.sizes(&bench.sizes()?);
+    }
+    if some_only {
+        return Ok(report);
+    }
     progress("one increment");
     report.increments(&increments::native(), &increments::in_envoy(bench.counting()?)?);
     first_sights(bench, &mut report)?;
