@@ -119,6 +119,7 @@ fn mistakes_are_told_all_at_once() {
     );
     let short = compile(json!({ "hash_key": "short" })).unwrap_err();
     assert_eq!(short, ["logs.hash_key: found 5 bytes (the value is not shown), expected 32 bytes or more"]);
+    assert!(compile(json!({ "hash_key": "k".repeat(32) })).is_ok());
     let unset = compile(json!({ "hash_key": "${ENV:NOT_SET}" })).unwrap_err();
     assert!(unset[0].starts_with("logs.hash_key: found `${ENV:NOT_SET}`, which is not set"), "{unset:?}");
 }

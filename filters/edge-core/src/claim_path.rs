@@ -36,3 +36,20 @@ fn unescape(token: &str) -> Option<String> {
     let fine = token.split('~').skip(1).all(|tail| tail.starts_with(['0', '1']));
     fine.then(|| token.replace("~1", "/").replace("~0", "~"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_name_is_one_step_and_a_pointer_as_many_as_it_has() {
+        let steps = |text: &str| ClaimPath::parse(text.to_owned()).map(|path| path.steps().to_vec()).ok();
+        let expected = |steps: &[&str]| Some(steps.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>());
+        assert_eq!(steps("https://a.example/roles"), expected(&["https://a.example/roles"]));
+        assert_eq!(steps("/realm_access/roles"), expected(&["realm_access", "roles"]));
+        assert_eq!(steps("/a~1b/m~0n"), expected(&["a/b", "m~n"]));
+        assert_eq!([steps(""), steps("/a~2"), steps("/a~")], [None, None, None]);
+    }
+}

@@ -236,3 +236,33 @@ fn a_rest_and_a_parameter_at_the_same_place_are_an_error_and_a_literal_beside_a_
     }
     assert_eq!(table.find(b"", b"GET", "/tree/"), None);
 }
+
+#[test]
+fn a_table_knows_what_it_has_to_look_at() {
+    let plain = RouteTable::build(&specs(&[(&["GET"], "/orders/{id}")])).unwrap();
+    assert!(!plain.looks_at_hosts() && !plain.keeps_escaped_slashes());
+    for host in ["a.example", "*.example"] {
+        assert!(RouteTable::build(&with_hosts(&[(&[host], "/orders")])).unwrap().looks_at_hosts(), "{host}");
+    }
+    let mut keeping = specs(&[(&["GET"], "/orders/{id}")]);
+    keeping[0].escaped_slashes = EscapedSlashes::Keep;
+    assert!(RouteTable::build(&keeping).unwrap().keeps_escaped_slashes());
+}
+
+#[test]
+fn a_path_lists_the_methods_that_the_policy_names() {
+    let table = RouteTable::build(&specs(&[
+        (&["GET", "PUT"], "/orders/{id}"),
+        (&["GET"], "/pages/{id}"),
+        (&["HEAD"], "/pages/{id}"),
+    ]))
+    .unwrap();
+    let methods = |path: &str| {
+        let mut methods: Vec<_> = table.methods(b"", path).collect();
+        methods.sort_unstable();
+        methods
+    };
+    assert_eq!(methods("/orders/1"), ["GET", "PUT"], "its HEAD only follows from GET");
+    assert_eq!(methods("/pages/1"), ["GET", "HEAD"]);
+    assert_eq!(methods("/elsewhere"), [""; 0]);
+}
