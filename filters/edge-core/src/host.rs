@@ -134,3 +134,23 @@ impl Namespace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn an_instance_is_named_as_a_part_of_a_key_may_be() {
+        let longest = "a".repeat(32);
+        for name in ["default", "a", "edge-2", "edge_2", &longest] {
+            assert!(Namespace::is_name(name), "{name}");
+        }
+        let too_long = "a".repeat(33);
+        for name in ["", "2edge", "-edge", "_edge", "Edge", "edge.2", "edge/2", "é", &too_long] {
+            assert!(!Namespace::is_name(name), "{name}");
+        }
+        assert_eq!(Namespace::new("edge-2").key("limits"), "portcullis/edge-2/limits");
+    }
+}

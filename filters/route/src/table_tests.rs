@@ -266,3 +266,11 @@ fn a_path_lists_the_methods_that_the_policy_names() {
     assert_eq!(methods("/pages/1"), ["GET", "HEAD"]);
     assert_eq!(methods("/elsewhere"), [""; 0]);
 }
+
+#[test]
+fn of_a_verb_and_a_more_precise_path_without_one_the_more_precise_has_it() {
+    let table =
+        RouteTable::build(&specs(&[(&["GET"], "/{area}/{id}:go"), (&["GET"], "/maps/{id}")])).unwrap();
+    assert_eq!(table.find(b"", b"GET", "/maps/7:go"), Some(1));
+    assert_eq!(table.find(b"", b"GET", "/lists/7:go"), Some(0));
+}
