@@ -85,4 +85,14 @@ mod tests {
             ["b: found the number `5`, expected text", "c: found the boolean `true`, expected text"]
         );
     }
+
+    #[test]
+    fn a_label_name_is_of_small_letters_digits_and_underscores() {
+        for name in ["a", "usd_cents", "a1", "a_"] {
+            assert!(is_label_name(name), "{name}");
+        }
+        for name in ["", "1a", "_a", "a-b", "aB", "a b", "é"] {
+            assert!(!is_label_name(name), "{name}");
+        }
+    }
 }

@@ -58,3 +58,35 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     }
     Ok(network)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn networks(texts: &[&str]) -> (Networks, Vec<String>) {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let mut errors = Vec::new();
+        let networks = Networks::compile(&texts, &Node::top().key("networks"), &mut errors);
+        (networks, errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn networks_have_the_addresses_of_their_prefixes_and_no_others() {
+        let (some, errors) = networks(&["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
+        assert!(errors.is_empty() && !some.is_empty() && !some.cover_everything());
+        let has = |text: &str| some.contains(text.parse().unwrap());
+        assert!(has("10.255.0.1") && has("192.0.2.7") && has("2001:db8::1"));
+        assert!(!has("11.0.0.1") && !has("192.0.2.8") && !has("2001:db9::1"));
+        assert!(networks(&[]).0.is_empty());
+        assert!(networks(&["10.0.0.0/8", "::/0"]).0.cover_everything());
+    }
+
+    #[test]
+    fn a_network_that_is_none_is_named_with_its_place() {
+        let (_, errors) = networks(&["10.0.0.0/8", "10.0.0.1/8", "::ffff:10.0.0.0/104", "host"]);
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(errors[0].starts_with("networks[1]: found `10.0.0.1/8`"), "{errors:?}");
+    }
+}

@@ -57,4 +57,14 @@ mod tests {
         assert!(!head("application/grpc-web").is_grpc());
         assert!(!head("application/json").is_grpc());
     }
+
+    #[test]
+    fn what_a_client_asked_for_is_in_the_pseudo_headers() {
+        let pairs = [(":method", b"PUT".as_slice()), (":authority", b"a.example:8080"), (":path", b"/a?b=c")];
+        let head = RequestHead { headers: Headers::from_pairs(pairs), peer: Vec::new() };
+        let asked = (head.method(), head.authority(), head.path());
+        assert_eq!(asked, (&b"PUT"[..], &b"a.example:8080"[..], &b"/a?b=c"[..]));
+        let nothing = RequestHead::default();
+        assert!(nothing.method().is_empty() && nothing.authority().is_empty() && nothing.path().is_empty());
+    }
 }

@@ -188,4 +188,15 @@ mod tests {
         assert_eq!(format!("{:?}", SecretText::new("s3cret")), "SecretText(..)");
         assert_eq!(format!("{:?}", Variable::Is("s3cret".to_owned())), "Is(..)");
     }
+
+    #[test]
+    fn a_key_has_as_many_bytes_as_its_hash() {
+        let key = |text: &str| {
+            let mut errors = Vec::new();
+            let key = SecretText::new(text).hmac_key(&Node::top(), &|_| Variable::Unset, &mut errors);
+            (key.len(), errors.len())
+        };
+        assert_eq!(key(&"k".repeat(32)), (32, 0));
+        assert_eq!(key(&"k".repeat(31)), (31, 1));
+    }
 }

@@ -109,4 +109,11 @@ mod tests {
         assert_eq!(Mono(5).since(Mono(9)), Duration::ZERO);
         assert_eq!(Mono(9).since(Mono(5)), Duration::from_nanos(4));
     }
+
+    #[test]
+    fn a_moment_and_more_is_later_and_at_most_the_end_of_the_clock() {
+        let (second, never) = (Duration::from_secs(1), Duration::MAX);
+        assert_eq!((Mono(5).plus(second), Wall(5).plus(second)), (Mono(1_000_000_005), Wall(1_000_000_005)));
+        assert_eq!((Mono(5).plus(never), Wall(5).plus(never)), (Mono(u64::MAX), Wall(u64::MAX)));
+    }
 }

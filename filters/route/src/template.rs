@@ -178,7 +178,7 @@ mod tests {
             Segment::Rest("rest".into()),
         ];
         assert_eq!(template.segments(), expected);
-        assert!(!template.is_literal());
+        assert!(!template.is_literal() && Template::parse("/assets/all").unwrap().is_literal());
     }
 
     #[test]
