@@ -2,7 +2,7 @@
 
 use crate::field::{FieldSource, Form, LogField, RESERVED};
 use crate::security::ACTIONS;
-use crate::shown::{LogKey, SHORTEST_KEY, Users};
+use crate::shown::{LogKey, Users};
 use deserr::Deserr;
 use portcullis_edge_core::{ConfigError, ConfigErrors, Env, Named, Node, SecretText, check_label_name};
 use schemars::JsonSchema;
@@ -209,13 +209,8 @@ impl RawLogs {
             }
             return None;
         };
-        let key = raw.resolve(at, env).map_err(|error| errors.push(error)).ok().flatten()?;
-        errors.extend(key.check_ends(at).err());
-        if key.len() < SHORTEST_KEY {
-            let found = format!("{} bytes (the value is not shown)", key.len());
-            errors.push(at.error(found, format!("{SHORTEST_KEY} bytes or more")));
-        }
-        Some(LogKey::new(key.as_bytes()))
+        let key = raw.hmac_key(at, env, errors);
+        (!key.is_empty()).then(|| LogKey::new(&key))
     }
 
     fn fields(&self, at: &Node, secret: &[&str], errors: &mut Vec<ConfigError>) -> Vec<LogField> {

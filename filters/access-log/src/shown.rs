@@ -9,9 +9,6 @@ use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 use std::borrow::Cow;
 
-/// Shortest key, in bytes.
-pub(crate) const SHORTEST_KEY: usize = 32;
-
 /// Bytes of a hash that are shown: 128 bits.
 const SHOWN: usize = 16;
 

@@ -128,6 +128,7 @@ impl Definition {
         reached(self.slow, sum(|part| part.slow)).then_some(Why::SlowCalls)
     }
 
+    /// None is just as old as the window is long: it has been overwritten by the part at `now`.
     fn is_recent(&self, part: &Part, now: u64) -> bool {
         let age = self.number(now).checked_sub(part.number);
         age.is_some_and(|age| age < PARTS as u64)

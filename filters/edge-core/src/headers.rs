@@ -1,5 +1,6 @@
 //! One snapshot of a header map, as the host handed it over.
 
+use crate::fibonacci_hash;
 use core::fmt;
 
 /// Where an entry's name and value lie in the snapshot's buffer.
@@ -20,11 +21,10 @@ fn tag(name: &[u8]) -> u32 {
     }
 }
 
-/// One bit of 64, by a name's tag: what a map has no name of, it is not searched for. Fibonacci hashing: the upper bits of a product with
-/// 2^32 divided by the golden ratio.
+/// One bit of 64, by a name's tag: what a map has no name of, it is not searched for.
 #[inline]
 const fn presence(tag: u32) -> u64 {
-    1 << (tag.wrapping_mul(0x9E37_79B1) >> 26)
+    1 << fibonacci_hash(tag, u64::BITS.trailing_zeros())
 }
 
 /// A header map: names (lower case) to bytes, in order, duplicates kept.

@@ -31,7 +31,7 @@ pub use headers::{Headers, HeadersError};
 pub use host::{Host, HostError, Namespace, Shared, StreamFact};
 pub use memory_host::{MemoryHost, SignatureCheck};
 pub use mode::Mode;
-pub use name::{HeaderName, folded, spelt_alike};
+pub use name::{HeaderName, fibonacci_hash, folded, spelt_alike};
 pub use named::{Named, check_label_name, is_label_name};
 pub use network::Networks;
 pub use reason::{Answer, Class, Denial, Quota, Reason};

@@ -48,6 +48,14 @@ const FOLDED: [u8; 256] = {
     folded
 };
 
+/// A number below 2^`bits`, of which numbers that lie close together have different ones; `bits` is from 1 to 32. Fibonacci hashing: the
+/// upper bits of a product with 2^32 divided by the golden ratio.
+#[inline]
+#[must_use]
+pub const fn fibonacci_hash(number: u32, bits: u32) -> u32 {
+    number.wrapping_mul(0x9E37_79B1) >> u32::BITS.saturating_sub(bits)
+}
+
 /// The same byte for all that [`HeaderName::is_spelt_like`] takes for one.
 #[must_use]
 #[inline]

@@ -1,12 +1,9 @@
 //! Whether a name is one of some hundred, in any spelling: asked of every header of every request, and no for nearly all.
 
-use portcullis_edge_core::{HeaderName, folded};
+use portcullis_edge_core::{HeaderName, fibonacci_hash, folded};
 
 /// Bits of [`Marks`], a power of two: at a hundred names, one other name in ten has a mark of theirs.
 const BITS: u32 = 1024;
-
-/// What a hash is shifted by to be less than [`BITS`].
-const SHIFT: u32 = u32::BITS - BITS.trailing_zeros();
 
 /// Shortest beginning of a name that can be kept, in bytes.
 const SHORTEST: usize = 4;
@@ -93,9 +90,8 @@ impl Default for Marks {
 }
 
 impl Marks {
-    /// Fibonacci hashing: the upper bits of a product with 2^32 divided by the golden ratio.
     fn place(mark: u32) -> (usize, u32) {
-        let hash = mark.wrapping_mul(0x9E37_79B1) >> SHIFT;
+        let hash = fibonacci_hash(mark, BITS.trailing_zeros());
         ((hash >> 5) as usize, 1 << (hash & 31))
     }
 
