@@ -77,6 +77,8 @@ mod tests {
     #[test]
     fn a_long_path_is_cut_and_bytes_that_are_no_text_do_no_harm() {
         assert_eq!(loggable_path(&b"/a".repeat(4_000)).len(), MAX_PATH);
+        let longest = "/a".repeat(MAX_PATH / 2);
+        assert_eq!(loggable_path(longest.as_bytes()), longest);
         assert_eq!(loggable_path(b"/\xff\xfe"), "/\u{fffd}\u{fffd}");
         assert!(loggable_path("é".repeat(4_000).as_bytes()).len() <= MAX_PATH);
     }

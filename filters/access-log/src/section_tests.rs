@@ -88,6 +88,26 @@ fn fields_are_masked_by_what_they_hold() {
 }
 
 #[test]
+fn a_line_may_have_sixteen_more_fields() {
+    let with = |count: usize| {
+        let fields = (0..count).map(|n| (format!("f{n}"), json!({ "from": "flags" })));
+        compile(json!({ "fields": fields.collect::<serde_json::Map<_, _>>() }))
+    };
+    assert_eq!(with(16).unwrap().fields.len(), 16);
+    assert_eq!(with(17).unwrap_err(), ["logs.fields: found 17 fields, expected 16 at most"]);
+}
+
+#[test]
+fn a_route_of_its_own_share_changes_no_other() {
+    let sampling = |section: Value| compile(json!({ "sampling": section })).unwrap().sampling;
+    let login = sampling(json!({ "routes": [{ "path": "/login", "percent": 25 }] }));
+    assert_eq!(login.routes, [None, Share::of_percent(25.0)]);
+    assert!(login.is_on());
+    assert!(!sampling(json!({ "routes": [{ "path": "/login", "percent": 100 }] })).is_on());
+    assert!(sampling(json!({ "good": 50 })).is_on());
+}
+
+#[test]
 fn mistakes_are_told_all_at_once() {
     let errors = compile(json!({
         "user": "hashed",

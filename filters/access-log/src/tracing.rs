@@ -183,6 +183,36 @@ mod tests {
     }
 
     #[test]
+    fn whether_spans_are_wanted_is_the_lowest_bit_of_the_flags() {
+        for (flags, expected) in [("-00", false), ("-01", true), ("-02", false), ("-0b", true)] {
+            let context = TraceContext::parse(GOOD.replace("-01", flags).as_bytes()).unwrap();
+            assert_eq!(context.is_sampled(), expected, "{flags}");
+        }
+        assert!(TraceContext::begin([1; 16], [1; 8]).is_sampled());
+    }
+
+    fn compile(section: serde_json::Value) -> Result<Tracing, Vec<String>> {
+        let raw: RawTracing = deserr::deserialize::<_, _, ConfigErrors>(section).unwrap();
+        raw.compile(&Node::top().key("tracing"), &["spans"])
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_collector_is_one_of_the_clusters_and_a_share_is_at_most_all() {
+        assert_eq!(
+            compile(serde_json::json!({ "collector": "spans" })).unwrap().collector.as_deref(),
+            Some("spans")
+        );
+        assert_eq!(
+            compile(serde_json::json!({ "collector": "span", "percent": 101 })).unwrap_err(),
+            [
+                "tracing.percent: found `101`, expected a number from 0 to 100",
+                "tracing.collector: found `span`, expected a name from `clusters`; did you mean `spans`?",
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_no_context_is_none() {
         for wrong in [
             "",
@@ -209,5 +239,8 @@ mod tests {
             let context = TraceContext::begin([random; 16], [random; 8]);
             assert_eq!(TraceContext::parse(context.header().as_bytes()), Some(context));
         }
+        // Odd numbers stay as they are.
+        let context = TraceContext::begin([1; 16], [1; 8]);
+        assert_eq!(context.shown(), Trace { trace_id: &"01".repeat(16), span_id: &"01".repeat(8) });
     }
 }

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_unknown_and_never_somebody() {
-        let texts: [&[u8]; 11] = [
+        let texts: [&[u8]; 13] = [
             b"",
             b"\xff",
             b"1.2.3",
@@ -141,6 +141,8 @@ mod tests {
             b"host",
             b"1.2.3.4:x",
             b"1.2.3.4:65536",
+            b"1.2.3.4:",
+            b"1.2.3.4:+80",
             b"[::1",
             b"[::1]x",
             b"01.2.3.4",

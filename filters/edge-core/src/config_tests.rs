@@ -104,6 +104,46 @@ fn a_number_out_of_range_is_told_with_the_range() {
     );
 }
 
+#[derive(Debug, Deserr)]
+#[deserr(error = ConfigErrors)]
+enum Only {
+    Hs256,
+}
+
+fn mistakes<T: Deserr<ConfigErrors>>(value: serde_json::Value) -> Vec<String> {
+    let result: Result<T, ConfigErrors> = deserr::deserialize(value);
+    result.err().unwrap().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_value_that_is_none_of_the_names_is_shown_with_them() {
+    let _ = Only::Hs256;
+    assert_eq!(
+        mistakes::<Only>(json!("Hs257")),
+        ["(top of the policy): found `Hs257`, expected `Hs256`; did you mean `Hs256`?"]
+    );
+}
+
+#[test]
+fn a_number_says_whether_it_may_be_negative() {
+    assert_eq!(
+        mistakes::<i8>(json!("x")),
+        ["(top of the policy): found the text `x`, expected a whole number"]
+    );
+    assert_eq!(
+        mistakes::<i8>(json!(-200)),
+        ["(top of the policy): found `-200`, expected a whole number from -128"]
+    );
+}
+
+#[test]
+fn a_message_that_only_quotes_two_things_is_passed_on_as_it_is() {
+    assert_eq!(
+        unexpected("neither `a` nor `b`", &Node::top()).to_string(),
+        "(top of the policy): found an unusable value, expected neither `a` nor `b`"
+    );
+}
+
 #[test]
 fn a_far_name_is_not_suggested() {
     assert_eq!(nearest("zzzzzz", ["port", "name"]), None);

@@ -164,6 +164,7 @@ fn part(at: &mut usize, size: [u8; 4], blob: &[u8]) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -208,6 +209,38 @@ mod tests {
     #[test]
     fn an_empty_blob_is_an_empty_map() {
         assert!(Headers::from_blob(Vec::new()).unwrap().is_empty());
+        let two = Headers::from_pairs([("x", b"1".as_slice()), ("x", b"2")]);
+        assert!(!two.is_empty());
+        assert_eq!(two.len(), 2);
+    }
+
+    /// What makes a search short: names of one request have tags of their own, and rarely share a bit.
+    #[test]
+    fn usual_names_are_told_apart_without_comparing_them() {
+        let names = [
+            ":authority",
+            ":method",
+            ":path",
+            ":scheme",
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "authorization",
+            "content-length",
+            "content-type",
+            "cookie",
+            "origin",
+            "te",
+            "traceparent",
+            "user-agent",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-request-id",
+        ];
+        let tags = BTreeSet::from(names.map(|name| tag(name.as_bytes())));
+        assert_eq!(tags.len(), names.len());
+        let bits = tags.iter().fold(0, |bits, tag| bits | presence(*tag));
+        assert!(bits.count_ones() >= 12, "{bits:b}");
     }
 
     #[test]

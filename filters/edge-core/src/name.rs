@@ -108,4 +108,9 @@ mod tests {
             assert!(HeaderName::parse(bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_name_is_shown_in_lower_case() {
+        assert_eq!(HeaderName::parse("X-User-Role").unwrap().to_string(), "x-user-role");
+    }
 }

@@ -274,3 +274,75 @@ fn of_a_verb_and_a_more_precise_path_without_one_the_more_precise_has_it() {
     assert_eq!(table.find(b"", b"GET", "/maps/7:go"), Some(1));
     assert_eq!(table.find(b"", b"GET", "/lists/7:go"), Some(0));
 }
+
+/// Whether a template has a path, by its segments alone.
+fn fits(template: &str, path: &str) -> bool {
+    if let Some((before, _)) = template.split_once("{*") {
+        let depth = before.matches('/').count();
+        let at = path.match_indices('/').nth(depth - 1).map(|(at, _)| at + 1);
+        return at
+            .is_some_and(|at| at < path.len() && fits(&format!("{before}x"), &format!("{}x", &path[..at])));
+    }
+    let (own, given): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    own.len() == given.len()
+        && own.iter().zip(given).all(|(own, given)| match own.split_once('}') {
+            Some((_, verb)) => given.len() > verb.len() && given.ends_with(verb),
+            None => *own == given,
+        })
+}
+
+#[test]
+fn of_any_three_routes_the_most_precise_that_fits_has_a_path() {
+    const TEMPLATES: [&str; 17] = [
+        "/a",
+        "/{x}",
+        "/{x}:go",
+        "/{x}:do",
+        "/{x}:goto",
+        "/{x}:o",
+        "/a:go",
+        "/a/{y}",
+        "/a/{y}:go",
+        "/{x}/b",
+        "/{x}/{y}",
+        "/{x}/{y}:go",
+        "/{x}/b:go",
+        "/{x}/b/c",
+        "/{*r}",
+        "/a/{*r}",
+        "/{x}/{*r}",
+    ];
+    const PATHS: [&str; 17] = [
+        "/a",
+        "/c",
+        "/a:go",
+        "/c:go",
+        "/c:do",
+        "/c:goto",
+        "/:go",
+        "/:g",
+        "/a/b",
+        "/a/c:go",
+        "/a/b:go",
+        "/c/b",
+        "/c/b:go",
+        "/c:go/b",
+        "/c:go/d:go",
+        "/a:go/b/c",
+        "/a/:go",
+    ];
+    let mut found = 0;
+    for (one, two, three) in TEMPLATES.iter().flat_map(|one| {
+        TEMPLATES.iter().flat_map(move |two| TEMPLATES.iter().map(move |three| (*one, *two, *three)))
+    }) {
+        let specs = specs(&[(&["GET"], one), (&["GET"], two), (&["GET"], three)]);
+        let Ok(table) = RouteTable::build(&specs) else { continue };
+        for path in PATHS {
+            let fitting = (0..3).filter(|at| fits(specs[*at].template.as_str(), path));
+            let best = fitting.min_by(|a, b| specs[*a].template.by_precision(&specs[*b].template));
+            assert_eq!(table.find(b"", b"GET", path), best, "{path} of {one}, {two}, {three}");
+            found += usize::from(best.is_some());
+        }
+    }
+    assert!(found > 10_000, "{found}");
+}
