@@ -214,7 +214,9 @@ mod tests {
         cache.put(b"t", &identity("alice"), 0);
         assert!(user(&mut cache, b"t", 10, 0).is_some());
         assert!(user(&mut cache, b"t", 19, 0).is_some());
+        assert!(!cache.is_empty());
         assert_eq!(user(&mut cache, b"t", 20, 0), None, "past exp");
+        assert_eq!((cache.len(), cache.bytes()), (0, 0), "and what is past takes no room");
         cache.put(b"t", &identity("alice"), 0);
         assert_eq!(user(&mut cache, b"t", 9, 0), None, "before nbf, after a clock that jumped back");
         cache.put(b"t", &identity("alice"), 0);
@@ -263,5 +265,54 @@ mod tests {
         let mut off = TokenCache::new(0);
         off.put(b"t", &identity("a"), 0);
         assert!(off.is_empty());
+    }
+
+    #[test]
+    fn a_token_that_just_fits_is_kept_and_two_that_fill_the_cache_stay_both() {
+        let bytes = {
+            let mut cache = TokenCache::new(10_000);
+            cache.put(b"1", &identity("a"), 0);
+            cache.bytes()
+        };
+        let kept = |limit: usize| {
+            let mut cache = TokenCache::new(limit);
+            cache.put(b"1", &identity("a"), 0);
+            cache.put(b"2", &identity("a"), 0);
+            (cache.len(), cache.evictions())
+        };
+        assert_eq!(kept(bytes - 1), (0, 0));
+        assert_eq!(kept(bytes), (1, 1));
+        assert_eq!(kept(2 * bytes - 1), (1, 1));
+        assert_eq!(kept(2 * bytes), (2, 0));
+    }
+
+    fn hash(tail: u128) -> u64 {
+        let mut hasher = TailHasher::default();
+        core::hash::Hash::hash(&tail.to_le_bytes()[..], &mut hasher);
+        hasher.finish()
+    }
+
+    /// So many ends of signatures that look random.
+    fn tails(count: u128) -> impl Iterator<Item = u128> {
+        (1..=count).map(|n| n.wrapping_mul(0x9ddf_ea08_eb38_2d69_c6a4_a793_5bd1_e995_u128).rotate_left(61))
+    }
+
+    #[test]
+    fn every_bit_of_a_signature_s_end_counts_for_its_hash() {
+        for tail in tails(64) {
+            let changed = (0..128).filter(|bit| hash(tail) != hash(tail ^ (1 << bit)));
+            assert_eq!(changed.count(), 128, "{tail:x}");
+        }
+    }
+
+    #[test]
+    fn hashes_spread_over_all_places_and_tags_of_a_table() {
+        let (mut places, mut tags) = ([0; 256], [0; 128]);
+        for hash in tails(4096).map(hash) {
+            places[usize::from(hash.to_le_bytes()[0])] += 1;
+            tags[usize::from(hash.to_be_bytes()[0] >> 1)] += 1;
+        }
+        assert!(places.iter().all(|count| (1..64).contains(count)), "{places:?}");
+        assert!(tags.iter().all(|count| (1..128).contains(count)), "{tags:?}");
     }
 }

@@ -203,4 +203,9 @@ mod tests {
         labels.dedup();
         assert_eq!(labels.len(), count);
     }
+
+    #[test]
+    fn a_refusal_tells_its_reason_and_the_check_that_made_it() {
+        assert_eq!(refuse(TokenError::Expired, "`exp` is reached").to_string(), "expired: `exp` is reached");
+    }
 }

@@ -39,14 +39,6 @@ pub struct Question {
     pub(crate) chosen: Chosen,
 }
 
-impl Question {
-    /// What the token says by itself, already found good; nothing for a token that only the auth service can read.
-    #[must_use]
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
-    }
-}
-
 /// A decoded token before any key was asked.
 pub(crate) struct Decoded<'t> {
     compact: Compact<'t>,

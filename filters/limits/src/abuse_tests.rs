@@ -239,3 +239,67 @@ fn mistakes_are_told_all_at_once() {
         ]
     );
 }
+
+#[test]
+fn rules_are_meant_as_seriously_as_the_policy_says() {
+    let modes = |mode: &str| {
+        let section = json!({
+            "failed_logins": { "routes": ["/auth/login"], "mode": mode }, "tokens": { "networks": 2, "mode": mode } });
+        let abuse = compile(section).unwrap();
+        (abuse.logins.map(|logins| logins.mode()), abuse.tokens.map(|tokens| tokens.mode()))
+    };
+    assert_eq!(modes("enforce"), (Some(Mode::Enforce), Some(Mode::Enforce)));
+    assert_eq!(modes("shadow"), (Some(Mode::Shadow), Some(Mode::Shadow)));
+    assert_eq!(modes("off"), (None, None));
+}
+
+#[test]
+fn a_failure_counts_no_longer_when_its_time_is_over() {
+    let mut door = Door::new(json!({ "routes": ["/auth/login"], "failures": 2, "within": "100s" }));
+    assert_eq!(door.answer(0, "192.0.2.1", 401), Noted::Failure(1));
+    door.wait(100);
+    assert_eq!(door.answer(0, "192.0.2.1", 401), Noted::Failure(1));
+    door.wait(99);
+    assert_eq!(door.answer(0, "192.0.2.1", 401), Noted::Blocks);
+}
+
+#[test]
+fn blocks_that_have_ended_make_room() {
+    let mut door = Door::new(json!({ "routes": ["/auth/login"], "failures": 1, "block_for": "60s" }));
+    let flood = |door: &mut Door, first: u32| {
+        (first..first + 20_000).for_each(|n| _ = door.answer(0, &Ipv4Addr::from(n).to_string(), 401));
+    };
+    flood(&mut door, 0);
+    door.wait(60);
+    flood(&mut door, 20_000);
+    // Nobody had to go for others in either flood; each found room for 16 in each of 256 blocks.
+    assert_eq!(door.workers[0].cells(), Cells { evicted: 0, refused: 2 * (20_000 - 256 * 16) });
+}
+
+#[test]
+fn a_worker_that_has_just_seen_a_token_asks_again_after_a_tenth_of_the_time_or_half_a_minute() {
+    for (within, remembered) in [("100s", 10), ("1h", 30)] {
+        let section = json!({ "tokens": { "networks": 1, "within": within } });
+        let rule = compile(section).unwrap().tokens.unwrap();
+        let (host, mut state) = (host(), TokenUseState::new(&Namespace::new("t")));
+        let mut may = |from: &str| rule.may_use(7, network(from), &mut state, &host);
+        assert_eq!((may("192.0.2.1"), may("192.0.2.2")), (Ok(true), Ok(false)));
+        host.fail_shared(true);
+        host.advance(Duration::from_secs(remembered - 1));
+        assert_eq!((may("192.0.2.1"), may("192.0.2.2")), (Ok(true), Err(StoreError::Host)), "{within}");
+        host.advance(Duration::from_secs(1));
+        assert_eq!(may("192.0.2.1"), Err(StoreError::Host), "{within}");
+    }
+}
+
+#[test]
+fn a_network_that_was_not_seen_for_the_whole_time_makes_room_for_another() {
+    let rule = compile(json!({ "tokens": { "networks": 1, "within": "100s" } })).unwrap().tokens.unwrap();
+    let (host, mut state) = (host(), TokenUseState::new(&Namespace::new("t")));
+    let mut may = |from: &str| rule.may_use(7, network(from), &mut state, &host).unwrap();
+    assert!(may("192.0.2.1"));
+    host.advance(Duration::from_secs(99));
+    assert!(!may("192.0.2.2"));
+    host.advance(Duration::from_secs(1));
+    assert!(may("192.0.2.2"));
+}

@@ -237,3 +237,7 @@ impl Rule {
         self.mode != Mode::Off
     }
 }
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;

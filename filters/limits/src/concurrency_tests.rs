@@ -152,3 +152,40 @@ fn mistakes_are_told_all_at_once() {
     assert_eq!(errors.len(), 4, "{errors:?}");
     assert!(errors[3].ends_with("did you mean `/orders`?"));
 }
+
+#[test]
+fn what_is_owed_is_given_back_every_five_seconds_and_not_on_every_tick() {
+    let mut gateway = Gateway::new(json!({ "c": { "key": ["ip"], "limit": 1 } }));
+    let none = Headers::default();
+    let ann = from("192.0.2.1", 0, &none);
+    let held = gateway.take(0, &ann);
+    gateway.host.conflict(u32::MAX);
+    gateway.leave(0, held);
+    gateway.host.conflict(0);
+    gateway.beat(4, &[0]);
+    assert!(gateway.take(1, &ann).denial.is_some());
+    gateway.beat(1, &[0]);
+    assert!(gateway.take(1, &ann).denial.is_none());
+}
+
+#[test]
+fn keys_with_nothing_under_way_take_no_room() {
+    let mut gateway = Gateway::new(json!({ "c": { "key": ["ip"], "limit": 2 } }));
+    let none = Headers::default();
+    let ann = from("192.0.2.1", 0, &none);
+    let size = |gateway: &Gateway| -> usize {
+        let sizes = gateway.host.shared_sizes();
+        sizes.iter().filter(|(name, _)| name.contains("places/")).map(|(_, size)| size).sum()
+    };
+    let held = [gateway.take(0, &ann), gateway.take(0, &ann)];
+    assert_eq!(size(&gateway), ROW);
+    held.into_iter().for_each(|taken| gateway.leave(0, taken));
+    assert_eq!(size(&gateway), 0);
+}
+
+#[test]
+fn there_is_nothing_to_count_without_limits_that_are_on() {
+    let with = |mode: &str| compile(json!({ "c": { "key": ["ip"], "limit": 1, "mode": mode } })).unwrap();
+    assert!(Concurrency::default().is_empty() && with("off").is_empty());
+    assert!(!with("shadow").is_empty() && !with("enforce").is_empty());
+}

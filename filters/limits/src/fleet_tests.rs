@@ -135,3 +135,66 @@ fn a_shadow_limit_of_the_fleet_refuses_nothing() {
     let (denial, checked) = gateway.answer(&question, Ok(Answered::Grpc(0, &response(2, 0, 30))));
     assert_eq!((denial, checked.standing, checked.hits.len()), (None, None, 1));
 }
+
+fn told_limit(message: &[u8]) -> (u64, u64) {
+    let request = fields(message).unwrap();
+    let descriptor = fields(messages(&request, 2).next().unwrap()).unwrap();
+    let limit = fields(messages(&descriptor, 2).next().unwrap()).unwrap();
+    (number(&limit, 1), number(&limit, 2))
+}
+
+#[test]
+fn the_service_is_told_the_window_in_its_own_units() {
+    // `RateLimitUnit` of Envoy's `ratelimit.proto`: SECOND, MINUTE, HOUR, DAY.
+    for (window, unit) in [("1s", 1), ("1m", 2), ("1h", 3), ("1d", 4)] {
+        let mut gateway = gateway(json!({ "window": window }));
+        let (call, _) = asked(gateway.ask(&Headers::default()).0);
+        assert_eq!(told_limit(&call.message), (10, unit), "{window}");
+    }
+}
+
+#[test]
+fn only_limits_of_the_fleet_that_are_on_need_the_service() {
+    for (more, expected) in [
+        (json!({}), Some("counter")),
+        (json!({ "mode": "shadow" }), Some("counter")),
+        (json!({ "mode": "off" }), None),
+        (json!({ "scope": "process" }), None),
+    ] {
+        let mut gateway = gateway(more.clone());
+        let limits = &gateway.limits;
+        assert_eq!((limits.has_fleet(), limits.fleet_cluster()), (expected.is_some(), expected), "{more}");
+        let fleet = gateway.ask(&Headers::default()).0;
+        assert_eq!(fleet == Fleet::Nothing, expected.is_none(), "{more}: {fleet:?}");
+    }
+    assert!(!Limits::default().has_fleet());
+}
+
+#[test]
+fn values_of_headers_are_told_apart_by_all_proxies_alike() {
+    let message = |values: &[&[u8]]| {
+        let headers = Headers::from_pairs(values.iter().map(|value| ("x-api-key", *value)));
+        asked(gateway(json!({})).ask(&headers).0).0.message
+    };
+    let keys: [&[&[u8]]; 5] = [&[], &[b""], &[b"k1"], &[b"k2"], &[b"k", b"1"]];
+    for (index, key) in keys.into_iter().enumerate() {
+        assert_eq!(message(key), message(key));
+        let others = keys.into_iter().skip(index + 1);
+        others.for_each(|other| assert_ne!(message(key), message(other), "{key:?} {other:?}"));
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_no_usable_answer() {
+    let answered = |nanos: u64| {
+        let reset = Message::default().number(1, 1).number(2, nanos);
+        let status = Message::default().number(1, 1).message(4, &reset);
+        let response = Message::default().message(2, &status).done();
+        let mut gateway = gateway(json!({}));
+        let (_, question) = asked(gateway.ask(&Headers::default()).0);
+        gateway.answer(&question, Ok(Answered::Grpc(0, &response))).1.failures
+    };
+    assert_eq!(answered(999_999_999), []);
+    assert_eq!(answered(1_000_000_000), [StoreError::Service]);
+    assert_eq!(answered(u64::MAX), [StoreError::Service]);
+}

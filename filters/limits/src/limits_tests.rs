@@ -285,3 +285,90 @@ fn what_is_left_can_be_looked_at_without_being_used() {
         assert_eq!((left, told[1].2), (2, Explained::DoesNotConcern));
     }
 }
+
+#[test]
+fn narrow_limits_are_asked_before_wide_ones_and_short_windows_before_long_ones() {
+    let tiers = json!([{ "roles": ["vip"], "limit": 9 }]);
+    let mut gateway = Gateway::new(json!({
+        "a_all": { "key": [], "limit": 1, "window": "1s" },
+        "b_route": { "key": ["route"], "limit": 1, "window": "1s" },
+        "c_ip": { "key": ["ip"], "limit": 1, "window": "1m" },
+        "d_ip": { "key": ["ip"], "limit": 1, "window": "1s" },
+        "e_ip": { "key": ["ip", "route"], "limit": 1, "window": "1m" },
+        "f_all": { "key": [], "limit": 1, "window": "1s", "tiers": tiers },
+        "g_route": { "key": ["route", "service"], "limit": 1, "window": "1s", "tiers": tiers },
+        "h_role": { "key": ["role"], "limit": 1, "window": "1s" },
+        "i_role": { "key": ["role", "route"], "limit": 1, "window": "1s" },
+        "j_user": { "key": ["user"], "limit": 1, "window": "1s" } }));
+    let none = Headers::default();
+    let now = gateway.host.now();
+    let told = gateway.limits.explain(&from("192.0.2.1", 0, &none), now, &mut gateway.state, &gateway.host);
+    let order: Vec<_> = told.iter().map(|(name, ..)| *name).collect();
+    let before_token = ["e_ip", "d_ip", "c_ip", "b_route", "a_all"];
+    let after_rules = ["j_user", "i_role", "h_role", "g_route", "f_all"];
+    assert_eq!(order, [before_token, after_rules].concat());
+}
+
+#[test]
+fn a_route_that_is_free_is_neither_charged_nor_told_of_the_limit() {
+    let rule = json!({ "key": ["ip"], "limit": 1, "window": "1m", "costs": { "/export": 0 } });
+    let mut gateway = Gateway::new(json!({ "l": rule }));
+    let none = Headers::default();
+    let (free, priced) = (from("192.0.2.1", 2, &none), from("192.0.2.1", 0, &none));
+    assert_eq!(gateway.ask(Phase::BeforeToken, &free), (Checked::default(), None));
+    assert_eq!(gateway.admitted(&priced, 3), 1);
+    assert_eq!(gateway.ask(Phase::BeforeToken, &free), (Checked::default(), None));
+}
+
+#[test]
+fn what_a_limit_counts_by_is_told_by_the_narrowest_part_of_its_key() {
+    let kind = |key: Value| {
+        let rules = json!({ "l": { "key": key, "limit": 1, "window": "1m" } });
+        compile(json!({ "rules": rules })).unwrap().kind(0)
+    };
+    for (key, expected) in [
+        (json!(["ip"]), LimitKind::PerIp),
+        (json!(["user", "header:x-api-key", "ip"]), LimitKind::PerIp),
+        (json!(["user"]), LimitKind::PerUser),
+        (json!(["header:x-api-key", "claim:tenant"]), LimitKind::PerUser),
+        (json!(["route", "role"]), LimitKind::PerUser),
+        (json!(["route", "header:x-api-key"]), LimitKind::PerKey),
+        (json!(["route", "service"]), LimitKind::Global),
+        (json!([]), LimitKind::Global),
+    ] {
+        assert_eq!(kind(key.clone()), expected, "{key}");
+    }
+}
+
+#[test]
+fn headers_are_those_that_the_policy_wants_on_the_answers_that_it_wants() {
+    let told = |headers: Value, refused| {
+        let rules = json!({ "l": { "key": ["ip"], "limit": 5, "window": "1m" } });
+        let limits = compile(json!({ "headers": headers, "rules": rules })).unwrap();
+        let standing = Standing { rule: 0, limit: 5, remaining: 4, reset: Duration::from_secs(12) };
+        let headers = limits.headers(&standing, refused, Now::default());
+        headers.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let (new, old) = (
+        ["ratelimit-policy", "ratelimit"],
+        ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+    );
+    let both: Vec<_> = new.into_iter().chain(old).collect();
+    assert_eq!((told(json!({}), false), told(json!({}), true)), (both.clone(), both.clone()));
+    let refused = json!({ "on": "refused" });
+    assert_eq!((told(refused.clone(), false), told(refused, true)), (vec![], both));
+    assert_eq!(told(json!({ "x_ratelimit": false }), false), new);
+    assert_eq!(told(json!({ "ratelimit": false }), false), old);
+}
+
+#[test]
+fn whoever_comes_back_after_the_seconds_that_are_told_does_not_come_too_early() {
+    let rules = json!({ "l": { "key": ["ip"], "limit": 5, "window": "1m" } });
+    let limits = compile(json!({ "rules": rules })).unwrap();
+    for (millis, expected) in [(0, ";t=0"), (1, ";t=1"), (11_000, ";t=11"), (11_001, ";t=12")] {
+        let standing = Standing { rule: 0, limit: 5, remaining: 4, reset: Duration::from_millis(millis) };
+        let headers = limits.headers(&standing, false, Now::default());
+        let told = String::from_utf8_lossy(&headers[1].1).into_owned();
+        assert!(told.ends_with(expected), "{millis}: {told}");
+    }
+}

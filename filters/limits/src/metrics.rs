@@ -100,3 +100,61 @@ pub fn describe(limits: &Limits, concurrency: &Concurrency, abuse: &Abuse, vocab
         vocabulary.allow(&ABUSE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RawAbuse, RawConcurrency, RawLimits};
+    use portcullis_edge_core::{ConfigErrors, Node};
+    use portcullis_metrics::Registry;
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn only_masked_addresses_of_clients_may_be_named() {
+        for good in ["192.0.2.0", "10.0.0.0", "2001:db8:5::", "::", "unknown"] {
+            assert!(MaskedClient::admits(good), "{good}");
+        }
+        for bad in ["192.0.2.1", "2001:db8:5:1::", "2001:db8:5::1", "", "Unknown", "192.0.2", "a name"] {
+            assert!(!MaskedClient::admits(bad), "{bad}");
+        }
+    }
+
+    /// The families of a policy with these sections.
+    fn families(limits: Value, concurrency: Value, abuse: Value) -> BTreeSet<String> {
+        let (at, routes) = (Node::top(), ["/login"]);
+        let raw = deserr::deserialize::<RawLimits, _, ConfigErrors>(limits).unwrap();
+        let limits = raw.compile(&at, &routes, &[]).unwrap();
+        let raw = deserr::deserialize::<RawConcurrency, _, ConfigErrors>(concurrency).unwrap();
+        let concurrency = raw.compile(&at, &routes).unwrap();
+        let raw = deserr::deserialize::<RawAbuse, _, ConfigErrors>(abuse).unwrap();
+        let abuse = raw.compile(&at, &routes).unwrap();
+        let (mut vocabulary, mut registry) = (Vocabulary::default(), Registry::new());
+        describe(&limits, &concurrency, &abuse, &mut vocabulary);
+        let _ = LimitMetrics::build(&mut registry, &vocabulary);
+        let names = registry.stats_from(0).map(|stat| stat.name);
+        names.map(|name| name.rsplit(";.;").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn families_are_there_where_the_policy_has_a_use_for_them() {
+        let tables = ["portcullis_cells_evicted_total", "portcullis_cells_refused_total"];
+        let of_limits = [
+            "auth_rate_limit_hits_total",
+            "gateway_rate_limit_crowded_total",
+            "gateway_rate_limit_hits_total",
+        ];
+        let expected = |names: &[&str]| -> BTreeSet<String> {
+            names.iter().chain(&tables).map(|name| (*name).to_owned()).collect()
+        };
+        let limits = json!({ "rules": { "l": { "key": [], "limit": 1, "window": "1s" } } });
+        let places = json!({ "rules": { "c": { "key": [], "limit": 1 } } });
+        let logins = json!({ "failed_logins": { "routes": ["/login"] } });
+        assert_eq!(families(json!({}), json!({}), json!({})), BTreeSet::new());
+        assert_eq!(families(limits, json!({}), json!({})), expected(&of_limits));
+        assert_eq!(families(json!({}), places, json!({})), expected(&of_limits));
+        assert_eq!(families(json!({}), json!({}), logins), expected(&["auth_suspicious_activity_total"]));
+    }
+}

@@ -13,21 +13,6 @@ pub enum StoreError {
     Service,
 }
 
-impl StoreError {
-    /// All, for docs and metrics.
-    pub const ALL: [Self; 3] = [Self::Host, Self::Contended, Self::Service];
-
-    /// As a label and log value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Contended => "contended",
-            Self::Service => "service",
-        }
-    }
-}
-
 impl From<HostError> for StoreError {
     fn from(error: HostError) -> Self {
         if error == HostError::CAS_MISMATCH { Self::Contended } else { Self::Host }

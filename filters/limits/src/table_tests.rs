@@ -228,3 +228,46 @@ fn what_is_no_block_is_an_empty_one() {
     let charged = table(0, 4).charge(&charge(1, 1, rate(2, 2), 0), &host).unwrap();
     assert_eq!(charged.judged.remaining, 1);
 }
+
+#[test]
+fn a_key_leaves_its_place_in_the_very_moment_its_quota_is_whole_again() {
+    let host = MemoryHost::default();
+    let (mut table, rate) = (table(0, 2), rate(10, 10));
+    for number in 0..2 {
+        table.charge(&charge(number, 1, rate, 0), &host).unwrap();
+    }
+    let early = table.look(&charge(9, 1, rate, SECOND - 1), &host).unwrap();
+    let later = table.look(&charge(9, 1, rate, SECOND), &host).unwrap();
+    assert_eq!((early.crowded, later.crowded, later.judged.remaining), (true, false, 9));
+}
+
+#[test]
+fn a_limit_without_a_key_in_a_full_block_takes_a_place_from_the_limit_that_has_most() {
+    let host = MemoryHost::default();
+    let (mut table, rate) = (table(0, 6), rate(10, 10));
+    for (number, tag) in [(0, 1), (1, 2), (2, 2), (3, 2), (4, 5), (5, 5)] {
+        table.charge(&charge(number, tag, rate, 0), &host).unwrap();
+    }
+    assert!(table.charge(&charge(9, 7, rate, 0), &host).unwrap().evicted);
+    let mut left = |number, tag| table.look(&charge(number, tag, rate, 0), &host).unwrap().judged.remaining;
+    assert_eq!([left(0, 1), left(4, 5), left(5, 5)], [8, 8, 8], "others have their places still");
+    assert_eq!(left(9, 7), 8);
+}
+
+#[test]
+fn a_place_that_another_limit_leaves_gives_back_nothing_of_what_was_put_out() {
+    let host = MemoryHost::default();
+    let (mut table, rate) = (table(0, 3), rate(10, 10));
+    for (number, tag, cost) in [(1, 1, 8), (2, 1, 9), (3, 2, 1)] {
+        let charged = table.charge(&Charge { cost, ..charge(number, tag, rate, 0) }, &host).unwrap();
+        assert!(!charged.crowded && !charged.evicted);
+    }
+    assert!(table.charge(&charge(4, 1, rate, 0), &host).unwrap().evicted);
+    // The second limit's only key has its quota back: there is a place, and the first key may come for it.
+    let mut come = |tag, second| {
+        let charged = table.look(&charge(9, tag, rate, second * SECOND), &host).unwrap();
+        (charged.crowded, charged.judged.remaining)
+    };
+    assert_eq!([come(1, 2), come(1, 7)], [(true, 3), (true, 8)]);
+    assert_eq!([come(2, 2), come(1, 8)], [(false, 9), (false, 9)]);
+}

@@ -181,3 +181,7 @@ impl<A: Domain, B: Domain, C: Domain> Domains for (A, B, C) {
         Some(vec![first, second, spelling::<C>(c, axes.get(2))?])
     }
 }
+
+#[cfg(test)]
+#[path = "domain_tests.rs"]
+mod tests;

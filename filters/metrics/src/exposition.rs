@@ -170,6 +170,7 @@ fn braced(labels: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Vocabulary, metrics};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -199,5 +200,33 @@ mod tests {
         }
         let lines = [&b"text/plain;q=0.2"[..], b"\xff", b"application/openmetrics-text"];
         assert_eq!(Format::negotiate(lines.into_iter()), Format::OpenMetrics);
+    }
+    #[test]
+    fn an_answer_says_which_format_it_has() {
+        let said = |accept: &[u8]| Format::negotiate([accept].into_iter()).content_type();
+        assert_eq!(said(b"*/*"), "text/plain; version=0.0.4; charset=utf-8");
+        let open = said(b"application/openmetrics-text;version=1.0.0");
+        assert_eq!(open, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    }
+
+    #[test]
+    fn whole_bounds_are_written_as_each_format_has_them() {
+        metrics! {
+            /// A histogram.
+            struct Times {
+                /// Times.
+                times_seconds: Histogram(&[500_000, 1_000_000]) {}, promql "";
+            }
+        }
+        let mut registry = Registry::new();
+        let times = Times::build(&mut registry, &Vocabulary::default());
+        times.times_seconds.observe(&mut registry, (), 1);
+        let bounds = |format| {
+            let text = exposition(&registry, format, |_| 0);
+            let bounds = text.split("le=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+            bounds.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(bounds(Format::Text), ["0.5", "1", "+Inf"]);
+        assert_eq!(bounds(Format::OpenMetrics), ["0.5", "1.0", "+Inf"]);
     }
 }

@@ -112,4 +112,25 @@ mod tests {
         assert!(now_heavy > 0);
         assert!((0..4).all(|n| !sketch.offer(&format!("once-{n}"))));
     }
+    #[test]
+    fn after_so_many_occurrences_all_counts_weigh_half() {
+        let mut sketch = Sketch::new(1);
+        for (text, times) in [("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 14)] {
+            (0..times).for_each(|_| _ = sketch.offer(text));
+        }
+        let counts = |sketch: &Sketch| -> Vec<_> {
+            sketch
+                .watched
+                .iter()
+                .map(|watched| (watched.text.to_string(), watched.count, watched.error))
+                .collect()
+        };
+        let of = |text: &str, count, error| (text.to_owned(), count, error);
+        // The lightest one went for the last, which may have occurred as often as that before.
+        assert_eq!(counts(&sketch), [of("e", 24, 10), of("b", 20, 0), of("c", 30, 0), of("d", 40, 0)]);
+        sketch.total = MEMORY;
+        assert!(!sketch.offer("d"), "20 of half of all so far");
+        assert_eq!(counts(&sketch), [of("e", 12, 5), of("b", 10, 0), of("c", 15, 0), of("d", 21, 0)]);
+        assert_eq!(sketch.total, MEMORY / 2 + 1);
+    }
 }

@@ -81,4 +81,26 @@ mod tests {
             assert_ne!(of(&policy), of(&other), "{other}");
         }
     }
+    #[test]
+    fn numbers_that_differ_have_other_hashes_however_large_or_small_they_are() {
+        let numbers = [
+            json!(0),
+            json!(1),
+            json!(1.25),
+            json!(1.5),
+            json!(2),
+            json!(-2),
+            json!(9_007_199_254_740_991_u64),
+            json!(9_007_199_254_740_992_u64),
+            json!(9_007_199_254_740_993_u64),
+            json!(u64::MAX),
+            json!(u64::MAX - 1),
+        ];
+        for (index, number) in numbers.iter().enumerate() {
+            let others = numbers.iter().skip(index + 1);
+            others.for_each(|other| assert_ne!(of(number), of(other), "{number} {other}"));
+        }
+        // A host that knows only doubles writes whole ones with a fraction.
+        assert_eq!(of(&json!(9_007_199_254_740_991_u64)), of(&json!(9_007_199_254_740_991.0)));
+    }
 }

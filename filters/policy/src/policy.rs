@@ -246,3 +246,7 @@ mod tests;
 #[cfg(test)]
 #[path = "token_tests.rs"]
 mod token_tests;
+
+#[cfg(test)]
+#[path = "checks_tests.rs"]
+mod checks_tests;

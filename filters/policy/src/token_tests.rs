@@ -277,3 +277,19 @@ fn what_a_request_waits_for_is_over_before_the_request_is() {
     value["gateway"]["request_timeout"] = json!("13s");
     compile(&value);
 }
+
+#[test]
+fn services_that_are_asked_about_tokens_and_have_a_breaker_are_known() {
+    let asked = |breakers: Value| {
+        let mut value = sound();
+        value["jwt"]["providers"]["own"]["introspection"] =
+            json!({ "url": "http://auth/ask", "cluster": "auth" });
+        value["breakers"] = breakers;
+        let policy = compile(&value);
+        let names = policy.auth_services.iter().map(|index| policy.services[*index].name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(asked(json!({ "auth": {}, "order": {} })), ["auth"]);
+    assert_eq!(asked(json!({ "*": {} })), ["auth"]);
+    assert!(asked(json!({ "order": {} })).is_empty() && asked(json!({})).is_empty());
+}

@@ -299,4 +299,39 @@ mod tests {
             None
         );
     }
+    #[test]
+    fn the_answer_to_a_preflight_says_what_the_policy_lets_scripts_do() {
+        let answer = |headers: &[&str], credentials, origin: &[u8]| -> Vec<String> {
+            let headers = headers.iter().map(ToString::to_string).collect();
+            let raw = RawCors { headers, ..raw(&["https://a.example"], credentials) };
+            let request = Headers::from_pairs([("origin", origin)]);
+            let answer = raw.compile(&Node::top()).unwrap().preflight(&request, &["GET", "PUT"]);
+            answer.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect()
+        };
+        let (origin, vary) = ("access-control-allow-origin: https://a.example", "vary: origin");
+        let (exposed, methods, age) = (
+            "access-control-expose-headers: x-request-id",
+            "access-control-allow-methods: GET, PUT",
+            "access-control-max-age: 600",
+        );
+        assert_eq!(answer(&[], false, b"https://a.example"), [origin, vary, exposed, methods, age]);
+        let headers = "access-control-allow-headers: authorization, x-tenant";
+        let credentials = "access-control-allow-credentials: true";
+        assert_eq!(
+            answer(&["authorization", "x-tenant"], true, b"https://a.example"),
+            [origin, vary, credentials, exposed, methods, headers, age]
+        );
+    }
+
+    #[test]
+    fn names_that_could_split_a_header_are_mistakes() {
+        let cors = RawCors {
+            headers: vec!["authorization".into(), "a\r\nset-cookie: b".into()],
+            expose_headers: vec![String::new(), "x-request-id".into(), " x".into()],
+            ..raw(&["https://a.example"], false)
+        };
+        let errors = cors.compile(&Node::top().key("cors")).unwrap_err();
+        let places: Vec<_> = errors.iter().map(|e| e.at.to_string()).collect();
+        assert_eq!(places, ["cors.headers[1]", "cors.expose_headers[0]", "cors.expose_headers[2]"]);
+    }
 }

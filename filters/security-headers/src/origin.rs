@@ -152,6 +152,7 @@ mod tests {
             assert!(!allows("https://pr-*.example.com", other), "{other}");
         }
         assert!(allows("https://*-shop.example.com", "https://eu-shop.example.com"));
+        assert!(!allows("https://*-shop.example.com", "https://evil.eu-shop.example.com"));
     }
 
     #[test]
@@ -167,6 +168,16 @@ mod tests {
             "://x",
             "https://x/y",
             "https://",
+            "capacitor://localhost:*",
+            "chrome-extension://*.example.com",
+            "chrome-extension://pr-*.example.com",
+            "https://a/b*.example.com",
+            "https://a:1*.example.com",
+            "https://*/.example.com",
+            "https://*.example.com/",
+            "http://a/b:*",
+            "http://a:1:*",
+            "http://:*",
         ] {
             assert!(OriginRule::parse(wrong).is_none(), "{wrong}");
         }

@@ -201,4 +201,13 @@ mod tests {
         );
         assert!(found.has(&[&b"X.SSL."[..], &[b'a'; 70_000]].concat()));
     }
+    #[test]
+    fn names_that_differ_in_the_middle_alone_have_other_marks() {
+        let names = parsed(&["x-user"]);
+        let found = Spellings::new(names.iter(), &[]);
+        let alike = (b'a'..=b'z').filter(|middle| *middle != b's');
+        let alike: Vec<_> =
+            alike.filter(|middle| found.may_have(&[b'x', b'-', b'u', *middle, b'e', b'r'])).collect();
+        assert!(alike.len() <= 1 && found.may_have(b"X_User"), "{alike:?}");
+    }
 }

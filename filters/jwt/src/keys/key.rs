@@ -240,3 +240,7 @@ impl fmt::Debug for Key {
         write!(f, "Key({}, kid {:?})", self.alg, self.kid)
     }
 }
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

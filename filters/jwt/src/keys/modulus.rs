@@ -155,4 +155,18 @@ mod tests {
         assert_eq!(check(&(167 * ((1_u128 << 61) - 1)).to_be_bytes()), Err(KeyError::RsaModulus));
         assert_eq!(check(&[]), Err(KeyError::RsaModulus));
     }
+
+    #[test]
+    fn an_even_modulus_is_none_whatever_its_other_factors() {
+        let odd = BigUint::from_bytes_be(&product((1 << 61) - 1, (1 << 89) - 1));
+        assert_eq!(check(&(odd << 1_usize).to_bytes_be()), Err(KeyError::RsaModulus));
+    }
+
+    #[test]
+    fn a_square_is_told_from_numbers_that_only_have_its_residues() {
+        let square = BigUint::from(1_234_567_u64.pow(2));
+        assert!(is_square(&square) && is_square(&BigUint::from(0_u32)));
+        assert!(!is_square(&BigUint::from(1_234_567_u64.pow(2) + 1)));
+        assert!(!is_square(&BigUint::from(1_234_567_u64.pow(2) + 64 * 63 * 65 * 11)));
+    }
 }

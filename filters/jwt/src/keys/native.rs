@@ -121,6 +121,11 @@ mod tests {
     fn only_a_clear_yes_is_a_yes() {
         assert_eq!(read_answer(b"\x08\x01"), Some(true));
         assert_eq!(read_answer(b"\x08\x01\x12\x02ok"), Some(true));
+        assert_eq!(
+            read_answer(b"\x18\x96\x01\x08\x01"),
+            Some(true),
+            "a field that is not known here is skipped"
+        );
         assert_eq!(read_answer(b""), Some(false));
         assert_eq!(read_answer(b"\x08\x00\x12\x03bad"), Some(false));
         assert_eq!(read_answer(b"\x08\x02"), Some(false));

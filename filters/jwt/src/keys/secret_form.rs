@@ -106,6 +106,7 @@ mod tests {
             der.iter().map(|byte| format!("{byte:02x}")).collect::<String>().as_bytes(),
             ED25519.as_bytes(),
             &der,
+            &[&[0x30, 0x81, 0x80][..], &[7; 0x80]].concat(),
             &long,
         ] {
             assert!(is_key(secret), "{}", String::from_utf8_lossy(secret));
@@ -119,6 +120,7 @@ mod tests {
             assert!(is_repetitive(secret.as_bytes()), "{secret}");
         }
         assert!(!is_repetitive(b"a long enough secret of 32 bytes") && !is_repetitive(b"0000"));
+        assert!(!is_repetitive(b"twelve bytes"), "a word that stands once");
     }
 
     #[test]

@@ -202,14 +202,6 @@ impl<D: Document> Fetcher<D> {
         }
     }
 
-    /// The host's word that the answer to `id` is larger than [`Fetcher::max_bytes`].
-    pub fn on_too_large(&mut self, id: u32, host: &dyn Host) -> Step {
-        match self.flight.take_if(|flight| flight.id == id) {
-            Some(_) => self.failed(FetchFailure::TooLarge, host),
-            None => Step::default(),
-        }
-    }
-
     /// Reads what the workers share. Returns the record's version for the lease.
     fn learn(&mut self, host: &dyn Host, step: &mut Step) -> Option<u32> {
         let Shared { value, version } = host.shared(&self.status_key).ok().flatten()?;

@@ -382,6 +382,9 @@ fn whoever_waits_for_a_worker_that_dies_is_told_and_the_key_is_looked_for_later(
     assert!(b.poll(on(host, 60)).call.is_some(), "nobody has to ask again");
 }
 
+#[path = "fetcher_bounds_tests.rs"]
+mod bounds;
+
 #[test]
 fn records_that_were_read_by_other_rules_are_not_believed() {
     let host = &MemoryHost::default();

@@ -191,7 +191,10 @@ mod tests {
             assert_eq!(read(200, odd), "unusable", "{odd}");
         }
         assert_eq!(read(200, r#"{"active":true,"active":false}"#), "unusable");
-        assert_eq!(read(200, &" ".repeat(MAX_ANSWER + 1)), "unusable");
+        let yes = r#"{"active":true}"#;
+        let of_size = |size: usize| format!("{yes}{}", " ".repeat(size - yes.len()));
+        assert_eq!(read(200, &of_size(MAX_ANSWER)), "active");
+        assert_eq!(read(200, &of_size(MAX_ANSWER + 1)), "unusable");
         let valid = of(Style::OrderProcessor).read(Ok((200, br#"{"valid":true,"user":"alice"}"#)));
         assert_eq!(named(&valid), "active");
     }

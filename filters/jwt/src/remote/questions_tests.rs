@@ -80,7 +80,8 @@ fn an_inactive_token_is_remembered_for_a_while_and_not_for_ever() {
     let key = key(0, b"token");
     questions.remember_inactive(key, at(5_000));
     assert!(matches!(questions.turn(key, at(4_999)), Turn::Inactive));
-    assert_eq!(questions.inactive_hits(), 1);
+    assert!(matches!(questions.turn(key, at(0)), Turn::Inactive));
+    assert_eq!(questions.inactive_hits(), 2);
     drop(asker(questions.turn(key, at(5_000))));
 }
 
@@ -95,4 +96,23 @@ fn memory_for_inactive_tokens_is_bounded_and_the_oldest_leaves_first() {
     assert!(matches!(questions.turn(key(0, &99_999_u32.to_le_bytes()), at(0)), Turn::Inactive));
     questions.remember_inactive(key(0, &99_999_u32.to_le_bytes()), at(6_000));
     assert_eq!(questions.inactive_evictions(), 100_000 - MAX_INACTIVE.get() as u64, "itself again");
+}
+
+#[test]
+fn an_answer_is_kept_for_those_who_wait_and_for_a_second_at_most() {
+    let mut questions = Questions::default();
+    let keys = [key(0, b"taken"), key(0, b"left")];
+    for key in keys {
+        drop(asker(questions.turn(key, at(0))));
+        let _asking = asker(questions.turn(key, at(0)));
+        assert!(matches!(questions.turn(key, at(1)), Turn::Wait));
+        questions.answered(key, good(), at(2));
+    }
+    assert!(matches!(questions.turn(keys[0], at(3)), Turn::Take(Ok(_))));
+    assert!(questions.poll(at(3)));
+    assert_eq!(questions.flights.keys().collect::<Vec<_>>(), [&keys[1]], "nobody waits for the other");
+    questions.poll(at(1_001));
+    assert_eq!(questions.flights.len(), 1);
+    questions.poll(at(1_002));
+    assert!(questions.flights.is_empty());
 }

@@ -110,6 +110,7 @@ mod tests {
         };
         let bytes = status.write();
         assert_eq!(Status::read(&bytes), Some(status));
+        assert!(status.tried() && !Status::new(1).tried());
         for end in 0..bytes.len() {
             assert_eq!(Status::read(&bytes[..end]), None, "cut at {end}");
         }

@@ -80,12 +80,6 @@ impl Provider {
         Some(KeySet::read(body, rules))
     }
 
-    /// How its deny list is fetched, if it has one.
-    #[must_use]
-    pub fn revocation(&self) -> Option<&FetchPolicy> {
-        self.revocation.as_ref().map(|revocation| &revocation.fetch)
-    }
-
     /// Whether the token is this provider's by name; never so for a provider without an issuer.
     pub(crate) fn issued(&self, by: IssuedBy<'_>) -> bool {
         self.issuers.iter().any(|issuer| issuer.issued(by) && self.takes_tenant(issuer, by))

@@ -173,10 +173,4 @@ impl RouteAuth {
     pub fn mode(&self) -> Mode {
         self.mode
     }
-
-    /// The providers whose tokens it takes.
-    #[must_use]
-    pub fn providers(&self) -> &[usize] {
-        &self.providers
-    }
 }

@@ -30,12 +30,6 @@ impl Issuer {
         Self { text: text.into(), tenant_at: text.find(TENANT) }
     }
 
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// Whether the tenant is left open.
     #[must_use]
     pub fn has_tenant(&self) -> bool {

@@ -205,6 +205,7 @@ mod tests {
     fn a_header_that_asks_for_more_than_a_signature_is_refused() {
         assert_eq!(header_error(r#"{"alg":"HS256"}"#), None);
         assert_eq!(header_error(r#"{"alg":"HS256","b64":true,"x":[1]}"#), None);
+        assert_eq!(header_error(r#"{"alg":"HS256","cty":"JWT"}"#), None);
         for (header, error) in [
             (r#"{"alg":"HS256","crit":["exp"]}"#, TokenError::CriticalHeader),
             (r#"{"alg":"HS256","crit":[]}"#, TokenError::CriticalHeader),
@@ -218,6 +219,7 @@ mod tests {
             (r#"{}"#, TokenError::Malformed),
             (r#"{"alg":"HS256","kid":1}"#, TokenError::Malformed),
             (r#"{"alg":"HS256","typ":null}"#, TokenError::Malformed),
+            (r#"{"alg":"HS256","cty":["JWT"]}"#, TokenError::Malformed),
         ] {
             assert_eq!(header_error(header), Some(error), "{header}");
         }

@@ -83,3 +83,15 @@ fn pointers_lead_through_objects_and_lists() {
 fn debug_shows_no_content() {
     assert_eq!(format!("{:?}", Json::parse(br#"{"k":"s3cret"}"#).unwrap()), "Json(2 nodes)");
 }
+
+#[test]
+fn a_document_that_is_kept_takes_its_text_and_its_nodes_and_nothing_more() {
+    let list: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let text = format!(r#"{{"a":"\n\u00e9","list":[{}]}}"#, list.join(","));
+    let mut json = Json::parse(text.as_bytes()).unwrap();
+    let needed = text.len() + "\né".len() + 103 * size_of::<Node>();
+    assert!(json.heap_bytes() >= needed);
+    json.shrink();
+    assert_eq!(json.heap_bytes(), needed);
+    assert_eq!(Json::default().heap_bytes(), 0);
+}

@@ -124,6 +124,9 @@ mod tests {
         let others = "Bearer, bearers, xbearer, bearer-a";
         assert_eq!(read(&[others], "bearer"), (vec![], some(others), false));
         assert_eq!(read(&["bearer"], "bearer"), (vec![], None, true), "no token behind it");
+        assert_eq!(read(&[], "bearer"), (vec![], None, false), "no offer at all");
+        let joined = read(&["bearer.a.b.c"], "bearer");
+        assert_eq!(joined, (vec!["a.b.c".to_owned()], None, false), "the marker alone was not offered");
         assert_eq!(read(&["bearer., chat"], "bearer"), (vec![], some("chat"), false), "an empty one");
         assert_eq!(read(&["bearer, a, bearer.b"], "bearer").0, ["a", "b"], "two are two");
     }

@@ -171,13 +171,15 @@ fn the_type_must_be_the_providers() {
 #[test]
 fn required_claims_are_compared_by_type_and_value() {
     let need = |rule: Value| json!({"required_claims": [rule]});
-    let claims =
-        json!({"exp": NOW + 9, "type": "access_token", "ok": true, "n": 1, "list": ["a", 2], "null": null});
+    let claims = json!({"exp": NOW + 9, "type": "access_token", "ok": true, "n": 1, "list": ["a", 2], "null": null,
+            "below": -5, "half": 2.5});
     let fits = [
         json!({"claim": "type"}),
         json!({"claim": "type", "one_of": ["x", "access_token"]}),
         json!({"claim": "ok", "one_of": [true]}),
         json!({"claim": "n", "one_of": [1]}),
+        json!({"claim": "below", "one_of": [5, -5]}),
+        json!({"claim": "half", "one_of": [2, 2.5]}),
         json!({"claim": "/list", "one_of": [2]}),
         json!({"claim": "/list/0", "one_of": ["a"]}),
     ];
@@ -190,6 +192,8 @@ fn required_claims_are_compared_by_type_and_value() {
         json!({"claim": "type", "one_of": ["refresh_token"]}),
         json!({"claim": "ok", "one_of": ["true"]}),
         json!({"claim": "n", "one_of": ["1", true]}),
+        json!({"claim": "below", "one_of": [5, -6, "-5"]}),
+        json!({"claim": "half", "one_of": [2, 3.5, "2.5"]}),
         json!({"claim": "/list", "one_of": ["b"]}),
     ];
     for rule in misses {
@@ -253,6 +257,34 @@ fn identity_claims_of_a_wrong_kind_are_refused() {
     }
     let claims = json!({"exp": NOW + 9, "sub": "a\r\nX-User-Role: admin"});
     assert_eq!(verdict(json!({}), claims), Some(TokenError::UnmappableClaim));
+}
+
+#[test]
+fn an_identity_claim_that_is_null_is_absent() {
+    let claims = json!({"exp": NOW + 9, "name": null, "role": null, "scope": null});
+    let jwt = hs256_jwt(json!({"user_claim": "name"}));
+    let identity = check(&jwt, &token(Alg::HS256, &claims)).unwrap();
+    assert_eq!(identity.user(), None);
+    assert_eq!((identity.roles().count(), identity.scopes().count()), (0, 0));
+}
+
+#[test]
+fn each_token_is_as_large_as_its_own_provider_accepts() {
+    let provider =
+        |issuer: &str, bytes: usize| hs256_provider(json!({"issuer": issuer, "max_token_bytes": bytes}));
+    let mut worker = Worker::new(json!({"providers": {"a": provider("a", 400), "b": provider("b", 800)}}));
+    let both = worker.route(json!({"providers": ["a", "b"]}));
+    let of = |issuer: &str, pad: usize| {
+        token(Alg::HS256, &json!({"iss": issuer, "sub": "alice", "exp": NOW + 9, "pad": "x".repeat(pad)}))
+    };
+    for (issuer, pad, expected) in [
+        ("a", 100, user("alice")),
+        ("a", 300, Outcome::Refused(TokenError::TooLarge)),
+        ("b", 300, user("alice")),
+        ("b", 600, Outcome::Refused(TokenError::TooLarge)),
+    ] {
+        assert_eq!(worker.token(&both, &of(issuer, pad), NOW), expected, "{issuer} {pad}");
+    }
 }
 
 #[test]

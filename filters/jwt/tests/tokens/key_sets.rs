@@ -208,3 +208,31 @@ fn a_set_without_one_usable_key_says_why_of_each() {
     let told: Vec<_> = polled.skipped.iter().map(|(at, skipped)| (*at, skipped.index, skipped.why)).collect();
     assert_eq!(told, [(0, 0, KeyError::NoAlgorithm), (0, 1, KeyError::NotAccepted)]);
 }
+
+#[test]
+fn a_public_key_in_pem_is_a_key_of_its_algorithms_kind_and_no_certificate() {
+    let error = |alg: Alg, pem: &str| portcullis_jwt::Key::pem(None, alg, pem).err();
+    let certificate = public_pem("RSA").replace("PUBLIC KEY", "CERTIFICATE");
+    let other = public_pem("RSA").replace("PUBLIC KEY", "X509 CRL");
+    for alg in [Alg::RS256, Alg::ES256, Alg::EdDSA, Alg::HS256] {
+        assert_eq!(error(alg, &certificate), Some(KeyError::Certificate), "{alg}");
+        assert_eq!(error(alg, &other), Some(KeyError::NotPem), "{alg}");
+    }
+    for (alg, kind) in [
+        (Alg::HS256, "RSA"),
+        (Alg::HS256, "RSA PKCS#1"),
+        (Alg::ES256, "RSA"),
+        (Alg::ES256, "RSA PKCS#1"),
+        (Alg::EdDSA, "RSA PKCS#1"),
+        (Alg::EdDSA, "P-256"),
+        (Alg::RS256, "P-256"),
+    ] {
+        assert_eq!(error(alg, public_pem(kind)), Some(KeyError::WrongFamily), "{alg} {kind}");
+    }
+}
+
+#[test]
+fn an_algorithm_that_is_listed_twice_is_listed() {
+    let jwt = hs256_jwt(json!({"algorithms": ["HS256", "HS512", "HS256"]}));
+    assert!(check(&jwt, &token(Alg::HS256, &json!({"sub": "a", "exp": NOW + 60}))).is_ok());
+}

@@ -8,8 +8,10 @@
 )]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stdout, clippy::type_complexity)]
 
+mod answers;
 mod cache;
 mod claims;
+mod documents;
 mod explain;
 mod issuers;
 mod key_sets;

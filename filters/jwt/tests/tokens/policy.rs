@@ -153,7 +153,15 @@ fn a_source_is_exactly_one_place() {
     has(&with(json!([{"header": "no name"}])), "jwt.sources[0].header");
     has(&with(json!([{"cookie": "a b"}])), "jwt.sources[0].cookie");
     has(&with(json!([{"query": "q", "scheme": "Bearer"}])), "jwt.sources[0].scheme");
-    assert_eq!(with(json!([{"header": "A"}, {"cookie": "A"}, {"query": "A"}])), [""; 0]);
+    has(&with(json!([{"query": ""}])), "jwt.sources[0]: found another number of places");
+    has(&with(json!([{"websocket_protocol": "no name"}])), "jwt.sources[0].websocket_protocol");
+    has(&with(json!([{"websocket_protocol": "a", "path": "/"}])), "jwt.sources[0].path");
+    for key in ["header", "cookie", "query", "websocket_protocol"] {
+        assert_eq!(with(json!([{key: "a"}, {key: "b"}])), [""; 0], "{key}");
+        has(&with(json!([{key: "a"}, {key: "b"}, {key: "b"}])), "jwt.sources[2]: found the same place");
+    }
+    let all = json!([{"header": "A"}, {"cookie": "A"}, {"query": "A"}, {"websocket_protocol": "A"}]);
+    assert_eq!(with(all), [""; 0]);
 }
 
 #[test]
@@ -211,4 +219,111 @@ fn an_auth_service_is_given_time_and_believed_within_bounds() {
     has(&asking(json!({"timeout": "0s"})), &format!("{at}.timeout: found"));
     has(&asking(json!({"timeout": "61s"})), &format!("{at}.timeout: found"));
     assert_eq!(asking(json!({"cache": "10000h", "timeout": "10000h"})).len(), 2);
+}
+
+#[test]
+fn a_client_may_take_a_quarter_of_the_places_to_wait_unless_the_policy_says_otherwise() {
+    let places = |more: Value| {
+        let mut section = json!({"providers": {"p": hs256_provider(json!({}))}});
+        section.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        try_jwt(section).map(|jwt| (jwt.max_waiting(), jwt.max_waiting_per_client()))
+    };
+    assert_eq!(places(json!({})), Ok((1024, 256)));
+    assert_eq!(places(json!({"max_waiting": 10})), Ok((10, 3)));
+    assert_eq!(places(json!({"max_waiting": 1})), Ok((1, 1)));
+    assert_eq!(places(json!({"max_waiting": 10, "max_waiting_per_client": 7})), Ok((10, 7)));
+    has(&places(json!({"max_waiting": 0})).unwrap_err(), "jwt.max_waiting: found `0`");
+    has(&places(json!({"max_waiting_per_client": 0})).unwrap_err(), "jwt.max_waiting_per_client: found `0`");
+}
+
+#[test]
+fn leeway_is_for_clocks_that_differ_and_reaches_ten_minutes() {
+    assert_eq!(errors(hs256_provider(json!({"leeway": "10m"}))), [""; 0]);
+    has(&errors(hs256_provider(json!({"leeway": "601s"}))), "jwt.providers.p.leeway: found");
+}
+
+#[test]
+fn a_required_claim_is_compared_with_texts_numbers_and_booleans_only() {
+    let with = |values: Value| {
+        let rules = json!([{"claim": "a"}, {"claim": "b", "one_of": values}]);
+        errors(hs256_provider(json!({"required_claims": rules})))
+    };
+    assert_eq!(with(json!(["a", 1, -1, 1.5, true])), [""; 0]);
+    for other in [json!(null), json!(["a"]), json!({"a": 1})] {
+        has(&with(json!(["a", other])), "jwt.providers.p.required_claims[1].one_of: found");
+    }
+}
+
+#[test]
+fn keys_without_ids_may_cost_together_what_the_policy_allows_and_one_alone_more() {
+    let with = |alg: &str, kind: &str, count: usize, micros: u32| {
+        let pem = vec![json!({"alg": alg, "value": public_pem(kind)}); count];
+        errors(json!({"pem": pem, "max_check_micros": micros}))
+    };
+    assert_eq!(with("EdDSA", "Ed25519", 2, 120), [""; 0]);
+    has(&with("EdDSA", "Ed25519", 2, 119), "found 2 keys for EdDSA without `kid`, which take 120 us to try");
+    assert_eq!(with("ES512", "P-521", 1, 100), [""; 0], "one is tried whatever it costs");
+}
+
+fn fetching(more: Value) -> Vec<String> {
+    let mut fetch = json!({"cluster": "idp", "jwks_uri": "https://idp/keys"});
+    fetch.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    errors(json!({"algorithms": ["ES256"], "fetch": fetch}))
+}
+
+fn revoking(more: Value) -> Vec<String> {
+    let mut revocation = json!({"cluster": "idp", "url": "https://idp/revoked"});
+    revocation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    errors(hs256_provider(json!({"revocation": revocation})))
+}
+
+#[test]
+fn a_document_is_fetched_neither_too_often_nor_more_rarely_than_it_may_be_old() {
+    let shortest =
+        json!({"refresh": "1s", "timeout": "1ms", "retry": "100ms", "cooldown": "1s", "max_age": "1s"});
+    assert_eq!(fetching(shortest), [""; 0]);
+    for (name, value) in [
+        ("refresh", "999ms"),
+        ("timeout", "0s"),
+        ("retry", "99ms"),
+        ("cooldown", "999ms"),
+        ("max_age", "599s"),
+    ] {
+        let errors = fetching(json!({name: value}));
+        has(&errors, &format!("jwt.providers.p.fetch.{name}: found"));
+        assert_eq!(errors.len(), 1, "{name}: {errors:?}");
+    }
+    assert_eq!(revoking(json!({"refresh": "1s", "timeout": "1ms", "max_age": "1s"})), [""; 0]);
+    assert_eq!(revoking(json!({"refresh": "2m", "max_age": "10m"})), [""; 0]);
+    for (name, value) in [("refresh", "999ms"), ("timeout", "0s"), ("max_age", "59s")] {
+        has(&revoking(json!({name: value})), &format!("jwt.providers.p.revocation.{name}: found"));
+    }
+}
+
+#[test]
+fn keys_are_found_at_their_address_or_through_the_issuer() {
+    let discovering = |issuer: Value, more: Value| {
+        let mut fetch = json!({"cluster": "idp", "discovery": true});
+        fetch.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        errors(json!({"algorithms": ["ES256"], "issuer": issuer, "fetch": fetch}))
+    };
+    let elsewhere = json!({"discovery_uri": "https://idp/configuration"});
+    assert_eq!(discovering(json!("https://idp"), json!({})), [""; 0]);
+    assert_eq!(discovering(json!("no URL"), elsewhere.clone()), [""; 0]);
+    let at = "jwt.providers.p";
+    has(&discovering(json!("no URL"), json!({})), &format!("{at}.issuer: found another text"));
+    has(&discovering(json!(null), json!({})), &format!("{at}.issuer: found nothing"));
+    has(&discovering(json!(null), elsewhere.clone()), &format!("{at}.issuer: found nothing"));
+    let both = json!({"jwks_uri": "https://idp/keys"});
+    has(&discovering(json!("https://idp"), both), &format!("{at}.fetch: found none or both"));
+    has(&fetching(elsewhere), &format!("{at}.fetch.discovery_uri: found a URI"));
+    has(&fetching(json!({"jwks_uri": "keys"})), &format!("{at}.fetch.jwks_uri: found `keys`"));
+}
+
+#[test]
+fn whatever_is_elsewhere_has_a_cluster_that_leads_there() {
+    has(&fetching(json!({"cluster": ""})), "jwt.providers.p.fetch.cluster: found an empty text");
+    has(&revoking(json!({"cluster": ""})), "jwt.providers.p.revocation.cluster: found an empty text");
+    let asking = errors(json!({"introspection": {"url": "http://auth/ask", "cluster": ""}}));
+    has(&asking, "jwt.providers.p.introspection.cluster: found an empty text");
 }

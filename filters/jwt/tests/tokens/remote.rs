@@ -2,12 +2,12 @@
 
 use crate::support::*;
 use portcullis_edge_core::{CallError, HttpCall};
-use portcullis_jwt::{Alg, Authn, CallId, FetchFailure, TokenError};
+use portcullis_jwt::{Alg, Authn, CallId, FetchFailure, Polled, TokenError};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn ed25519_set(kid: &str) -> Vec<u8> {
+pub fn ed25519_set(kid: &str) -> Vec<u8> {
     let der = public_pem("Ed25519").lines().nth(1).unwrap();
     let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, der).unwrap();
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": b64(&der[12..])});
@@ -24,13 +24,13 @@ fn fetching() -> Worker {
     Worker::new(json!({"providers": {"main": {"algorithms": ["EdDSA"], "fetch": fetch}}}))
 }
 
-fn only_call(worker: &mut Worker, now: u64) -> CallId {
+pub fn only_call(worker: &mut Worker, now: u64) -> CallId {
     let mut calls = worker.poll(now).calls;
     assert_eq!(calls.len(), 1);
     calls.remove(0).0
 }
 
-fn respond(worker: &mut Worker, call: CallId, status: u16, body: &[u8], now: u64) -> portcullis_jwt::Polled {
+pub fn respond(worker: &mut Worker, call: CallId, status: u16, body: &[u8], now: u64) -> Polled {
     worker.host.set_now(moment(now));
     worker.tokens.on_response(call, status, body, &worker.host)
 }
@@ -178,7 +178,7 @@ fn without_a_list_the_policy_decides() {
     }
 }
 
-fn asking(provider: Value, more: Value) -> Worker {
+pub fn asking(provider: Value, more: Value) -> Worker {
     let mut service = json!({"url": "http://auth:8003/internal/auth/validate", "cluster": "auth"});
     service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut provider = provider;
@@ -187,7 +187,7 @@ fn asking(provider: Value, more: Value) -> Worker {
 }
 
 /// The question that a token leads to.
-fn ask(worker: &mut Worker, token: &str, now: u64) -> (Box<portcullis_jwt::Pending>, HttpCall) {
+pub fn ask(worker: &mut Worker, token: &str, now: u64) -> (Box<portcullis_jwt::Pending>, HttpCall) {
     let route = worker.route(json!({}));
     match worker.request(&route, &[&format!("Bearer {token}")], now) {
         Authn::Ask(pending) => {
@@ -344,7 +344,7 @@ fn a_token_that_expires_while_the_auth_service_thinks_is_refused_whatever_that_s
     }
 }
 
-fn list_with(token: &str) -> String {
+pub fn list_with(token: &str) -> String {
     use rsa::sha2::{Digest as _, Sha256};
     let (signed, _) = token.rsplit_once('.').unwrap();
     json!({"revoked": [{"signed": b64(Sha256::digest(signed))}]}).to_string()

@@ -110,3 +110,10 @@ fn many_odd_authorization_values_are_refused_and_nothing_panics() {
         }
     }
 }
+
+#[test]
+fn a_route_ends_what_is_open_when_the_token_expires_only_where_it_says_so() {
+    let worker = worker();
+    assert!(!worker.route(json!({})).ends_at_expiry());
+    assert!(worker.route(json!({"end_at_expiry": true})).ends_at_expiry());
+}

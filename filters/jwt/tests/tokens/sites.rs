@@ -138,14 +138,31 @@ fn settings_of_cookies_that_say_nothing_are_mistakes() {
         (json!({"query": "t", "scheme": "Bearer"}), "jwt.sources[0].scheme: "),
         (json!({"header": "X-T", "path": "/"}), "jwt.sources[0].path: "),
         (json!({"cookie": "t", "path": "a; b"}), "jwt.sources[0].path: "),
+        (json!({"cookie": "t", "path": "app"}), "jwt.sources[0].path: "),
+        (json!({"cookie": "t", "path": "/app; Secure"}), "jwt.sources[0].path: "),
         (json!({"cookie": "t", "domain": "a; b"}), "jwt.sources[0].domain: "),
         (json!({"cookie": "t", "origins": ["https://a", "https://a:443"]}), "jwt.sources[0].origins[1]: "),
         (json!({"cookie": "t", "origins": ["a.example"]}), "jwt.sources[0].origins[0]: "),
         (json!({"cookie": "t", "origins": ["https://a/"]}), "jwt.sources[0].origins[0]: "),
+        (json!({"cookie": "t", "origins": ["http://a:80"]}), "jwt.sources[0].origins[0]: "),
+        (json!({"cookie": "t", "origins": ["ftp://a"]}), "jwt.sources[0].origins[0]: "),
     ] {
         let text = mistake(source.clone());
         assert!(text.starts_with(at), "{source}: {text}");
     }
+}
+
+#[test]
+fn a_page_without_tls_is_an_origin_too_as_in_development() {
+    let origins = json!(["http://localhost:3000", "http://a:443", "https://a:80"]);
+    let mut worker = Worker::new(section(json!([{"cookie": "t", "origins": origins}])));
+    let route = worker.route(json!({}));
+    let cookie = format!("t={}", token(Alg::HS256, &json!({"sub": "alice", "exp": NOW + 60})));
+    let origin = [(":method", "POST"), ("origin", "http://localhost:3000"), ("cookie", &cookie)];
+    let head = head(&origin);
+    let found = worker.tokens.find(&route, &head).unwrap();
+    let authn = worker.tokens.authenticate(&route, found.as_ref(), moment(NOW), &worker.host);
+    assert_eq!(outcome(&authn), user("alice"));
 }
 
 #[test]

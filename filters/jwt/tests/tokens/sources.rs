@@ -96,3 +96,46 @@ fn a_token_is_taken_out_without_touching_the_rest() {
     assert_eq!(strip(query.clone(), &[(":path", b"/a?x=1&%74=y&z")]), path(b"/a?x=1&z"));
     assert_eq!(strip(query, &[(":path", b"/a?t=y")]), path(b"/a"));
 }
+
+#[test]
+fn the_place_of_a_token_is_told_and_what_stands_there_is_taken_out_where_that_is_asked_for() {
+    let headers = json!([{"header": "X-Token"}, {"header": "Authorization"}]);
+    let others = json!([{"cookie": "t"}, {"query": "t"}, {"websocket_protocol": "bearer"}]);
+    let jwt = sources([headers, others].iter().flat_map(|list| list.as_array().unwrap().clone()).collect());
+    assert_eq!(jwt.source_kinds().collect::<Vec<_>>(), ["header", "cookie", "query", "websocket_protocol"]);
+    let replace = |header: &str, rest: &[u8]| Some(Strip::Replace(header.into(), rest.to_vec()));
+    let cases: [(usize, usize, (&str, &[u8]), Option<Strip>); 5] = [
+        (0, 0, ("x-token", b"a.b.c"), Some(Strip::Remove("x-token".into()))),
+        (1, 0, ("authorization", b"Bearer a.b.c"), Some(Strip::Remove("authorization".into()))),
+        (2, 1, ("cookie", b"u=1; t=a.b.c"), replace("cookie", b"u=1")),
+        (3, 2, (":path", b"/?t=a.b.c&u=1"), replace(":path", b"/?u=1")),
+        (
+            4,
+            3,
+            ("sec-websocket-protocol", b"chat, bearer, a.b.c"),
+            replace("sec-websocket-protocol", b"chat"),
+        ),
+    ];
+    for (source, kind, pair, taken) in cases {
+        let head = head(&[pair]);
+        let found = jwt.find(&head).unwrap().unwrap();
+        assert_eq!((found.source(), jwt.source_kind(&found)), (source, Some(kind)), "{pair:?}");
+        assert_eq!(jwt.take_out(&head, &found), taken, "{pair:?}");
+        let is_hidden = pair.0 == "sec-websocket-protocol";
+        assert_eq!(jwt.strip(&head, &found).is_some(), is_hidden, "a marker is of no use to a service");
+    }
+}
+
+#[test]
+fn a_websocket_is_answered_with_the_marker_where_its_client_offers_nothing_else() {
+    let jwt = sources(json!([{"header": "Authorization"}, {"websocket_protocol": "bearer"}]));
+    let answer = |pairs: &[(&str, &[u8])]| {
+        let head = head(pairs);
+        let found = jwt.find(&head).unwrap().unwrap();
+        jwt.answered_protocol(&head, &found).map(str::to_owned)
+    };
+    assert_eq!(answer(&[("sec-websocket-protocol", b"bearer, a.b.c")]).as_deref(), Some("bearer"));
+    assert_eq!(answer(&[("sec-websocket-protocol", b"chat, bearer, a.b.c")]), None, "the service chooses");
+    assert_eq!(answer(&[("sec-websocket-protocol", b"bearer.a.b.c")]), None, "the marker was not offered");
+    assert_eq!(answer(&[("authorization", b"Bearer a.b.c"), ("sec-websocket-protocol", b"bearer")]), None);
+}

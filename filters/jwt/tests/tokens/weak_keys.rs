@@ -292,6 +292,14 @@ fn the_keys_that_a_token_is_tried_against_cost_no_more_than_allowed() {
     );
 }
 
+#[test]
+fn one_key_is_tried_whatever_it_costs() {
+    let pem = json!([{"alg": "ES512", "value": public_pem("P-521")}]);
+    let jwt = jwt(json!({"providers": {"a": {"pem": pem, "max_check_micros": 100}}}));
+    let good = token(Alg::ES512, &json!({"sub": "a", "exp": NOW + 60}));
+    assert_eq!(check(&jwt, &good).unwrap().user(), Some("a"));
+}
+
 /// Sixteen different points of P-384: the base point times 1 to 16.
 fn point(n: usize) -> Vec<u8> {
     use p384::elliptic_curve::sec1::ToEncodedPoint as _;
