@@ -144,10 +144,20 @@ fn confirmed(provider: &Provider, pending: &Pending, json: Json, now: Wall) -> R
         return Ok(identity.clone());
     }
     let claims = Registered::read(&json)?;
+    check_issuer(provider, &claims)?;
     let (from, until) = provider.check_answer(&claims, json.root(), now, false)?;
     let signed = signed_hash(provider, pending);
     let identity = provider.identify(question.provider, json, Facts { from, until, signed })?;
     Ok(Identity { chosen: question.chosen.clone(), ..identity })
+}
+
+/// An answer need not say who issued the token (RFC 7662 section 2.2); one that does must say that it was the provider's issuer.
+fn check_issuer(provider: &Provider, claims: &Registered<'_>) -> Result<(), Refusal> {
+    let by = claims.issued_by();
+    if by.iss.is_none() || provider.takes_any_issuer() || provider.issued(by) {
+        return Ok(());
+    }
+    Err(refuse(TokenError::InvalidIssuer, "the auth service names another issuer"))
 }
 
 /// What a deny list may name a JWT by that only the auth service can read; an opaque token has nothing that is signed.

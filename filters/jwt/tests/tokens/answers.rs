@@ -4,7 +4,7 @@ use crate::remote::*;
 use crate::support::*;
 use portcullis_edge_core::CallError;
 use portcullis_jwt::{Alg, TokenError};
-use serde_json::json;
+use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -71,4 +71,23 @@ fn an_opaque_token_has_nothing_signed_that_a_deny_list_could_name() {
     let (pending, _) = ask(&mut worker, token, NOW);
     let authn = worker.tokens.on_answer(*pending, Ok((200, ACTIVE)), moment(NOW), &worker.host);
     assert_eq!(outcome(&authn), user("alice"));
+}
+
+#[test]
+fn an_opaque_token_is_the_providers_unless_the_answer_names_another_issuer() {
+    let answered = |provider: Value, answer: &str| {
+        let mut worker = asking(provider, json!({}));
+        let (pending, _) = ask(&mut worker, "opaque", NOW);
+        outcome(&worker.tokens.on_answer(*pending, Ok((200, answer.as_bytes())), moment(NOW), &worker.host))
+    };
+    let ours = json!({"issuer": "https://us", "issuer_aliases": ["us"]});
+    for iss in ["https://us", "us"] {
+        assert_eq!(
+            answered(ours.clone(), &format!(r#"{{"active":true,"sub":"a","iss":"{iss}"}}"#)),
+            user("a")
+        );
+    }
+    let of_others = r#"{"active":true,"sub":"a","iss":"https://others"}"#;
+    assert_eq!(answered(ours, of_others), Outcome::Refused(TokenError::InvalidIssuer));
+    assert_eq!(answered(json!({}), of_others), user("a"), "a provider of all issuers");
 }
