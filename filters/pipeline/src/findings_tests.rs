@@ -166,6 +166,22 @@ fn the_own_check_of_a_token_goes_before_findings() {
     }
 }
 
+#[test]
+fn only_headers_that_a_request_has_are_taken_out_of_it() {
+    let own = json!({
+        "routes": [{ "path": "/a", "methods": ["GET"], "service": "order", "auth": { "token": "optional" } }],
+        "jwt": { "providers": { "own": { "secrets": [{ "alg": "HS256", "value": SECRET }] } },
+            "sources": [{ "header": "X-Own-Token" }] } });
+    let (host, first, token) = (host(), edge(json!({})), bearer());
+    let (facts, step) = judge(&first, request("10.0.0.1", "/a", &[("authorization", &token)]), &host);
+    let mut ops = forwarded(step);
+    ops.set.retain(|(name, _)| name != "x-org");
+    let next = passed_on(&ops, &facts.head, &host);
+    let ops = forwarded(judge(&later(own), next, &host).1);
+    let removes = |name: &[u8]| ops.remove.iter().any(|removed| removed == name);
+    assert!(removes(b"x-issuer") && !removes(b"x-org"), "{ops:?}");
+}
+
 /// Another filter between the two can write headers, and no findings.
 #[test]
 fn a_header_that_says_something_else_than_the_earlier_instance_is_removed() {

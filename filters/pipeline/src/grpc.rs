@@ -17,3 +17,33 @@ pub(crate) fn http_equivalent(response: &Headers) -> Option<u16> {
         _ => Some(500),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn each_code_stands_for_the_status_that_an_http_client_would_have_got() {
+        for (code, status) in [
+            (&b"0"[..], None),
+            (b"1", Some(500)),
+            (b"3", Some(400)),
+            (b"4", Some(504)),
+            (b"5", Some(404)),
+            (b"7", Some(403)),
+            (b"8", Some(429)),
+            (b"12", Some(404)),
+            (b"13", Some(500)),
+            (b"14", Some(503)),
+            (b"16", Some(401)),
+            (b"", None),
+            (b"ok", None),
+        ] {
+            let headers = Headers::from_pairs([("grpc-status", code)]);
+            assert_eq!(http_equivalent(&headers), status, "{}", code.escape_ascii());
+        }
+        assert_eq!(http_equivalent(&Headers::default()), None);
+    }
+}

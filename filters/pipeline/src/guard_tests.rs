@@ -1,5 +1,6 @@
 //! The guards, in the pipeline: their order, and what is given back.
 
+use crate::lab::moved;
 use crate::tests::{at, head};
 use crate::{Facts, LocalReply, Pipeline, Record, Step, Stream, Worker};
 use core::time::Duration;
@@ -339,24 +340,6 @@ fn places_are_held_until_the_stream_ends() {
     assert_eq!(refused(gateway.get().1).status, 429);
     gateway.answer(first, Answer::ClientLeaves);
     assert!(matches!(gateway.get().1, Step::Forward(_)));
-}
-
-/// The series that a record moves.
-fn moved(pipeline: &Pipeline, record: &Record, name: &str) -> Vec<String> {
-    let mut metrics = pipeline.metrics().ok().unwrap();
-    record.count(&mut metrics, true);
-    let mut moved = std::collections::BTreeMap::new();
-    metrics.flush(|stat, change| {
-        moved.insert(stat.0, change);
-    });
-    let text = portcullis_metrics::exposition(metrics.registry(), portcullis_metrics::Format::Text, |stat| {
-        match moved.get(&stat.0) {
-            Some(portcullis_metrics::Change::Add(by)) => by.unsigned_abs(),
-            _ => 0,
-        }
-    });
-    let lines = text.lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
-    lines.map(str::to_owned).collect()
 }
 
 #[test]

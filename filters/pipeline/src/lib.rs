@@ -160,6 +160,16 @@ impl Pipeline {
 #[cfg(not(target_arch = "wasm32"))]
 mod access_tests;
 #[cfg(test)]
+mod business_tests;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod caller_tests;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
+mod count_tests;
+#[cfg(test)]
+mod done_tests;
+#[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod findings_tests;
 #[cfg(test)]
@@ -170,8 +180,21 @@ mod guard_tests;
 #[cfg(not(target_arch = "wasm32"))]
 mod hardening_tests;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod line_tests;
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
+mod response_tests;
+#[cfg(test)]
+mod suspicion_tests;
+#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "in tests an overflow is a failure")]
 mod tests;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod token_tests;
+#[cfg(test)]
+mod websocket_tests;

@@ -213,4 +213,33 @@ mod tests {
         assert_eq!(waiting.answered(CallToken(7)).and_then(|asked| asked.stream), Some(2));
         assert_eq!((waiting.held(), waiting.taken.len()), (0, 0));
     }
+
+    #[test]
+    fn a_worker_is_idle_only_when_nobody_waits_for_a_document_and_nobody_is_due() {
+        let mut waiting = waiting(9, 9);
+        assert!(waiting.is_idle());
+        waiting.hold(1, "a", 1);
+        assert!(!waiting.is_idle(), "one waits");
+        waiting.settle();
+        assert!(!waiting.is_idle(), "one is due");
+        waiting.next_due();
+        waiting.ask(CallToken(7), asker(), 2, "a", 2);
+        assert!(waiting.is_idle(), "calls end by themselves");
+    }
+
+    #[test]
+    fn a_request_that_has_ended_leaves_its_own_place_and_no_other() {
+        let mut waiting = waiting(9, 2);
+        for (id, client) in [(1, "a"), (2, "a"), (3, "b"), (4, "b")] {
+            waiting.hold(id, client, id);
+        }
+        waiting.forget(1);
+        assert!(waiting.has_room("a") && !waiting.has_room("b"));
+        assert_eq!(waiting.held(), 3);
+        waiting.settle();
+        waiting.forget(3);
+        assert!(waiting.has_room("b"));
+        assert_eq!([waiting.next_due(), waiting.next_due(), waiting.next_due()], [Some(2), Some(4), None]);
+        assert!(waiting.taken.is_empty());
+    }
 }
