@@ -107,7 +107,12 @@ impl KeyPart {
             }
             Self::Role => {
                 let Some(subject) = caller.subject else { return false };
-                subject.each_role(&mut |role| hasher.part(role.as_bytes()));
+                let mut has_role = false;
+                subject.each_role(&mut |role| {
+                    has_role = true;
+                    hasher.part(role.as_bytes());
+                });
+                return has_role;
             }
             Self::Claim(path) => {
                 let Some(subject) = caller.subject else { return false };

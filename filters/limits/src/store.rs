@@ -13,6 +13,18 @@ pub enum StoreError {
     Service,
 }
 
+impl StoreError {
+    /// In explanations; the label of metrics has the same words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Contended => "contended",
+            Self::Service => "service",
+        }
+    }
+}
+
 impl From<HostError> for StoreError {
     fn from(error: HostError) -> Self {
         if error == HostError::CAS_MISMATCH { Self::Contended } else { Self::Host }

@@ -184,6 +184,28 @@ fn what_refused_a_request_is_left_as_filter_state_or_else_its_first_event() {
 }
 
 #[test]
+fn a_refusal_is_left_as_filter_state_under_the_reason_of_its_answer_whatever_else_happened() {
+    let shadow = json!({ "blocked": { "networks": ["203.0.113.0/24"], "mode": "shadow" } });
+    let texts = |record: Record| -> Vec<String> {
+        let values = record.state.into_iter().take(4).map(|(_, value)| value);
+        values.map(|value| String::from_utf8(value).unwrap()).collect()
+    };
+    let logs = json!({ "filter_state": true });
+    let mut unsigned = Gateway::new(json!({ "abuse": shadow, "logs": logs, "source": { "require": {} } }));
+    let (mut facts, _) = unsigned.get();
+    let left = texts(unsigned.done(&mut facts, &mut Told::default()));
+    assert_eq!(left, ["invalid_source", "source", "-", "enforce"]);
+    for abuse in [json!({}), shadow] {
+        let breakers = json!({ "order": { "consecutive_failures": 1 } });
+        let mut failing = Gateway::new(json!({ "abuse": abuse, "logs": logs, "breakers": breakers }));
+        failing.call(500, true, Told::by_service());
+        let (mut facts, _) = failing.get();
+        let left = texts(failing.done(&mut facts, &mut Told::default()));
+        assert_eq!(left, ["breaker_open", "breaker", "-", "enforce"], "{abuse}");
+    }
+}
+
+#[test]
 fn a_service_was_due_the_trust_headers_that_went_on_to_it_and_the_line_says_whether_it_had_them() {
     let trust = json!({ "trust_headers": { "set": { "X-Source": "gateway" } } });
     for (told, sent, expected) in [

@@ -23,7 +23,7 @@ labels! {
 }
 
 labels! {
-    /// what would have refused the request: the reason that stands in its log line in enforce mode
+    /// what would have refused the request: the reason that its answer and the `denied` of its log line give in enforce mode
     pub enum ShadowRefusal {
         RateLimited = "rate_limited",
         TooManyAtOnce = "too_many_at_once",

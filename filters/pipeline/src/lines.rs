@@ -9,10 +9,10 @@ use crate::{Pipeline, Stream};
 use core::time::Duration;
 use portcullis_access_log::{
     ACTIONS, FieldSource, FieldValue, Form, LogField, RequestExtra, RequestLine, SecurityExtra, SecurityLine,
-    SecurityRequest, Share, as_text, loggable_path, loggable_text,
+    SecurityRequest, Share, Verdict, as_text, loggable_path, loggable_text,
 };
 use portcullis_client_ip::ClientIp;
-use portcullis_edge_core::Wall;
+use portcullis_edge_core::{Mode, Wall};
 use portcullis_limits::Subject as _;
 use std::borrow::Cow;
 
@@ -72,7 +72,8 @@ impl Pipeline {
         let mut written = Vec::new();
         let mut counts = self.security_lines(facts, &common, told.state, &mut written);
         let is_quiet = counts == LineCounts::default();
-        let facts_left = if is_quiet { Vec::new() } else { self.state_of(facts, &common) };
+        let facts_left =
+            if is_quiet && facts.denial.is_none() { Vec::new() } else { self.state_of(facts, &common) };
         if is_quiet && self.is_left_out(facts, &told) {
             counts.sampled = 1;
         } else {
@@ -155,18 +156,24 @@ impl Pipeline {
         if !self.policy.logs.filter_state {
             return Vec::new();
         }
-        let denied = facts.denial.as_ref().map(|denial| denial.reason.name);
-        let mut events = self.security_events(facts, common.request);
-        let place = events.iter().position(|(_, extra)| Some(extra.reason) == denied).unwrap_or(0);
-        if place >= events.len() {
-            return Vec::new();
-        }
-        let (_, extra) = events.swap_remove(place);
+        let events = self.security_events(facts, common.request);
+        let refusing = events.iter().find(|(_, extra)| extra.verdict == Verdict::Refused);
+        let (reason, extra) = match &facts.denial {
+            // The answer's own reason; an event's may say more closely what was wrong.
+            Some(denial) => (denial.reason.name, refusing),
+            None => match events.first() {
+                Some(first) => (first.1.reason, Some(first)),
+                None => return Vec::new(),
+            },
+        };
+        let (stage, rule, mode) = extra.map_or((facts.at.as_str(), None, Mode::Enforce), |(_, extra)| {
+            (extra.stage, extra.rule, extra.mode)
+        });
         let state = [
-            ("portcullis_reason", extra.reason),
-            ("portcullis_stage", extra.stage),
-            ("portcullis_rule", extra.rule.unwrap_or(NOT_SENT)),
-            ("portcullis_mode", extra.mode.as_str()),
+            ("portcullis_reason", reason),
+            ("portcullis_stage", stage),
+            ("portcullis_rule", rule.unwrap_or(NOT_SENT)),
+            ("portcullis_mode", mode.as_str()),
             ("portcullis_policy", &self.policy.hash),
         ];
         state.into_iter().map(|(name, value)| (name, value.as_bytes().to_vec())).collect()
