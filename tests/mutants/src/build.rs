@@ -81,7 +81,9 @@ impl Copy<'_> {
             }
         }
         let mut switched = BTreeSet::new();
-        for file in self.files()? {
+        let files = self.files()?;
+        self.remove_others(&files)?;
+        for file in files {
             let bytes = fs::read(self.root.join(&file)).with_context(|| file.clone())?;
             let bytes = match by_file.get(file.as_str()) {
                 Some(mutants) => {
@@ -110,6 +112,17 @@ impl Copy<'_> {
         let listed = Command::new("git").args(args).current_dir(self.root).output()?;
         let names = String::from_utf8(listed.stdout)?;
         Ok(names.lines().filter(|name| self.root.join(name).is_file()).map(str::to_owned).collect())
+    }
+
+    /// Removes what an earlier copy had and this one has not.
+    fn remove_others(&self, files: &[String]) -> Result<()> {
+        let list = self.tree.with_extension("files");
+        let before = fs::read_to_string(&list).unwrap_or_default();
+        for gone in before.lines().filter(|name| !files.iter().any(|file| file == name)) {
+            let _ = fs::remove_file(self.tree.join(gone));
+        }
+        fs::create_dir_all(&self.tree)?;
+        fs::write(&list, files.join("\n")).context("the list of copied files")
     }
 
     fn cargo(&self, verb: &[&str]) -> Result<Output> {

@@ -230,7 +230,7 @@ pub fn arms(lines: &[&str], line: usize) -> Vec<u32> {
     let inside =
         lines.iter().skip(line).take_while(|text| text.trim().is_empty() || indent(text) > indent(own));
     inside
-        .filter(|text| text.contains("if !crate::mutant("))
+        .filter(|text| text.contains("(!crate::mutant("))
         .flat_map(|text| ids(text).collect::<Vec<_>>())
         .collect()
 }

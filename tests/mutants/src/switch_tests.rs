@@ -79,7 +79,7 @@ fn an_error_is_laid_to_the_last_switch_above_it() {
     assert_eq!([1, 3, 4, 5].map(|line| culprit(&lines, line)), [None, Some(7), Some(7), Some(8)]);
     let lines = [
         "    match a {",
-        "        1 if !crate::mutant(9) => 1,",
+        "        1 if (!crate::mutant(9)) => 1,",
         "        _ => 2,",
         "    }",
         "    if !crate::mutant(3) {}",
