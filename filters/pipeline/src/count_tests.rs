@@ -1,6 +1,6 @@
 //! Counts that no request makes, and how many series there may be.
 
-use crate::lab::Gateway;
+use crate::lab::{Gateway, Told, moved};
 use crate::{GatewayMetrics, Pipeline};
 use portcullis_metrics::{Change, Format, exposition};
 use serde_json::{Value, json};
@@ -61,4 +61,19 @@ fn a_policy_may_have_exactly_as_many_series_as_it_allows() {
     assert!(compiled(count).is_ok());
     let error = compiled(count - 1).err().unwrap();
     assert!(error.contains(&format!("at least {count}")), "{error}");
+}
+
+#[test]
+fn each_route_is_counted_under_its_own_service_and_path() {
+    for (method, path, service) in [("GET", "/orders", "order"), ("POST", "/login", "user")] {
+        let mut gateway = Gateway::new(json!({}));
+        let (mut facts, _) = gateway.ask(method, path, &[]);
+        gateway.answer(&mut facts, 200, &mut Told::by_service());
+        let record = gateway.done(&mut facts, &mut Told::by_service());
+        let counted = moved(&gateway.pipeline, &record, "gateway_routes_total");
+        assert_eq!(
+            counted,
+            [format!("gateway_routes_total{{target_service=\"{service}\",endpoint=\"{path}\"}} 1")]
+        );
+    }
 }

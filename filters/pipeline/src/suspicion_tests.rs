@@ -1,6 +1,6 @@
 //! What is counted and logged of requests that are suspected of something, in each mode.
 
-use crate::lab::{Gateway, Told, lines};
+use crate::lab::{Gateway, Told, lines, moved};
 use crate::{GuardObservation, ShadowRefusal, Step, Suspicion};
 use portcullis_findings::FindingsResult;
 use serde_json::{Value, json};
@@ -78,5 +78,28 @@ fn a_request_that_does_not_come_from_the_instance_before_is_suspicious() {
         let (seen, reason, result) = of_a_request(sections);
         assert_eq!((seen.suspicions, seen.shadow, reason), (suspicions, shadow, json!("findings_absent")));
         assert!(result.is_some());
+    }
+}
+
+#[test]
+fn a_check_of_the_source_is_counted_under_the_header_that_decided_it() {
+    let signature = json!({ "secrets": [SECRET], "max_age": "30s" });
+    let unsigned = [("x-source", &b"gateway"[..])];
+    for (require, headers, expected) in [
+        (json!({}), &unsigned[..], "header=\"x-source\",result=\"valid\""),
+        (json!({}), &[], "header=\"x-source\",result=\"missing\""),
+        (json!({ "mode": "shadow" }), &[], "header=\"x-source\",result=\"shadow_missing\""),
+        (json!({ "signature": signature }), &[], "header=\"x-source\",result=\"missing\""),
+        (json!({ "signature": signature }), &unsigned, "header=\"x-source-signature\",result=\"missing\""),
+    ] {
+        let mut gateway = Gateway::new(json!({ "source": { "require": require } }));
+        let (mut facts, _) = gateway.ask("GET", "/orders", headers);
+        let record = gateway.done(&mut facts, &mut Told::default());
+        let counted = moved(&gateway.pipeline, &record, "gateway_security_header_validation_total");
+        assert_eq!(
+            counted,
+            [format!("gateway_security_header_validation_total{{{expected}}} 1")],
+            "{require}"
+        );
     }
 }
