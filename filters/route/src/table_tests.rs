@@ -277,18 +277,18 @@ fn of_a_verb_and_a_more_precise_path_without_one_the_more_precise_has_it() {
 
 /// Whether a template has a path, by its segments alone.
 fn fits(template: &str, path: &str) -> bool {
-    if let Some((before, _)) = template.split_once("{*") {
-        let depth = before.matches('/').count();
-        let at = path.match_indices('/').nth(depth - 1).map(|(at, _)| at + 1);
-        return at
-            .is_some_and(|at| at < path.len() && fits(&format!("{before}x"), &format!("{}x", &path[..at])));
-    }
     let (own, given): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
-    own.len() == given.len()
-        && own.iter().zip(given).all(|(own, given)| match own.split_once('}') {
-            Some((_, verb)) => given.len() > verb.len() && given.ends_with(verb),
-            None => *own == given,
-        })
+    let is_in = |(own, given): (&&str, &&str)| match own.split_once('}') {
+        Some((_, verb)) => given.len() > verb.len() && given.ends_with(verb),
+        None => own == given,
+    };
+    match own.split_last() {
+        Some((last, before)) if last.starts_with("{*") => {
+            let rest = given.get(before.len()..).unwrap_or_default().concat();
+            !rest.is_empty() && before.iter().zip(&given).all(is_in)
+        }
+        _ => own.len() == given.len() && own.iter().zip(&given).all(is_in),
+    }
 }
 
 #[test]
