@@ -26,6 +26,41 @@ pub struct RouteSpec {
 struct Method {
     name: String,
     paths: matchit::Router<usize>,
+    /// Those that end in a verb: for each verb, the paths before it. (The router knows suffixes too, but once it has followed one, it finds
+    /// no way back to a parameter.)
+    verbs: Vec<(String, matchit::Router<usize>)>,
+}
+
+impl Method {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), paths: matchit::Router::new(), verbs: Vec::new() }
+    }
+
+    fn insert(&mut self, path: &str, verb: Option<&str>, route: usize) -> Result<(), matchit::InsertError> {
+        let Some(verb) = verb else { return self.paths.insert(path, route) };
+        match self.verbs.iter_mut().find(|(own, _)| own == verb) {
+            Some((_, paths)) => paths.insert(path, route),
+            None => {
+                let mut paths = matchit::Router::new();
+                paths.insert(path, route)?;
+                self.verbs.push((verb.to_owned(), paths));
+                Ok(())
+            }
+        }
+    }
+
+    /// The route that has `path`. `ranks` says which of several is the most precise.
+    fn find(&self, path: &str, ranks: &[usize]) -> Option<usize> {
+        let plain = self.paths.at(path).ok().map(|found| *found.value);
+        if self.verbs.is_empty() {
+            return plain;
+        }
+        let with_verb = self.verbs.iter().filter_map(|(verb, paths)| {
+            let before = path.strip_suffix(verb.as_str())?;
+            paths.at(before).ok().map(|found| *found.value)
+        });
+        with_verb.chain(plain).min_by_key(|route| ranks.get(*route).copied())
+    }
 }
 
 /// A host's methods and paths.
@@ -65,6 +100,8 @@ pub struct RouteTable {
     escaped_slashes: EscapedSlashes,
     /// The routes that answer HEAD because they answer GET.
     implied_head: Vec<usize>,
+    /// Each route's place in the order of precision.
+    ranks: Vec<usize>,
 }
 
 impl RouteTable {
@@ -94,7 +131,7 @@ impl RouteTable {
         let implying =
             virtual_hosts.iter().flat_map(|host| host.routes.iter().filter(|own| own.implies_head));
         let implied_head = implying.map(|own| own.route).collect();
-        Ok(Self { hosts, paths, virtual_hosts, escaped_slashes, keeping, implied_head })
+        Ok(Self { hosts, paths, virtual_hosts, escaped_slashes, keeping, implied_head, ranks: ranks(routes) })
     }
 
     /// Whether a request's host makes a difference.
@@ -126,7 +163,7 @@ impl RouteTable {
     /// The route for an authority (looked at only where routes name hosts), a method and a normalised path.
     #[must_use]
     pub fn find(&self, authority: &[u8], method: &[u8], path: &str) -> Option<usize> {
-        self.of(authority, path)?.find(method, path)
+        self.of(authority, path)?.find(method, path, &self.ranks)
     }
 
     /// The methods that a normalised path has at an authority by the policy's own words: a HEAD that only follows from GET is left
@@ -135,7 +172,7 @@ impl RouteTable {
         let methods = self.of(authority, path).map(|paths| paths.0.as_slice()).unwrap_or_default();
         let implied = |found: &usize| self.implied_head.contains(found);
         let has = move |method: &&Method| {
-            method.find(path).is_some_and(|found| method.name != "HEAD" || !implied(&found))
+            method.find(path, &self.ranks).is_some_and(|found| method.name != "HEAD" || !implied(&found))
         };
         methods.iter().filter(has).map(|method| method.name.as_str())
     }
@@ -226,35 +263,46 @@ impl Paths {
             && spellings(route).iter().all(|path| self.add("HEAD", path, index).is_ok())
     }
 
-    fn add(&mut self, method: &str, path: &str, route: usize) -> Result<(), matchit::InsertError> {
-        if let Some(known) = self.0.iter_mut().find(|m| m.name == method) {
-            return known.paths.insert(path, route);
+    fn add(&mut self, method: &str, spelling: &Spelling, route: usize) -> Result<(), matchit::InsertError> {
+        let known = self.0.iter_mut().find(|m| m.name == method);
+        if let Some(known) = known {
+            return known.insert(&spelling.path, spelling.verb.as_deref(), route);
         }
-        let mut paths = matchit::Router::new();
-        paths.insert(path, route)?;
-        self.0.push(Method { name: method.to_owned(), paths });
+        let mut new = Method::new(method);
+        new.insert(&spelling.path, spelling.verb.as_deref(), route)?;
+        self.0.push(new);
         Ok(())
     }
 
-    fn find(&self, method: &[u8], path: &str) -> Option<usize> {
-        self.0.iter().find(|m| m.name.as_bytes() == method)?.find(path)
+    fn find(&self, method: &[u8], path: &str, ranks: &[usize]) -> Option<usize> {
+        self.0.iter().find(|m| m.name.as_bytes() == method)?.find(path, ranks)
     }
 }
 
-impl Method {
-    fn find(&self, path: &str) -> Option<usize> {
-        self.paths.at(path).ok().map(|found| *found.value)
-    }
+/// Each route's place in the order of precision; routes of equal precision have equal places.
+fn ranks(routes: &[RouteSpec]) -> Vec<usize> {
+    let before = |own: &RouteSpec, other: &RouteSpec| other.template.by_precision(&own.template).is_lt();
+    routes.iter().map(|own| routes.iter().filter(|other| before(own, other)).count()).collect()
+}
+
+/// A path as the table knows it: what stands before its verb, and the verb with what may follow it.
+#[derive(PartialEq, Eq)]
+struct Spelling {
+    path: String,
+    verb: Option<String>,
 }
 
 /// The paths that a route is known by: with and without the slash at its end, if it takes either.
-fn spellings(route: &RouteSpec) -> Vec<String> {
-    let own = route.template.as_str().to_owned();
-    if !route.either_slash {
-        return vec![own];
+fn spellings(route: &RouteSpec) -> Vec<Spelling> {
+    let text = route.template.as_str();
+    if let Some((path, verb)) = route.template.without_verb() {
+        let with = |end: &str| Spelling { path: path.to_owned(), verb: Some(format!("{verb}{end}")) };
+        return if route.either_slash { vec![with(""), with("/")] } else { vec![with("")] };
     }
-    let other = own.strip_suffix('/').map_or_else(|| format!("{own}/"), str::to_owned);
-    vec![own, other]
+    let plain = |path: String| Spelling { path, verb: None };
+    let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
+    let own = plain(text.to_owned());
+    if route.either_slash { vec![own, plain(other)] } else { vec![own] }
 }
 
 /// The route that has the method numbered `at` of `route` for the same path already; it may be that route itself.

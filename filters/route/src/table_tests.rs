@@ -291,58 +291,79 @@ fn fits(template: &str, path: &str) -> bool {
     }
 }
 
+/// The same path with a slash at its end, or without the one it has.
+fn with_other_end(path: &str) -> String {
+    path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned)
+}
+
+const TEMPLATES: [&str; 17] = [
+    "/a",
+    "/{x}",
+    "/{x}:go",
+    "/{x}:do",
+    "/{x}:goto",
+    "/{x}:o",
+    "/a:go",
+    "/a/{y}",
+    "/a/{y}:go",
+    "/{x}/b",
+    "/{x}/{y}",
+    "/{x}/{y}:go",
+    "/{x}/b:go",
+    "/{x}/b/c",
+    "/{*r}",
+    "/a/{*r}",
+    "/{x}/{*r}",
+];
+const PATHS: [&str; 21] = [
+    "/a",
+    "/c",
+    "/a:go",
+    "/c:go",
+    "/c:do",
+    "/c:goto",
+    "/:go",
+    "/:g",
+    "/a/b",
+    "/a/c:go",
+    "/a/b:go",
+    "/c/b",
+    "/c/b:go",
+    "/c:go/b",
+    "/c:go/d:go",
+    "/a:go/b/c",
+    "/a/:go",
+    "/c:go/",
+    "/c/b/",
+    "/c:go/b/",
+    "/a/c:go/",
+];
+
+/// The router follows a verb with a slash behind it and finds no way back to a parameter: the table must not leave verbs to it.
 #[test]
 fn of_any_three_routes_the_most_precise_that_fits_has_a_path() {
-    const TEMPLATES: [&str; 17] = [
-        "/a",
-        "/{x}",
-        "/{x}:go",
-        "/{x}:do",
-        "/{x}:goto",
-        "/{x}:o",
-        "/a:go",
-        "/a/{y}",
-        "/a/{y}:go",
-        "/{x}/b",
-        "/{x}/{y}",
-        "/{x}/{y}:go",
-        "/{x}/b:go",
-        "/{x}/b/c",
-        "/{*r}",
-        "/a/{*r}",
-        "/{x}/{*r}",
-    ];
-    const PATHS: [&str; 17] = [
-        "/a",
-        "/c",
-        "/a:go",
-        "/c:go",
-        "/c:do",
-        "/c:goto",
-        "/:go",
-        "/:g",
-        "/a/b",
-        "/a/c:go",
-        "/a/b:go",
-        "/c/b",
-        "/c/b:go",
-        "/c:go/b",
-        "/c:go/d:go",
-        "/a:go/b/c",
-        "/a/:go",
-    ];
+    let threes = TEMPLATES.iter().flat_map(|one| {
+        TEMPLATES.iter().flat_map(move |two| TEMPLATES.iter().map(move |three| [*one, *two, *three]))
+    });
     let mut found = 0;
-    for (one, two, three) in TEMPLATES.iter().flat_map(|one| {
-        TEMPLATES.iter().flat_map(move |two| TEMPLATES.iter().map(move |three| (*one, *two, *three)))
-    }) {
-        let specs = specs(&[(&["GET"], one), (&["GET"], two), (&["GET"], three)]);
+    for (three, either_slash) in threes.flat_map(|three| [(three, false), (three, true)]) {
+        let specs = specs(&three.map(|path| (&["GET"][..], path)));
+        let specs: Vec<_> = specs.into_iter().map(|spec| RouteSpec { either_slash, ..spec }).collect();
         let Ok(table) = RouteTable::build(&specs) else { continue };
         for path in PATHS {
-            let fitting = (0..3).filter(|at| fits(specs[*at].template.as_str(), path));
+            let has = |at: &usize| {
+                let template = specs[*at].template.as_str();
+                fits(template, path) || either_slash && fits(template, &with_other_end(path))
+            };
+            let fitting = (0..3).filter(has);
             let best = fitting.min_by(|a, b| specs[*a].template.by_precision(&specs[*b].template));
-            assert_eq!(table.find(b"", b"GET", path), best, "{path} of {one}, {two}, {three}");
+            assert_eq!(
+                table.find(b"", b"GET", path),
+                best,
+                "{path} of {three:?}, either slash: {either_slash}"
+            );
             found += usize::from(best.is_some());
         }
     }
-    assert!(found > 10_000, "{found}");
+    assert!(found > 20_000, "{found}");
 }

@@ -85,6 +85,14 @@ impl Template {
         self.segments.iter().map(Segment::rank).cmp(other.segments.iter().map(Segment::rank))
     }
 
+    /// A template that ends in a verb without it, and the verb.
+    pub(crate) fn without_verb(&self) -> Option<(&str, &str)> {
+        match self.segments.last() {
+            Some(Segment::Verb { verb, .. }) => Some((self.text.strip_suffix(verb.as_str())?, verb)),
+            _ => None,
+        }
+    }
+
     /// Whether the template is a plain path.
     #[must_use]
     pub fn is_literal(&self) -> bool {
