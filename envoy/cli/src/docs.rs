@@ -7,7 +7,7 @@ const HEAD: &str = "\
 # The policy, field by field
 
 Written by `portcullis docs policy` from the policy's schema (`make rendered`); do not edit. A field without a default must be there.
-Durations are text such as `15s`, `500ms`, `1m 30s`. Every mistake is told with its place by `portcullis check`.
+Durations are text such as `15s`, `500ms`, `1m 30s`. `portcullis check` reports every mistake with its place.
 ";
 
 /// The page.

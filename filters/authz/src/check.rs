@@ -173,7 +173,7 @@ impl Rules {
         Err(Forbidden::NotAllowed(failed.filter(|_| self.allow.len() == 1)))
     }
 
-    /// The verdict, and how seriously it is meant: conditions on networks as the rules are, those on a bearer no more seriously than
+    /// The verdict and its enforcement mode: that of the rules for conditions on networks; for those on a bearer no stricter than
     /// the token. Nothing where no condition has a say.
     pub fn judge<S: Subject>(
         &self,
@@ -215,19 +215,19 @@ impl Rules {
         judged
     }
 
-    /// How seriously they are meant.
+    /// Their enforcement mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// How seriously the conditions on a bearer are meant.
+    /// The enforcement mode of the conditions on a bearer.
     #[must_use]
     pub fn bearer_mode(&self) -> Mode {
         self.bearer_mode
     }
 
-    /// The same rules, with the conditions on a bearer meant as `mode` says.
+    /// The same rules, with `mode` for the conditions on a bearer.
     #[must_use]
     pub fn with_bearer_mode(self, mode: Mode) -> Self {
         Self { bearer_mode: mode, ..self }

@@ -22,7 +22,7 @@ pub struct RawRules {
     #[deserr(default)]
     #[schemars(default)]
     pub default: RawDefault,
-    /// How seriously that is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,

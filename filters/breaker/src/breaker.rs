@@ -160,15 +160,15 @@ struct Known {
     seen: Option<(u64, Shared)>,
     /// Calls that succeeded and are not in the shared state yet.
     successes: u32,
-    /// When they were last told.
-    told: u64,
+    /// When some were last written there.
+    written: u64,
 }
 
 /// How long a worker believes that a breaker is closed: within it, a breaker opened by another worker is not seen.
 pub const STALE: Duration = Duration::from_millis(1);
 
-/// How long successes may wait to be told. Failures never wait.
-const TELL: Duration = Duration::from_millis(100);
+/// How long successes may wait to be written to the shared state. Failures never wait.
+const WRITE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Admitted {
     fn passes(call: Option<Call>, transition: Option<Transition>) -> Self {
@@ -199,7 +199,7 @@ impl Breakers {
             key: definition.as_ref().map(key).unwrap_or_default(),
             seen: None,
             successes: 0,
-            told: 0,
+            written: 0,
         };
         BreakerState(self.0.iter().map(known).collect())
     }
@@ -253,16 +253,16 @@ impl Breakers {
             return Ok(None);
         };
         let now = host.mono().0;
-        if call.trial.is_none() && !known.has_to_tell(definition, outcome, now) {
+        if call.trial.is_none() && !known.must_write(definition, outcome, now) {
             return Ok(None);
         }
         let successes = core::mem::take(&mut known.successes);
-        known.told = now;
-        let told = change(definition, known, now, host, |state| {
+        known.written = now;
+        let changed = change(definition, known, now, host, |state| {
             let mut judge = Judge { definition, state, now, host };
             judge.record(call, outcome, successes)
         })?;
-        Ok(told.map(|(from, to, why)| Transition { service: call.service, from, to, why }))
+        Ok(changed.map(|(from, to, why)| Transition { service: call.service, from, to, why }))
     }
 
     /// What each service's breaker shows, for its gauge; nothing where it has none, or where the host cannot say.
@@ -310,8 +310,8 @@ impl Known {
         }
     }
 
-    /// Whether an outcome of a call that is no trial has to be told at once. A success that need not be is kept.
-    fn has_to_tell(&mut self, definition: &Definition, outcome: Outcome, now: u64) -> bool {
+    /// Whether an outcome of a call that is no trial has to be written to the shared state at once. A success that need not be is kept.
+    fn must_write(&mut self, definition: &Definition, outcome: Outcome, now: u64) -> bool {
         match outcome {
             Outcome::Abandoned => false,
             Outcome::Failed => true,
@@ -319,7 +319,7 @@ impl Known {
             Outcome::Answered(_) => {
                 let ends_a_row = self.seen.as_ref().is_some_and(|(_, state)| has_row(&state.phase));
                 let waits = definition.has_window();
-                if !ends_a_row && waits && now.saturating_sub(self.told) < nanos(TELL) {
+                if !ends_a_row && waits && now.saturating_sub(self.written) < nanos(WRITE_INTERVAL) {
                     self.successes = self.successes.saturating_add(1);
                     return false;
                 }

@@ -396,7 +396,7 @@ fn successes_are_told_once_in_a_while_where_shares_are_counted_and_else_only_at_
     shares.wait(100);
     shares.call(0, FAST);
     assert!(is_kept(&mut shares, FAST) && !is_kept(&mut shares, SLOW));
-    shares.host.advance(TELL - Duration::from_nanos(1));
+    shares.host.advance(WRITE_INTERVAL - Duration::from_nanos(1));
     assert!(is_kept(&mut shares, FAST));
     shares.host.advance(Duration::from_nanos(1));
     assert!(!is_kept(&mut shares, FAST), "the others have waited for it");

@@ -41,7 +41,7 @@ pub struct RawBreaker {
     #[deserr(default = sixty_seconds())]
     #[schemars(default = "sixty_seconds")]
     pub trial_timeout: PolicyDuration,
-    /// How seriously it is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,

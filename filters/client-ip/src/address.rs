@@ -8,7 +8,7 @@ use core::{fmt, net::IpAddr, net::Ipv6Addr};
 pub struct ClientIp(Option<IpAddr>);
 
 impl ClientIp {
-    /// The host told no usable address. All such requests are one client.
+    /// The host gave no usable address. All such requests are one client.
     pub const UNKNOWN: Self = Self(None);
 
     /// Reads `ip`, `ip:port`, `[ip]` or `[ip]:port`, with or without a scope (`%eth0`).

@@ -15,7 +15,7 @@ pub struct RawClientIp {
     #[schemars(default)]
     pub trusted_proxies: Vec<String>,
     /// How many proxies in front of this one are yours, where the addresses of those further out are not known (a CDN's): the client
-    /// is then the entry this many places from the right end, if the peer is one of `trusted_proxies`. Left out: they are told by
+    /// is then the entry this many places from the right end, if the peer is one of `trusted_proxies`. Left out: they are known by
     /// their networks.
     #[deserr(default)]
     #[schemars(default)]
@@ -100,16 +100,16 @@ impl ClientIpPolicy {
         self.sender(headers, peer).client
     }
 
-    /// The same, with what a service is to be told.
+    /// The same, with what a service gets as `X-Forwarded-For`.
     #[must_use]
     pub fn sender(&self, headers: &Headers, peer: Option<&[u8]>) -> Sender {
         if self.trusts_proxies() {
             return self.behind_proxies(&entries(headers), peer);
         }
         let last = || headers.all(FORWARDED_FOR).last().and_then(|line| line.rsplit(|b| *b == b',').next());
-        let told = peer.or_else(last).unwrap_or_default().trim_ascii();
-        let client = ClientIp::parse(told);
-        let forwarded_for = forwarded_for(headers, client, peer.is_none().then_some(told));
+        let sender = peer.or_else(last).unwrap_or_default().trim_ascii();
+        let client = ClientIp::parse(sender);
+        let forwarded_for = forwarded_for(headers, client, peer.is_none().then_some(sender));
         Sender { client, by_proxy: false, forwarded_for }
     }
 
@@ -180,10 +180,10 @@ fn forwarded_for(headers: &Headers, client: ClientIp, entry: Option<&[u8]>) -> O
     if says_it && client != ClientIp::UNKNOWN {
         return None;
     }
-    let told = client
+    let believed = client
         .address()
         .map(|address| entry.map_or_else(|| address.to_string().into_bytes(), <[u8]>::to_vec));
-    Some(told.unwrap_or_else(|| UNKNOWN.to_vec()))
+    Some(believed.unwrap_or_else(|| UNKNOWN.to_vec()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use crate::ConfigErrors;
 use deserr::Deserr;
 use schemars::JsonSchema;
 
-/// How seriously a rule is meant.
+/// The enforcement mode of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
 #[schemars(rename_all = "lowercase")]

@@ -175,9 +175,9 @@ impl Shared {
         self.release(current);
     }
 
-    /// Makes the calls that the machines want, and lets whoever waited look again, if something was settled.
+    /// Makes the calls that the machines want, and lets whoever waited look again, if something they wait for has come.
     fn act(&self, polled: Polled) {
-        let Polled { mut calls, mut settled, mut ended, skipped } = polled;
+        let Polled { mut calls, mut wakes, mut ended, skipped } = polled;
         skipped.iter().for_each(|(index, skipped)| self.report_skipped(*index, skipped));
         while let Some((id, call)) = calls.pop() {
             match host::call(&Call::Http(call)) {
@@ -191,13 +191,13 @@ impl Shared {
                     let more = more.unwrap_or_default();
                     calls.extend(more.calls);
                     ended.extend(more.ended);
-                    settled |= more.settled;
+                    wakes |= more.wakes;
                 }
             }
         }
         ended.iter().for_each(|(index, failure)| self.count_fetch(*index, *failure));
-        if settled {
-            self.settle();
+        if wakes {
+            self.wake_all();
         }
     }
 
@@ -226,9 +226,9 @@ impl Shared {
     }
 
     /// Whoever waits for documents need not do so any longer.
-    fn settle(&self) {
+    fn wake_all(&self) {
         if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
-            waiting.settle();
+            waiting.wake_all();
             self.tick_every(SOON);
         }
     }

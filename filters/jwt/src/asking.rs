@@ -29,7 +29,7 @@ impl Tokens {
     }
 
     /// The auth service's answer, or the lack of one. May ask again ([`Authn::Ask`]). Requests that wait for this answer should
-    /// look again when the next [`Tokens::poll`] says `settled`.
+    /// look again when the next [`Tokens::poll`] says `wakes`.
     pub fn on_answer(
         &mut self,
         pending: Pending,

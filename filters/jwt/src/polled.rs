@@ -17,7 +17,7 @@ pub struct Polled {
     /// Calls to make now.
     pub calls: Vec<(CallId, HttpCall)>,
     /// Requests that wait should be authenticated again.
-    pub settled: bool,
+    pub wakes: bool,
     /// Keys that are not used, of a set that this worker has fetched and that is another than before, by the index of the fetch in
     /// `Tokens::facts`.
     pub skipped: Vec<(usize, Skipped)>,

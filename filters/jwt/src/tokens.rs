@@ -55,7 +55,7 @@ pub enum Authn {
     /// No good token, or none where one is needed.
     Refused(Refusal),
     /// The keys or the deny list of the provider with this index are being fetched: poll, wait, and authenticate again when a
-    /// poll or an answer says `settled`.
+    /// poll or an answer says `wakes`.
     Wait(usize),
     /// The auth service must be asked: [`Tokens::question`], then [`Tokens::on_answer`].
     Ask(Box<Pending>),
@@ -267,7 +267,7 @@ impl Tokens {
 
     /// To be called on every tick, and after [`Authn::Wait`].
     pub fn poll(&mut self, host: &dyn Host) -> Polled {
-        let mut polled = Polled { settled: self.questions.poll(host.mono()), ..Polled::default() };
+        let mut polled = Polled { wakes: self.questions.poll(host.mono()), ..Polled::default() };
         for source in 0..self.fetching.len() {
             self.step(source, &mut polled, |what| match what {
                 What::Keys(keys) => keys.poll(host),
@@ -329,7 +329,7 @@ impl Tokens {
     fn step(&mut self, source: usize, polled: &mut Polled, run: impl FnOnce(&mut What) -> Step) {
         let Some(fetching) = self.fetching.get_mut(source) else { return };
         let step = run(&mut fetching.what);
-        polled.settled |= step.settled;
+        polled.wakes |= step.wakes;
         polled.calls.extend(step.call.map(|(id, call)| (CallId { source, id }, call)));
         if let (true, What::Keys(keys)) = (step.changed, &fetching.what) {
             let set = keys.get();

@@ -51,7 +51,7 @@ impl Abuse {
         self.blocked.is_empty() && self.logins.is_none() && self.tokens.is_none()
     }
 
-    /// How seriously a client's network is blocked by the policy's list; nothing if it is not.
+    /// The enforcement mode in which the policy's list blocks a client's network; nothing if it does not.
     #[must_use]
     pub fn blocks(&self, network: Option<IpAddr>) -> Option<Mode> {
         let address = network.filter(|_| !self.blocked.is_empty() && self.blocked_mode != Mode::Off)?;

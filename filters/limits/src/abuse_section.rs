@@ -36,7 +36,7 @@ pub struct RawBlocked {
     #[deserr(default)]
     #[schemars(default)]
     pub networks: Vec<String>,
-    /// How seriously that is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,
@@ -70,7 +70,7 @@ pub struct RawLogins {
     #[deserr(default)]
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawAccount")]
     pub account: Option<RawAccount>,
-    /// How seriously that is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,
@@ -104,7 +104,7 @@ pub struct RawTokens {
     #[deserr(default = an_hour())]
     #[schemars(default = "an_hour")]
     pub within: PolicyDuration,
-    /// How seriously that is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,

@@ -241,7 +241,7 @@ fn mistakes_are_told_all_at_once() {
 }
 
 #[test]
-fn rules_are_meant_as_seriously_as_the_policy_says() {
+fn each_rule_has_its_own_enforcement_mode() {
     let modes = |mode: &str| {
         let section = json!({
             "failed_logins": { "routes": ["/auth/login"], "mode": mode }, "tokens": { "networks": 2, "mode": mode } });

@@ -55,7 +55,7 @@ pub struct RawPlaces {
     #[deserr(default)]
     #[schemars(default)]
     pub upgrades_only: bool,
-    /// How seriously it is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,
@@ -163,7 +163,7 @@ pub struct Taken {
 /// How often a worker tells that it lives.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// When a worker that has told nothing counts as dead.
+/// When a worker that has written nothing counts as dead.
 const DEAD: Duration = Duration::from_secs(60);
 
 /// When it is worth trying again: nobody knows when a request ends.
@@ -214,8 +214,8 @@ impl ConcurrencyState {
         if self.beaten.is_some_and(|at| now >= at && now.saturating_sub(at) < nanos(BEAT)) {
             return;
         }
-        let told = update(host, &self.workers_key, |bytes| (note_living(bytes, own, now), true));
-        if let Ok(dead) = told {
+        let written = update(host, &self.workers_key, |bytes| (note_living(bytes, own, now), true));
+        if let Ok(dead) = written {
             self.dead = dead;
             self.beaten = Some(now);
         }

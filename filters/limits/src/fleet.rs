@@ -215,7 +215,7 @@ fn descriptor(rule: &Rule, rate: Rate, cost: u64, caller: &Caller<'_>) -> Messag
     if cost == 1 { message } else { message.message(3, &Message::default().number(1, cost)) }
 }
 
-/// A part of a key, as the service sees it. What may be a secret (a header) is told by a hash.
+/// A part of a key, as the service sees it. What may be a secret (a header) is sent as a hash.
 fn value(part: &KeyPart, rule: &Rule, caller: &Caller<'_>) -> (String, Vec<u8>) {
     match part {
         KeyPart::Ip => {
@@ -242,9 +242,9 @@ fn value(part: &KeyPart, rule: &Rule, caller: &Caller<'_>) -> (String, Vec<u8>) 
         }
         KeyPart::Claim(path) => {
             let mut values = Vec::new();
-            let tell = &mut |value: &[u8]| values.push(value.to_vec());
+            let visit = &mut |value: &[u8]| values.push(value.to_vec());
             caller.subject.iter().for_each(|subject| {
-                subject.each_value(path.steps(), tell);
+                subject.each_value(path.steps(), visit);
             });
             (format!("claim:{}", path.steps().join("/")), values.join(&b','))
         }

@@ -81,12 +81,12 @@ impl Rate {
         let used = tat.saturating_sub(now).min(self.span);
         let after = used.saturating_add(self.interval.get().saturating_mul(cost));
         if after <= self.span {
-            return self.told(Some(now.saturating_add(after)), after, 0);
+            return self.judged(Some(now.saturating_add(after)), after, 0);
         }
-        self.told(None, used, after.saturating_sub(self.span))
+        self.judged(None, used, after.saturating_sub(self.span))
     }
 
-    fn told(&self, tat: Option<u64>, used: u64, retry: u64) -> Judged {
+    fn judged(&self, tat: Option<u64>, used: u64, retry: u64) -> Judged {
         Judged {
             tat,
             remaining: self.span.saturating_sub(used).checked_div(self.interval.get()).unwrap_or(0),

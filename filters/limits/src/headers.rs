@@ -1,4 +1,4 @@
-//! What a client is told of its limits.
+//! The response headers that describe a limit to a client.
 
 use crate::gcra::{Judged, Rate};
 use crate::section::{RawAnswers, RawHeaders};

@@ -13,9 +13,9 @@ pub trait Subject {
     /// Whether the bearer has this role.
     fn has_role(&self, role: &str) -> bool;
     /// Tells every role, in the token's order.
-    fn each_role(&self, tell: &mut dyn FnMut(&str));
+    fn each_role(&self, visit: &mut dyn FnMut(&str));
     /// Tells the scalar at `path`, or each scalar of the list there, as text. Whether there was any.
-    fn each_value(&self, path: &[String], tell: &mut dyn FnMut(&[u8])) -> bool;
+    fn each_value(&self, path: &[String], visit: &mut dyn FnMut(&[u8])) -> bool;
 }
 
 /// A request, as far as limits look at it.

@@ -193,7 +193,7 @@ impl Limits {
                 Ok(None) => {}
                 Ok(Some(charged)) => {
                     state.cells.count(charged.evicted, false);
-                    self.told(*index, rule, rate, charged, now, checked)?;
+                    self.note(*index, rule, rate, charged, now, checked)?;
                 }
                 Err(error) => {
                     checked.failures.push(error);
@@ -206,7 +206,7 @@ impl Limits {
         Ok(())
     }
 
-    fn told(
+    fn note(
         &self,
         index: usize,
         rule: &Rule,
@@ -231,7 +231,7 @@ impl Limits {
         Err(refusal(rate, charged.judged, now))
     }
 
-    /// The headers that tell a client of `standing`; `refused` is whether its request was refused by it.
+    /// The headers that describe `standing` to a client; `refused` is whether its request was refused by it.
     #[must_use]
     pub fn headers(&self, standing: &Standing, refused: bool, now: Now) -> Vec<(&'static str, Vec<u8>)> {
         match self.rules.get(standing.rule) {

@@ -117,7 +117,7 @@ impl Logins {
         }
     }
 
-    /// How seriously it is meant.
+    /// Its enforcement mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode

@@ -46,7 +46,7 @@ label_values! {
 pub struct MaskedClient(pub String);
 
 impl Heavy for MaskedClient {
-    const WHAT: &'static str = "the client's address without its last octet, or without the last 80 bits of IPv6; `unknown` if it cannot be told";
+    const WHAT: &'static str = "the client's address without its last octet, or without the last 80 bits of IPv6; `unknown` if there is none";
 
     fn text(&self) -> &str {
         &self.0

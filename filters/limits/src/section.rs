@@ -14,7 +14,7 @@ pub struct RawLimits {
     #[deserr(default)]
     #[schemars(default, extend("propertyNames" = rule_names()))]
     pub rules: Named<RawRule>,
-    /// Which headers tell a client of the limit that it is nearest to (default: both kinds, on every answer).
+    /// Which headers describe to a client the limit that it is nearest to (default: both kinds, on every answer).
     #[deserr(default)]
     #[schemars(default)]
     pub headers: RawHeaders,
@@ -28,7 +28,7 @@ pub(crate) fn rule_names() -> schemars::Schema {
     schemars::json_schema!({ "pattern": "^[a-z][a-z0-9_]*$" })
 }
 
-/// Which headers tell of limits.
+/// Which headers describe limits.
 #[derive(Clone, Copy, Debug, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
@@ -57,7 +57,7 @@ impl Default for RawHeaders {
     }
 }
 
-/// Which answers tell of limits.
+/// Which responses have headers that describe limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
 #[schemars(rename_all = "lowercase")]
@@ -109,7 +109,7 @@ pub struct RawRule {
     #[deserr(default)]
     #[schemars(default)]
     pub on_failure: OnFailure,
-    /// How seriously it is meant (default `enforce`).
+    /// Enforcement mode (default `enforce`).
     #[deserr(default)]
     #[schemars(default)]
     pub mode: Mode,

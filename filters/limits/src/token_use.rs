@@ -75,7 +75,7 @@ impl TokenUse {
         }
     }
 
-    /// How seriously it is meant.
+    /// Its enforcement mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode

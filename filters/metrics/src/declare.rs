@@ -142,7 +142,7 @@ macro_rules! label_values {
 }
 
 /// Declares labels whose values the policy defines; they are counted by their place in the order in which the policy's
-/// [`crate::Vocabulary`] was told them. The doc comment says, in a phrase, what they mean.
+/// [`crate::Vocabulary`] was given them. The doc comment says, in a phrase, what they mean.
 #[macro_export]
 macro_rules! policy_labels {
     ($( $(#[doc = $about:literal])+ $vis:vis struct $label:ident; )+) => { $(

@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub enum Change {
     /// Added to what the other workers have added. Below zero for gauges only; never zero.
     Add(i64),
-    /// In the place of whatever was there: all workers tell the same level, and the last word counts.
+    /// In the place of whatever was there: all workers report the same level, and the last word counts.
     Set(i64),
 }
 
@@ -43,7 +43,7 @@ pub struct Registry {
     /// By stat. A histogram's buckets hold what fell into each alone; the flush makes them cumulative, so that an observation
     /// touches two slots whatever the number of buckets. A gauge's hold a signed difference.
     pending: Vec<u64>,
-    /// Levels told since the last flush. Few, and not on a request's path.
+    /// Levels reported since the last flush. Few, and not on a request's path.
     levels: Vec<(StatId, i64)>,
     overflow: u64,
     published: usize,
@@ -151,7 +151,7 @@ impl Registry {
     }
 
     pub(crate) fn set(&mut self, stat: usize, level: i64) {
-        match self.levels.iter_mut().find(|(told, _)| told.0 == stat) {
+        match self.levels.iter_mut().find(|(reported, _)| reported.0 == stat) {
             Some((_, old)) => *old = level,
             None => self.levels.push((StatId(stat), level)),
         }

@@ -44,7 +44,7 @@ impl Pipeline {
         Format::negotiate(facts.head.headers.all("accept"))
     }
 
-    /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and is dressed there.
+    /// An answer of ours, bare: it passes through [`Pipeline::on_response`] like everybody's, and gets its headers there.
     pub(crate) fn reply(
         &self,
         facts: &mut Facts,

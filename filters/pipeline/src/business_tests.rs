@@ -1,6 +1,6 @@
 //! Business events, from bodies that pass in pieces.
 
-use crate::lab::{Gateway, Told, forwarded, moved, set};
+use crate::lab::{Gateway, StreamInfo, forwarded, moved, set};
 use crate::{Facts, Side};
 use serde_json::json;
 #[cfg(target_arch = "wasm32")]
@@ -36,15 +36,15 @@ struct Deal {
     headers: Vec<(&'static str, &'static [u8])>,
     request: &'static [u8],
     status: u16,
-    told: Told,
+    info: StreamInfo,
     response: [&'static [u8]; 2],
     is_whole: bool,
 }
 
 impl Deal {
     fn of(path: &'static str, request: &'static [u8]) -> Self {
-        let (told, response) = (Told::by_service(), [&b""[..]; 2]);
-        Self { path, headers: Vec::new(), request, status: 200, told, response, is_whole: true }
+        let (info, response) = (StreamInfo::by_service(), [&b""[..]; 2]);
+        Self { path, headers: Vec::new(), request, status: 200, info, response, is_whole: true }
     }
 
     fn order(status: u16, first: &'static [u8], second: &'static [u8]) -> Self {
@@ -56,12 +56,12 @@ impl Deal {
         let mut gateway = gateway();
         let (mut facts, _) = gateway.ask("POST", self.path, &self.headers);
         pass(&gateway, &mut facts, Side::Request, self.request);
-        gateway.answer(&mut facts, self.status, &mut self.told);
+        gateway.answer(&mut facts, self.status, &mut self.info);
         self.response.iter().for_each(|part| pass(&gateway, &mut facts, Side::Response, part));
         if self.is_whole {
             gateway.pipeline.on_response_end(&mut facts);
         }
-        let record = gateway.done(&mut facts, &mut self.told);
+        let record = gateway.done(&mut facts, &mut self.info);
         let moved = moved(&gateway.pipeline, &record, "business_");
         moved.into_iter().map(|line| line.replace("business_", "").replace('"', "")).collect()
     }
@@ -79,7 +79,10 @@ fn an_order_is_counted_by_what_its_answer_says() {
     for (deal, why) in [
         (Deal::order(201, br#"{"asset":"BTC","note":""#, br#"12345678"}"#), "too_large"),
         (
-            Deal { told: Told { headers: vec![GZIP], ..Told::by_service() }, ..Deal::order(201, b"{}", b"") },
+            Deal {
+                info: StreamInfo { headers: vec![GZIP], ..StreamInfo::by_service() },
+                ..Deal::order(201, b"{}", b"")
+            },
             "encoded",
         ),
         (Deal { is_whole: false, ..Deal::order(201, br#"{"asset":"#, br#""BTC"}"#) }, "cut"),
@@ -103,10 +106,13 @@ fn a_deposit_is_counted_with_the_amount_in_its_request() {
 
 #[test]
 fn only_what_a_service_answers_is_an_event_and_only_with_its_statuses() {
-    let failed = |told: Told| Deal { told, ..Deal::order(503, br#"{"asset":"ETH"}"#, b"") };
-    assert_eq!(failed(Told::by_service()).moves(), ["events_total{event=orders,value=ETH} 1"]);
-    assert_eq!(failed(Told::by_proxy()).moves(), [""; 0]);
-    assert_eq!(failed(Told { details: "portcullis_rate_limited", ..Told::default() }).moves(), [""; 0]);
+    let failed = |info: StreamInfo| Deal { info, ..Deal::order(503, br#"{"asset":"ETH"}"#, b"") };
+    assert_eq!(failed(StreamInfo::by_service()).moves(), ["events_total{event=orders,value=ETH} 1"]);
+    assert_eq!(failed(StreamInfo::by_proxy()).moves(), [""; 0]);
+    assert_eq!(
+        failed(StreamInfo { details: "portcullis_rate_limited", ..StreamInfo::default() }).moves(),
+        [""; 0]
+    );
     assert_eq!(Deal::order(200, br#"{"asset":"ETH"}"#, b"").moves(), [""; 0]);
     assert_eq!(Deal::of("/login", b"").moves(), ["events_total{event=logins,value=} 1"]);
     assert_eq!(Deal { status: 401, ..Deal::of("/login", b"") }.moves(), [""; 0]);
@@ -117,10 +123,10 @@ fn only_what_a_service_answers_is_an_event_and_only_with_its_statuses() {
 fn an_answer_without_a_body_is_an_event_all_the_same() {
     let mut gateway = gateway();
     let (mut facts, _) = gateway.ask("POST", "/orders", &[]);
-    let mut told = Told::by_service();
-    gateway.pipeline.on_response(&mut facts, 201, false, &gateway.host, &mut told);
+    let mut info = StreamInfo::by_service();
+    gateway.pipeline.on_response(&mut facts, 201, false, &gateway.host, &mut info);
     assert!(facts.bodies.is_none(), "nothing is kept until the client has read it");
-    let record = gateway.done(&mut facts, &mut told);
+    let record = gateway.done(&mut facts, &mut info);
     let moved = moved(&gateway.pipeline, &record, "business_events_total");
     assert_eq!(moved, ["business_events_total{event=\"orders\",value=\"other\"} 1"]);
 }
@@ -132,7 +138,7 @@ fn there_is_room_for_the_bodies_that_an_event_looks_at_as_long_as_it_may_happen(
     let mut room = |path: &str, answered: Option<u16>| {
         let (mut facts, _) = gateway.ask("POST", path, &[]);
         if let Some(status) = answered {
-            gateway.answer(&mut facts, status, &mut Told::by_service());
+            gateway.answer(&mut facts, status, &mut StreamInfo::by_service());
         }
         [Side::Request, Side::Response].map(|side| gateway.pipeline.body_room(&facts, side))
     };

@@ -1,6 +1,6 @@
 //! Guards that go by who asks, and by what others know: tokens, the fleet's service, other workers.
 
-use crate::lab::{Gateway, Told, forwarded, refused};
+use crate::lab::{Gateway, StreamInfo, forwarded, refused};
 use crate::{Event, Guards, Step};
 use core::time::Duration;
 use portcullis_breaker::State;
@@ -77,7 +77,7 @@ fn tokens_are_told_apart_wherever_they_come_from() {
     let mut from = |address: &str, token: &str| {
         let headers = [("authorization", token.as_bytes()), ("x-forwarded-for", address.as_bytes())];
         let (mut facts, step) = gateway.ask("GET", "/orders", &headers);
-        let guards = gateway.done(&mut facts, &mut Told::default()).guards;
+        let guards = gateway.done(&mut facts, &mut StreamInfo::default()).guards;
         (matches!(step, Step::Forward(_)), guards.map(|seen| seen.activities))
     };
     assert_eq!(from("192.0.2.1", &ann), (true, None));
@@ -152,7 +152,7 @@ fn what_breakers_show_is_told_of_each_service_and_of_the_auth_service() {
         ]
     };
     assert_eq!(shown(&gateway), levels(0, 0));
-    gateway.call(500, true, Told::by_service());
+    gateway.call(500, true, StreamInfo::by_service());
     assert_eq!(shown(&gateway), levels(1, 0));
     let (mut facts, _) = gateway.ask("GET", "/mine", &[("authorization", b"Bearer opaque")]);
     let lost = Event::Answer(Err(CallError::Timeout));

@@ -1,6 +1,6 @@
 //! Counts that no request makes, and how many series there may be.
 
-use crate::lab::{Gateway, Told, moved};
+use crate::lab::{Gateway, StreamInfo, moved};
 use crate::{GatewayMetrics, Pipeline};
 use portcullis_metrics::{Change, Format, exposition};
 use serde_json::{Value, json};
@@ -68,8 +68,8 @@ fn each_route_is_counted_under_its_own_service_and_path() {
     for (method, path, service) in [("GET", "/orders", "order"), ("POST", "/login", "user")] {
         let mut gateway = Gateway::new(json!({}));
         let (mut facts, _) = gateway.ask(method, path, &[]);
-        gateway.answer(&mut facts, 200, &mut Told::by_service());
-        let record = gateway.done(&mut facts, &mut Told::by_service());
+        gateway.answer(&mut facts, 200, &mut StreamInfo::by_service());
+        let record = gateway.done(&mut facts, &mut StreamInfo::by_service());
         let counted = moved(&gateway.pipeline, &record, "gateway_routes_total");
         assert_eq!(
             counted,

@@ -1,6 +1,6 @@
 //! What is left of a request when it has ended.
 
-use crate::lab::{CLIENT_LEFT, Gateway, IDLE, SERVICE_CUT, TIMED_OUT, TOO_MANY_CALLS, Told, lines};
+use crate::lab::{CLIENT_LEFT, Gateway, IDLE, SERVICE_CUT, StreamInfo, TIMED_OUT, TOO_MANY_CALLS, lines};
 use crate::observation::RoutingError;
 use crate::tests::{Fake, head};
 use crate::{ProxyError, Record, Step, Stream};
@@ -9,31 +9,31 @@ use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn by_service(flags: u64) -> Told {
-    Told { flags, ..Told::by_service() }
+fn by_service(flags: u64) -> StreamInfo {
+    StreamInfo { flags, ..StreamInfo::by_service() }
 }
 
-fn by_proxy(flags: u64) -> Told {
-    Told { flags, ..Told::by_proxy() }
+fn by_proxy(flags: u64) -> StreamInfo {
+    StreamInfo { flags, ..StreamInfo::by_proxy() }
 }
 
 /// What an answer says of its service to a breaker that opens after two failures in a row.
-fn said(status: u16, is_whole: bool, told: Told) -> &'static str {
+fn said(status: u16, is_whole: bool, info: StreamInfo) -> &'static str {
     let breaker = json!({ "consecutive_failures": 2, "jitter_percent": 0 });
     let mut gateway = Gateway::new(json!({ "breakers": { "order": breaker } }));
     let is_open = |gateway: &mut Gateway| matches!(gateway.get().1, Step::Reply(_));
-    gateway.call(500, true, Told::by_service());
-    gateway.call(status, is_whole, told);
+    gateway.call(500, true, StreamInfo::by_service());
+    gateway.call(status, is_whole, info);
     if is_open(&mut gateway) {
         return "failed";
     }
-    gateway.call(500, true, Told::by_service());
+    gateway.call(500, true, StreamInfo::by_service());
     if is_open(&mut gateway) { "nothing" } else { "answered" }
 }
 
 #[test]
 fn a_breaker_hears_of_the_services_failures_and_of_nobody_elses() {
-    for (status, is_whole, told, expected) in [
+    for (status, is_whole, info, expected) in [
         (200, true, by_service(0), "answered"),
         (404, true, by_service(0), "answered"),
         (500, true, by_service(0), "failed"),
@@ -53,14 +53,14 @@ fn a_breaker_hears_of_the_services_failures_and_of_nobody_elses() {
         (408, true, by_proxy(IDLE), "nothing"),
         (408, false, by_proxy(IDLE), "nothing"),
     ] {
-        let flags = told.flags;
-        assert_eq!(said(status, is_whole, told), expected, "{status} {is_whole} {flags:x}");
+        let flags = info.flags;
+        assert_eq!(said(status, is_whole, info), expected, "{status} {is_whole} {flags:x}");
     }
 }
 
 #[test]
 fn a_line_says_who_ended_a_request_only_where_the_service_gave_no_whole_answer() {
-    for (status, is_whole, told, expected) in [
+    for (status, is_whole, info, expected) in [
         (200, true, by_service(CLIENT_LEFT), Value::Null),
         (503, true, by_service(CLIENT_LEFT), Value::Null),
         (503, false, by_service(CLIENT_LEFT), json!("client")),
@@ -68,21 +68,21 @@ fn a_line_says_who_ended_a_request_only_where_the_service_gave_no_whole_answer()
         (503, true, by_proxy(TOO_MANY_CALLS), json!("gateway")),
         (408, true, by_proxy(IDLE), Value::Null),
     ] {
-        let flags = told.flags;
-        let record = Gateway::new(json!({})).call(status, is_whole, told);
+        let flags = info.flags;
+        let record = Gateway::new(json!({})).call(status, is_whole, info);
         assert_eq!(lines(&record)[0]["extra"]["ended_by"], expected, "{status} {is_whole} {flags:x}");
     }
 }
 
 #[test]
 fn a_request_that_got_no_answer_of_its_service_is_an_error_of_routing() {
-    for (status, told, proxy_error, routing_error) in [
+    for (status, info, proxy_error, routing_error) in [
         (200, by_service(0), None, None),
         (504, by_service(0), Some(ProxyError::Status(504)), None),
         (504, by_proxy(TIMED_OUT), Some(ProxyError::RequestFailed), Some(RoutingError::ServiceTimeout)),
         (503, by_proxy(SERVICE_CUT), Some(ProxyError::RequestFailed), Some(RoutingError::ServiceUnavailable)),
     ] {
-        let seen = Gateway::new(json!({})).call(status, true, told).observation.unwrap();
+        let seen = Gateway::new(json!({})).call(status, true, info).observation.unwrap();
         let found = (seen.proxy_error.map(|(_, error)| error), seen.routing_error);
         assert_eq!(found, (proxy_error, routing_error), "{status}");
     }
@@ -90,13 +90,13 @@ fn a_request_that_got_no_answer_of_its_service_is_an_error_of_routing() {
 
 #[test]
 fn only_a_service_that_answered_took_time() {
-    for (status, told, expected) in [
-        (200, Told::by_service(), Some(12_034)),
-        (503, Told::by_service(), Some(12_034)),
-        (503, Told::by_proxy(), None),
+    for (status, info, expected) in [
+        (200, StreamInfo::by_service(), Some(12_034)),
+        (503, StreamInfo::by_service(), Some(12_034)),
+        (503, StreamInfo::by_proxy(), None),
     ] {
-        let told = Told { upstream: Some(12_034_567), ..told };
-        let seen = Gateway::new(json!({})).call(status, true, told).observation.unwrap();
+        let info = StreamInfo { upstream: Some(12_034_567), ..info };
+        let seen = Gateway::new(json!({})).call(status, true, info).observation.unwrap();
         assert_eq!(seen.upstream_micros, expected);
     }
 }
@@ -108,8 +108,8 @@ fn a_trace_that_is_kept_somewhere_is_the_example_of_its_request() {
         let mut gateway = Gateway::new(json!({ "tracing": {} }));
         let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
         let (mut facts, _) = gateway.ask("GET", "/orders", &[("traceparent", parent.as_bytes())]);
-        gateway.answer(&mut facts, 200, &mut Told::by_service());
-        let seen = gateway.done(&mut facts, &mut Told::by_service()).observation.unwrap();
+        gateway.answer(&mut facts, 200, &mut StreamInfo::by_service());
+        let seen = gateway.done(&mut facts, &mut StreamInfo::by_service()).observation.unwrap();
         assert_eq!(seen.exemplar, expected);
     }
 }
@@ -119,11 +119,11 @@ fn a_trace_that_is_kept_somewhere_is_the_example_of_its_request() {
 fn a_peer_that_the_proxy_has_written_down_already_is_no_second_hop() {
     let behind = json!({ "client_ip": { "trusted_hops": 1, "trusted_proxies": ["0.0.0.0/0"] } });
     let gateway = Gateway::new(behind);
-    for told in [&b"192.0.2.1"[..], b"192.0.2.1, 203.0.113.9", b"192.0.2.1,203.0.113.9"] {
-        let unseen = head("GET", "/orders", &[("x-forwarded-for", told)]);
-        let mut end = Told { code: Some(431), ..Told::default() };
+    for info in [&b"192.0.2.1"[..], b"192.0.2.1, 203.0.113.9", b"192.0.2.1,203.0.113.9"] {
+        let unseen = head("GET", "/orders", &[("x-forwarded-for", info)]);
+        let mut end = StreamInfo { code: Some(431), ..StreamInfo::default() };
         let record = gateway.pipeline.on_unseen(unseen, &gateway.host, &mut end);
-        assert_eq!(lines(&record)[0]["extra"]["ip"], "192.0.2.0", "{}", told.escape_ascii());
+        assert_eq!(lines(&record)[0]["extra"]["ip"], "192.0.2.0", "{}", info.escape_ascii());
     }
 }
 
@@ -132,7 +132,7 @@ fn a_request_that_no_guard_minds_has_nothing_to_count_of_them() {
     let mut gateway = Gateway::new(json!({
         "limits": { "rules": { "per_ip": { "key": ["ip"], "limit": 2, "window": "1m" } } },
         "breakers": { "order": {} } }));
-    assert_eq!(gateway.call(200, true, Told::by_service()).guards, None);
+    assert_eq!(gateway.call(200, true, StreamInfo::by_service()).guards, None);
 }
 
 #[test]
@@ -173,14 +173,14 @@ fn what_refused_a_request_is_left_as_filter_state_or_else_its_first_event() {
         let left = |record: Record| -> Vec<_> {
             record.state.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
         };
-        let passed = left(gateway.call(200, true, Told::by_service()));
+        let passed = left(gateway.call(200, true, StreamInfo::by_service()));
         assert_eq!(passed, expected("network_blocked", "abuse", "-", "shadow"));
         let (mut facts, _) = gateway.get();
-        let denied = left(gateway.done(&mut facts, &mut Told::default()));
+        let denied = left(gateway.done(&mut facts, &mut StreamInfo::default()));
         assert_eq!(denied, expected("rate_limited", "limits", "per_ip", "enforce"));
     }
     let mut quiet = Gateway::new(json!({ "logs": { "filter_state": true } }));
-    assert_eq!(quiet.call(200, true, Told::by_service()).state, []);
+    assert_eq!(quiet.call(200, true, StreamInfo::by_service()).state, []);
 }
 
 #[test]
@@ -193,14 +193,14 @@ fn a_refusal_is_left_as_filter_state_under_the_reason_of_its_answer_whatever_els
     let logs = json!({ "filter_state": true });
     let mut unsigned = Gateway::new(json!({ "abuse": shadow, "logs": logs, "source": { "require": {} } }));
     let (mut facts, _) = unsigned.get();
-    let left = texts(unsigned.done(&mut facts, &mut Told::default()));
+    let left = texts(unsigned.done(&mut facts, &mut StreamInfo::default()));
     assert_eq!(left, ["invalid_source", "source", "-", "enforce"]);
     for abuse in [json!({}), shadow] {
         let breakers = json!({ "order": { "consecutive_failures": 1 } });
         let mut failing = Gateway::new(json!({ "abuse": abuse, "logs": logs, "breakers": breakers }));
-        failing.call(500, true, Told::by_service());
+        failing.call(500, true, StreamInfo::by_service());
         let (mut facts, _) = failing.get();
-        let left = texts(failing.done(&mut facts, &mut Told::default()));
+        let left = texts(failing.done(&mut facts, &mut StreamInfo::default()));
         assert_eq!(left, ["breaker_open", "breaker", "-", "enforce"], "{abuse}");
     }
 }
@@ -208,13 +208,13 @@ fn a_refusal_is_left_as_filter_state_under_the_reason_of_its_answer_whatever_els
 #[test]
 fn a_service_was_due_the_trust_headers_that_went_on_to_it_and_the_line_says_whether_it_had_them() {
     let trust = json!({ "trust_headers": { "set": { "X-Source": "gateway" } } });
-    for (told, sent, expected) in [
-        (Told::by_service(), Some(&b"gateway"[..]), Some(true)),
-        (Told::by_service(), Some(b"other"), Some(false)),
-        (Told::by_service(), None, Some(false)),
-        (Told::by_proxy(), Some(b"gateway"), None),
+    for (info, sent, expected) in [
+        (StreamInfo::by_service(), Some(&b"gateway"[..]), Some(true)),
+        (StreamInfo::by_service(), Some(b"other"), Some(false)),
+        (StreamInfo::by_service(), None, Some(false)),
+        (StreamInfo::by_proxy(), Some(b"gateway"), None),
     ] {
-        let record = Gateway::new(trust.clone()).call(503, true, Told { sent, ..told });
+        let record = Gateway::new(trust.clone()).call(503, true, StreamInfo { sent, ..info });
         assert_eq!(record.injected, expected);
         assert_eq!(lines(&record)[0]["extra"]["security_headers"], json!(expected == Some(true)));
     }
@@ -225,6 +225,6 @@ fn of_addresses_in_a_header_the_first_is_shown_without_its_end() {
     let fields = json!({ "from": { "from": "header:x-real-ip", "as": "address" } });
     let mut gateway = Gateway::new(json!({ "logs": { "fields": fields } }));
     let (mut facts, _) = gateway.ask("GET", "/orders", &[("x-real-ip", b"192.0.2.7, 198.51.100.1")]);
-    let record = gateway.done(&mut facts, &mut Told::default());
+    let record = gateway.done(&mut facts, &mut StreamInfo::default());
     assert_eq!(lines(&record)[0]["extra"]["from"], "192.0.2.0");
 }

@@ -9,7 +9,7 @@ pub(crate) enum Fault {
     Service,
     /// The client's: it left, or sent what it may not.
     Client,
-    /// Ours: the proxy could not, or was told not to.
+    /// Ours: the proxy could not, or was configured not to.
     Gateway,
 }
 

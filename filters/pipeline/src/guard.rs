@@ -312,28 +312,28 @@ impl Subject for User<'_> {
         self.0.has_role(role)
     }
 
-    fn each_role(&self, tell: &mut dyn FnMut(&str)) {
-        self.0.roles().for_each(tell);
+    fn each_role(&self, visit: &mut dyn FnMut(&str)) {
+        self.0.roles().for_each(visit);
     }
 
-    fn each_value(&self, path: &[String], tell: &mut dyn FnMut(&[u8])) -> bool {
+    fn each_value(&self, path: &[String], visit: &mut dyn FnMut(&[u8])) -> bool {
         let mut found = false;
         // No value passes, so that all are seen.
         let _ = self.0.any_claim(path, |value| {
-            found |= tell_scalar(&value, tell);
+            found |= visit_scalar(&value, visit);
             false
         });
         found
     }
 }
 
-fn tell_scalar(value: &Value<'_>, tell: &mut dyn FnMut(&[u8])) -> bool {
+fn visit_scalar(value: &Value<'_>, visit: &mut dyn FnMut(&[u8])) -> bool {
     match value {
-        Value::Text(text) => tell(text.as_bytes()),
-        Value::UInt(n) => tell(n.to_string().as_bytes()),
-        Value::Int(n) => tell(n.to_string().as_bytes()),
-        Value::Float(n) => tell(n.to_string().as_bytes()),
-        Value::Bool(b) => tell(b.to_string().as_bytes()),
+        Value::Text(text) => visit(text.as_bytes()),
+        Value::UInt(n) => visit(n.to_string().as_bytes()),
+        Value::Int(n) => visit(n.to_string().as_bytes()),
+        Value::Float(n) => visit(n.to_string().as_bytes()),
+        Value::Bool(b) => visit(b.to_string().as_bytes()),
         Value::Null | Value::List | Value::Object => return false,
     }
     true

@@ -33,9 +33,9 @@ enum Answer {
     ClientLeaves,
 }
 
-struct Told(&'static str);
+struct StreamInfo(&'static str);
 
-impl Stream for Told {
+impl Stream for StreamInfo {
     fn response_headers(&mut self) -> Headers {
         Headers::default()
     }
@@ -86,10 +86,10 @@ impl Gateway {
 
     /// The answer to a request that was sent on, up to its end.
     fn answer(&mut self, mut facts: Facts, answer: Answer) -> (Vec<(String, Vec<u8>)>, Record) {
-        let mut told = match answer {
-            Answer::Status(_) => Told("via_upstream"),
-            Answer::Cut => Told("upstream_reset_after_response_started"),
-            Answer::ClientLeaves => Told("downstream_remote_disconnect"),
+        let mut info = match answer {
+            Answer::Status(_) => StreamInfo("via_upstream"),
+            Answer::Cut => StreamInfo("upstream_reset_after_response_started"),
+            Answer::ClientLeaves => StreamInfo("downstream_remote_disconnect"),
         };
         let status = match answer {
             Answer::Status(status) => Some(status),
@@ -98,13 +98,13 @@ impl Gateway {
         };
         let mut headers = Vec::new();
         if let Some(status) = status {
-            let step = self.pipeline.on_response(&mut facts, status, true, &self.host, &mut told);
+            let step = self.pipeline.on_response(&mut facts, status, true, &self.host, &mut info);
             headers = step.ops.set;
             if !matches!(answer, Answer::Cut) {
                 self.pipeline.on_response_end(&mut facts);
             }
         }
-        (headers, self.pipeline.on_done(&mut facts, &self.host, &mut self.worker, &mut told))
+        (headers, self.pipeline.on_done(&mut facts, &self.host, &mut self.worker, &mut info))
     }
 
     fn call(&mut self, answer: Answer) -> Option<Record> {
@@ -146,10 +146,11 @@ fn a_429_says_in_body_and_headers_what_is_left_and_when_to_come_back() {
     assert_eq!((of("retry_after"), of("limit"), of("remaining")), (json!(5), json!(2), json!(0)));
     assert_eq!(of("reset_time"), json!("1970-01-01T00:00:11.000Z"));
     assert_eq!(header(&reply.headers, "retry-after"), Some("5"));
-    let step = gateway.pipeline.on_response(&mut facts, 429, true, &gateway.host, &mut Told(""));
+    let step = gateway.pipeline.on_response(&mut facts, 429, true, &gateway.host, &mut StreamInfo(""));
     assert_eq!(header(&step.ops.set, "ratelimit"), Some("\"per_ip\";r=0;t=10"));
     assert_eq!(header(&step.ops.set, "ratelimit-policy"), Some("\"per_ip\";q=2;w=10"));
-    let record = gateway.pipeline.on_done(&mut facts, &gateway.host, &mut gateway.worker, &mut Told(""));
+    let record =
+        gateway.pipeline.on_done(&mut facts, &gateway.host, &mut gateway.worker, &mut StreamInfo(""));
     let line = &lines(&record)[0];
     assert_eq!((&line["action"], &line["extra"]["rule"]), (&json!("rate_limit_violation"), &json!("per_ip")));
     assert_eq!((&line["extra"]["verdict"], &line["extra"]["limit"]), (&json!("refused"), &json!(2)));

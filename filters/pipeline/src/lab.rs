@@ -14,9 +14,9 @@ pub(crate) const TOO_MANY_CALLS: u64 = 1 << 7;
 pub(crate) const CLIENT_LEFT: u64 = 1 << 14;
 pub(crate) const IDLE: u64 = 1 << 16;
 
-/// What the host can tell of an answer.
+/// What the proxy says of a stream.
 #[derive(Clone, Default)]
-pub(crate) struct Told {
+pub(crate) struct StreamInfo {
     pub headers: Vec<(&'static str, &'static [u8])>,
     pub details: &'static str,
     pub flags: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Told {
     pub sent: Option<&'static [u8]>,
 }
 
-impl Told {
+impl StreamInfo {
     /// Of a service's own answer.
     pub fn by_service() -> Self {
         Self { details: "via_upstream", ..Self::default() }
@@ -38,7 +38,7 @@ impl Told {
     }
 }
 
-impl Stream for Told {
+impl Stream for StreamInfo {
     fn response_headers(&mut self) -> Headers {
         Headers::from_pairs(self.headers.iter().copied())
     }
@@ -103,23 +103,23 @@ impl Gateway {
     }
 
     /// The headers of an answer, which has a body.
-    pub fn answer(&mut self, facts: &mut Facts, status: u16, told: &mut Told) -> ResponseStep {
-        self.pipeline.on_response(facts, status, true, &self.host, told)
+    pub fn answer(&mut self, facts: &mut Facts, status: u16, info: &mut StreamInfo) -> ResponseStep {
+        self.pipeline.on_response(facts, status, true, &self.host, info)
     }
 
-    pub fn done(&mut self, facts: &mut Facts, told: &mut Told) -> Record {
-        self.pipeline.on_done(facts, &self.host, &mut self.worker, told)
+    pub fn done(&mut self, facts: &mut Facts, info: &mut StreamInfo) -> Record {
+        self.pipeline.on_done(facts, &self.host, &mut self.worker, info)
     }
 
     /// A request for orders that is answered like this, to the end or not.
-    pub fn call(&mut self, status: u16, is_whole: bool, mut told: Told) -> Record {
+    pub fn call(&mut self, status: u16, is_whole: bool, mut info: StreamInfo) -> Record {
         let (mut facts, step) = self.get();
         forwarded(step);
-        self.answer(&mut facts, status, &mut told);
+        self.answer(&mut facts, status, &mut info);
         if is_whole {
             self.pipeline.on_response_end(&mut facts);
         }
-        self.done(&mut facts, &mut told)
+        self.done(&mut facts, &mut info)
     }
 }
 

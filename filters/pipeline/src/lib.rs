@@ -149,7 +149,7 @@ impl Pipeline {
         self.policy.client_ip.network(facts.client)
     }
 
-    /// Whether [`Pipeline::on_request`] wants to be told the peer's address.
+    /// Whether [`Pipeline::on_request`] needs the peer's address.
     #[must_use]
     pub fn needs_peer(&self) -> bool {
         !self.policy.proxy.appends_peer

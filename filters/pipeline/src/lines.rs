@@ -22,8 +22,8 @@ pub struct LineState {
     left_out: [u64; ACTIONS.len()],
 }
 
-/// How a request ended, as its lines tell it.
-pub(crate) struct Told<'a> {
+/// How a request ended, for its lines.
+pub(crate) struct End<'a> {
     pub status: u16,
     pub took: Duration,
     /// What the service took, in nanoseconds.
@@ -55,8 +55,8 @@ pub(crate) struct Common<'a> {
 pub(crate) type SecurityEvent<'a> = (&'static str, SecurityExtra<'a>);
 
 impl Pipeline {
-    pub(crate) fn lines(&self, facts: &Facts, told: Told<'_>, stream: &mut dyn Stream) -> Lines {
-        let nanos = u64::try_from(told.took.as_nanos()).unwrap_or(u64::MAX);
+    pub(crate) fn lines(&self, facts: &Facts, end: End<'_>, stream: &mut dyn Stream) -> Lines {
+        let nanos = u64::try_from(end.took.as_nanos()).unwrap_or(u64::MAX);
         let shown = facts.shown_path();
         let (method, ip) = (method(facts), facts.client.masked());
         let path = loggable_path(if shown.is_empty() { NOT_SENT.as_bytes() } else { shown });
@@ -70,24 +70,24 @@ impl Pipeline {
         let at = Wall(facts.started.wall.0.saturating_add(nanos));
         let common = Common { at, user, request };
         let mut written = Vec::new();
-        let mut counts = self.security_lines(facts, &common, told.state, &mut written);
+        let mut counts = self.security_lines(facts, &common, end.state, &mut written);
         let is_quiet = counts == LineCounts::default();
         let facts_left =
             if is_quiet && facts.denial.is_none() { Vec::new() } else { self.state_of(facts, &common) };
-        if is_quiet && self.is_left_out(facts, &told) {
+        if is_quiet && self.is_left_out(facts, &end) {
             counts.sampled = 1;
         } else {
             counts.request = 1;
-            written.push(self.line(facts, &common, told, stream));
+            written.push(self.line(facts, &common, end, stream));
         }
         let text = if written.len() == 1 { written.swap_remove(0) } else { written.join(&b'\n') };
         Lines { text, counts, facts: facts_left }
     }
 
     /// Whether the line of a request without security events is left out: of good ones the policy may want a share only.
-    fn is_left_out(&self, facts: &Facts, told: &Told<'_>) -> bool {
+    fn is_left_out(&self, facts: &Facts, end: &End<'_>) -> bool {
         let sampling = &self.policy.logs.sampling;
-        if !sampling.is_on() || told.status >= 400 || told.ended_by.is_some() {
+        if !sampling.is_on() || end.status >= 400 || end.ended_by.is_some() {
             return false;
         }
         let own = facts.matched_route().and_then(|route| *sampling.routes.get(route)?);
@@ -179,21 +179,21 @@ impl Pipeline {
         state.into_iter().map(|(name, value)| (name, value.as_bytes().to_vec())).collect()
     }
 
-    fn line(&self, facts: &Facts, common: &Common<'_>, told: Told<'_>, stream: &mut dyn Stream) -> Vec<u8> {
-        let details = told.details.map(|d| String::from_utf8_lossy(&d).into_owned());
-        let more = self.more(facts, told.upstream, stream);
+    fn line(&self, facts: &Facts, common: &Common<'_>, end: End<'_>, stream: &mut dyn Stream) -> Vec<u8> {
+        let details = end.details.map(|d| String::from_utf8_lossy(&d).into_owned());
+        let more = self.more(facts, end.upstream, stream);
         let more: Vec<_> = more.into_iter().map(|(field, value)| (field.name.as_str(), value)).collect();
-        let kind = stream_kind(facts, told.status);
+        let kind = stream_kind(facts, end.status);
         let SecurityRequest { method, path, endpoint, ip } = common.request;
         let extra = RequestExtra {
             method,
             path,
             endpoint,
-            status: told.status,
+            status: end.status,
             ip,
             target_service: self.target_name(facts),
             auth_flow: facts.token.flow(),
-            security_headers: told.injected == Some(true),
+            security_headers: end.injected == Some(true),
             denied: facts
                 .denial
                 .as_ref()
@@ -201,13 +201,13 @@ impl Pipeline {
                 .or(facts.denied_elsewhere.as_deref()),
             details: details.as_deref(),
             stream: kind.as_deref(),
-            ended_by: told.ended_by.map(Fault::as_str),
+            ended_by: end.ended_by.map(Fault::as_str),
             trace: facts.context.as_ref().map(|context| context.shown()),
             more: &more,
         };
         let (service, request_id) = (&self.policy.gateway.name, facts.request_id());
         let (at, user) = (common.at, common.user.as_deref());
-        RequestLine { at, service, request_id, user, took: told.took, extra }.to_json()
+        RequestLine { at, service, request_id, user, took: end.took, extra }.to_json()
     }
 
     pub(crate) fn target_name(&self, facts: &Facts) -> &str {

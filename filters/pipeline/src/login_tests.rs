@@ -1,6 +1,6 @@
 //! Logins whose account stands in their body, and what counts as a failed one.
 
-use crate::lab::{Gateway, Told, forwarded, refused};
+use crate::lab::{Gateway, StreamInfo, forwarded, refused};
 use crate::{LOGIN_ROOM, Pipeline, Step};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -60,20 +60,20 @@ fn answers_of_the_login_routes_are_looked_at_and_no_others() {
 
 #[test]
 fn only_what_the_service_says_is_a_failed_login() {
-    for (status, told, is_blocked) in [
-        (503, Told::by_service(), true),
-        (401, Told::by_service(), true),
-        (200, Told::by_service(), false),
-        (403, Told::by_service(), false),
-        (503, Told::by_proxy(), false),
+    for (status, info, is_blocked) in [
+        (503, StreamInfo::by_service(), true),
+        (401, StreamInfo::by_service(), true),
+        (200, StreamInfo::by_service(), false),
+        (403, StreamInfo::by_service(), false),
+        (503, StreamInfo::by_proxy(), false),
     ] {
         let mut gateway = gateway(json!({ "statuses": [401, 503] }), &[]);
         let (mut facts, step) = gateway.ask("POST", "/login", &[]);
         forwarded(step);
-        gateway.answer(&mut facts, status, &mut told.clone());
-        gateway.done(&mut facts, &mut told.clone());
+        gateway.answer(&mut facts, status, &mut info.clone());
+        gateway.done(&mut facts, &mut info.clone());
         let (_, step) = gateway.ask("POST", "/login", &[]);
-        assert_eq!(matches!(step, Step::Reply(_)), is_blocked, "{status} {}", told.details);
+        assert_eq!(matches!(step, Step::Reply(_)), is_blocked, "{status} {}", info.details);
     }
 }
 
@@ -89,9 +89,9 @@ fn an_account_is_blocked_wherever_its_next_login_comes_from() {
         let body = (body.as_bytes(), body.len());
         let reply = gateway.pipeline.on_login_body(&mut facts, body, &gateway.host, &mut gateway.worker);
         if reply.is_none() {
-            gateway.answer(&mut facts, 401, &mut Told::by_service());
+            gateway.answer(&mut facts, 401, &mut StreamInfo::by_service());
         }
-        gateway.done(&mut facts, &mut Told::by_service());
+        gateway.done(&mut facts, &mut StreamInfo::by_service());
         reply.map(|reply| reply.status)
     };
     assert_eq!(log_in("192.0.2.1", r#"{"email":"ann@shop.example"}"#), None);
@@ -107,7 +107,7 @@ fn a_login_that_is_refused_here_says_so_in_its_line_and_holds_nothing() {
     let end = (&b"?"[..], 1);
     let reply = gateway.pipeline.on_login_body(&mut facts, end, &gateway.host, &mut gateway.worker).unwrap();
     assert_eq!((reply.status, Pipeline::wants_whole(&facts)), (400, false));
-    let record = gateway.done(&mut facts, &mut Told::default());
+    let record = gateway.done(&mut facts, &mut StreamInfo::default());
     assert_eq!(crate::lab::lines(&record)[0]["extra"]["reason"], "login_unreadable");
     gateway.host.advance(core::time::Duration::from_secs(1));
     assert!(matches!(gateway.ask("POST", "/login", JSON).1, Step::Forward(_)), "it was no failed login");

@@ -124,8 +124,8 @@ pub struct GatewayMetrics {
     documents: usize,
     /// This worker's share of the host's gauge of waiting requests.
     waiting_reported: i64,
-    /// What of the tables' counts is told already, by table.
-    cells_told: [Cells; 4],
+    /// What of the tables' counts has been counted already, by table.
+    cells_counted: [Cells; 4],
 }
 
 /// Age of a document that is not there.
@@ -147,7 +147,7 @@ impl GatewayMetrics {
         registry.limit(policy.metrics.max_series);
         let documents = vocabulary.axis::<FetchedDocument>().rows().len();
         let mut metrics =
-            Self { registry, families, documents, waiting_reported: 0, cells_told: <_>::default() };
+            Self { registry, families, documents, waiting_reported: 0, cells_counted: <_>::default() };
         (0..documents).for_each(|document| metrics.document_age(document, None));
         Ok(metrics)
     }
@@ -194,11 +194,11 @@ impl GatewayMetrics {
         seen.count(registry, limits, breakers, (guards, source));
     }
 
-    /// Counts what a table could not keep since this was last told; `cells` are all since the worker began.
+    /// Counts what a table could not keep since this was last called; `cells` are all since the worker began.
     pub fn cells(&mut self, table: CellTable, cells: Cells) {
-        let Self { registry, families: Families { limits, .. }, cells_told, .. } = self;
-        let Some(told) = cells_told.get_mut(table as usize) else { return };
-        let new = cells.since(mem::replace(told, cells));
+        let Self { registry, families: Families { limits, .. }, cells_counted, .. } = self;
+        let Some(counted) = cells_counted.get_mut(table as usize) else { return };
+        let new = cells.since(mem::replace(counted, cells));
         limits.portcullis_cells_evicted_total.add(registry, table, new.evicted);
         limits.portcullis_cells_refused_total.add(registry, table, new.refused);
     }

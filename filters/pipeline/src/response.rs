@@ -31,7 +31,7 @@ impl Pipeline {
         facts.complete = !has_body;
         facts.answered_at = facts.guard.call.map(|_| host.mono());
         if facts.over_tls && !self.trusts_forwarded_proto(facts) {
-            // Where nobody in front vouches for what the request's headers say of TLS, the connection does.
+            // Where no trusted proxy in front says in the request's headers whether it came by TLS, the connection does.
             facts.over_tls = stream.client_tls();
         }
         if facts.answerer != Answerer::Gateway {

@@ -1,6 +1,6 @@
 //! What answers say on the way out, whoever gave them.
 
-use crate::lab::{Gateway, SERVICE_CUT, Told, forwarded, lines, refused, set};
+use crate::lab::{Gateway, SERVICE_CUT, StreamInfo, forwarded, lines, refused, set};
 use crate::{HeaderOps, Step};
 use core::time::Duration;
 use portcullis_edge_core::StreamFact;
@@ -23,13 +23,13 @@ fn an_error_of_the_proxys_says_what_it_is_in_the_gateways_words() {
     ] {
         let mut gateway = Gateway::new(json!({}));
         let (mut facts, _) = gateway.get();
-        let step = gateway.answer(&mut facts, status, &mut Told::by_proxy());
+        let step = gateway.answer(&mut facts, status, &mut StreamInfo::by_proxy());
         let body: Value = serde_json::from_slice(&step.body.unwrap()).unwrap();
         assert_eq!((&body["code"], &body["message"]), (&json!(code), &json!(message)), "{status}");
         assert_eq!(set(&step.ops.set, "cache-control"), Some("no-store"));
 
         let (mut facts, _) = gateway.ask("POST", "/orders", &[("content-type", b"application/grpc")]);
-        let mut stream = Told::by_proxy();
+        let mut stream = StreamInfo::by_proxy();
         let step = gateway.answer(&mut facts, status, &mut stream);
         assert_eq!((set(&step.ops.set, "grpc-message"), step.body), (Some(message), None), "{status}");
     }
@@ -44,10 +44,10 @@ fn a_refusal_of_another_instance_is_left_as_it_is_and_named_in_the_line() {
         ("via_upstream", Value::Null),
     ] {
         let (mut facts, _) = gateway.get();
-        let mut told = Told { details, ..Told::default() };
-        let step = gateway.answer(&mut facts, 429, &mut told);
+        let mut info = StreamInfo { details, ..StreamInfo::default() };
+        let step = gateway.answer(&mut facts, 429, &mut info);
         gateway.pipeline.on_response_end(&mut facts);
-        let record = gateway.done(&mut facts, &mut told);
+        let record = gateway.done(&mut facts, &mut info);
         assert_eq!((step.body, &lines(&record)[0]["extra"]["denied"]), (None, &denied), "{details}");
         let is_sent = details == "via_upstream";
         assert_eq!(record.observation.unwrap().service.is_some(), is_sent, "{details}");
@@ -56,19 +56,19 @@ fn a_refusal_of_another_instance_is_left_as_it_is_and_named_in_the_line() {
 
 #[test]
 fn an_answer_has_the_requests_id_unless_the_proxy_gives_it_one() {
-    for (assigns, told, expected) in [
-        (false, Told::by_service(), true),
-        (false, Told::by_proxy(), true),
-        (true, Told::by_service(), false),
-        (true, Told::by_proxy(), true),
+    for (assigns, info, expected) in [
+        (false, StreamInfo::by_service(), true),
+        (false, StreamInfo::by_proxy(), true),
+        (true, StreamInfo::by_service(), false),
+        (true, StreamInfo::by_proxy(), true),
     ] {
         let mut gateway =
             Gateway::new(json!({ "proxy": { "appends_peer": true, "assigns_request_id": assigns } }));
         let (mut facts, _) = gateway.ask("GET", "/orders", &[("x-request-id", b"abc")]);
         let id = facts.request_id().to_owned();
-        let step = gateway.answer(&mut facts, 503, &mut told.clone());
+        let step = gateway.answer(&mut facts, 503, &mut info.clone());
         let said = set(&step.ops.set, "x-request-id");
-        assert_eq!(said, expected.then_some(id.as_str()), "{assigns} {}", told.details);
+        assert_eq!(said, expected.then_some(id.as_str()), "{assigns} {}", info.details);
     }
 }
 
@@ -82,7 +82,7 @@ fn dressed(more: Value, origin: &[u8]) -> HeaderOps {
         ("vary", b"Accept, Accept-Encoding"),
         ("access-control-allow-credentials", b"true"),
     ];
-    gateway.answer(&mut facts, 200, &mut Told { headers, ..Told::by_service() }).ops
+    gateway.answer(&mut facts, 200, &mut StreamInfo { headers, ..StreamInfo::by_service() }).ops
 }
 
 #[test]
@@ -105,7 +105,8 @@ fn who_may_read_an_answer_is_what_the_policy_says_and_not_the_service() {
 fn an_answer_that_has_come_to_its_end_is_whole_whatever_becomes_of_the_stream_then() {
     let mut gateway = Gateway::new(json!({}));
     for (is_whole, error) in [(true, false), (false, true)] {
-        let record = gateway.call(200, is_whole, Told { flags: SERVICE_CUT, ..Told::by_service() });
+        let record =
+            gateway.call(200, is_whole, StreamInfo { flags: SERVICE_CUT, ..StreamInfo::by_service() });
         assert_eq!(record.observation.unwrap().proxy_error.is_some(), error);
     }
 }

@@ -44,7 +44,7 @@ impl Pipeline {
         names.map_or((USER, ROLE), |names| (names.user.as_str(), names.role.as_str()))
     }
 
-    /// Vouches for a request that goes on to its service.
+    /// Signs a request that goes on to its service.
     pub(crate) fn sign(&self, facts: &Facts, host: &dyn Host, ops: &mut HeaderOps) {
         let Some(signer) = &self.policy.source.sign else { return };
         let source = self.policy.trust.to_set().find(|(name, _)| name.as_str() == SOURCE);

@@ -1,6 +1,6 @@
 //! What is counted and logged of requests that are suspected of something, in each mode.
 
-use crate::lab::{Gateway, Told, lines, moved};
+use crate::lab::{Gateway, StreamInfo, lines, moved};
 use crate::{GuardObservation, ShadowRefusal, Step, Suspicion};
 use portcullis_findings::FindingsResult;
 use serde_json::{Value, json};
@@ -19,9 +19,9 @@ fn second_login(logins: Value, body: &[u8]) -> (bool, GuardObservation) {
         let reply = gateway.pipeline.on_login_body(&mut facts, body, &gateway.host, &mut gateway.worker);
         let passes = matches!(step, Step::Forward(_)) && reply.is_none();
         if passes {
-            gateway.answer(&mut facts, 401, &mut Told::by_service());
+            gateway.answer(&mut facts, 401, &mut StreamInfo::by_service());
         }
-        let record = gateway.done(&mut facts, &mut Told::by_service());
+        let record = gateway.done(&mut facts, &mut StreamInfo::by_service());
         (passes, record.guards.map(|seen| *seen).unwrap_or_default())
     };
     log_in(br#"{"email":"ann"}"#);
@@ -48,9 +48,9 @@ fn of_a_request(more: Value) -> (GuardObservation, Value, Option<FindingsResult>
     let mut gateway = Gateway::new(more);
     let (mut facts, step) = gateway.get();
     if matches!(step, Step::Forward(_)) {
-        gateway.answer(&mut facts, 200, &mut Told::by_service());
+        gateway.answer(&mut facts, 200, &mut StreamInfo::by_service());
     }
-    let record = gateway.done(&mut facts, &mut Told::by_service());
+    let record = gateway.done(&mut facts, &mut StreamInfo::by_service());
     let event = lines(&record)[0].clone();
     (*record.guards.unwrap(), event["extra"]["reason"].clone(), record.findings)
 }
@@ -94,7 +94,7 @@ fn a_check_of_the_source_is_counted_under_the_header_that_decided_it() {
     ] {
         let mut gateway = Gateway::new(json!({ "source": { "require": require } }));
         let (mut facts, _) = gateway.ask("GET", "/orders", headers);
-        let record = gateway.done(&mut facts, &mut Told::default());
+        let record = gateway.done(&mut facts, &mut StreamInfo::default());
         let counted = moved(&gateway.pipeline, &record, "gateway_security_header_validation_total");
         assert_eq!(
             counted,

@@ -1,6 +1,6 @@
 //! What becomes of tokens: the times that they take, the questions about them, what services and browsers get to see.
 
-use crate::lab::{Gateway, Told, forwarded, lines, refused, set};
+use crate::lab::{Gateway, StreamInfo, forwarded, lines, refused, set};
 use crate::{Asker, Event, Facts, Stage, Step};
 use core::time::Duration;
 use portcullis_edge_core::{Answered, CallError, Mode, Mono, Wall};
@@ -99,7 +99,7 @@ fn a_question_whose_client_has_left_keeps_nobody_else_from_asking() {
     let (mut trial, step) = gateway.bring("two");
     assert!(matches!(step, Step::Call(_)));
     assert_eq!(refused(gateway.bring("three").1).status, 503, "one trial at a time");
-    gateway.done(&mut trial, &mut Told::default());
+    gateway.done(&mut trial, &mut StreamInfo::default());
     assert!(matches!(gateway.bring("four").1, Step::Call(_)));
 }
 
@@ -161,7 +161,7 @@ fn by_cookie(auth: Value) -> Gateway {
 /// What a request with this cookie becomes, and the cookie that its answer sets.
 fn cleared(gateway: &mut Gateway, cookie: &str) -> (Step, Option<String>) {
     let (mut facts, step) = gateway.ask("GET", "/a", &[("cookie", cookie.as_bytes())]);
-    let answer = gateway.answer(&mut facts, 200, &mut Told::by_service());
+    let answer = gateway.answer(&mut facts, 200, &mut StreamInfo::by_service());
     let cookie = answer.ops.add.into_iter().find(|(name, _)| name == "set-cookie");
     (step, cookie.map(|(_, value)| String::from_utf8(value).unwrap()))
 }
@@ -261,8 +261,8 @@ fn answers_of_a_route_that_makes_tokens_are_counted_by_whether_they_made_one() {
     {
         let mut gateway = gateway(json!({ "token": "none", "issues": issues }), json!({}), json!({}));
         let (mut facts, _) = gateway.ask("POST", "/a", &[]);
-        gateway.answer(&mut facts, status, &mut Told::by_service());
-        let auth = gateway.done(&mut facts, &mut Told::by_service()).auth;
+        gateway.answer(&mut facts, status, &mut StreamInfo::by_service());
+        let auth = gateway.done(&mut facts, &mut StreamInfo::by_service()).auth;
         assert_eq!(auth.and_then(|seen| seen.created), expected, "{issues} {status}");
     }
 }
@@ -318,7 +318,8 @@ fn a_web_socket_whose_token_stood_among_its_subprotocols_is_opened_with_one() {
         let (mut facts, step) = gateway.ask("GET", "/a", &upgrade);
         forwarded(step);
         let headers = chosen.map(|chosen| ("sec-websocket-protocol", chosen)).into_iter().collect();
-        let answer = gateway.answer(&mut facts, status, &mut Told { headers, ..Told::by_service() });
+        let answer =
+            gateway.answer(&mut facts, status, &mut StreamInfo { headers, ..StreamInfo::by_service() });
         assert_eq!(set(&answer.ops.set, "sec-websocket-protocol"), expected, "{status}");
     }
 }
@@ -334,7 +335,7 @@ fn a_refused_token_has_a_line_of_its_own_and_every_line_says_how_its_bearer_is_k
         let mut gateway = gateway(json!({ "mode": mode }), json!({}), json!({}));
         let (mut facts, _) = gateway.bring(token);
         assert_eq!(facts.token.verdict().map(|verdict| verdict.is_err()), Some(refused));
-        let record = gateway.done(&mut facts, &mut Told::default());
+        let record = gateway.done(&mut facts, &mut StreamInfo::default());
         let lines = lines(&record);
         assert_eq!(lines[0]["action"] == "jwt_validation", refused, "{mode} {token}");
         assert_eq!(lines.last().unwrap()["extra"]["auth_flow"], flow);
@@ -344,7 +345,7 @@ fn a_refused_token_has_a_line_of_its_own_and_every_line_says_how_its_bearer_is_k
     let mut asking = asking();
     let (mut facts, _) = asking.bring("opaque");
     asking.resume(&mut facts, Event::Answer(ACTIVE));
-    let record = asking.done(&mut facts, &mut Told::default());
+    let record = asking.done(&mut facts, &mut StreamInfo::default());
     assert_eq!(lines(&record)[0]["extra"]["auth_flow"], "introspection");
 }
 

@@ -94,7 +94,7 @@ impl<C: Copy + Eq + Hash, S> Waiting<C, S> {
         self.waiting.is_empty() && self.due.is_empty()
     }
 
-    /// Keeps the request `id` until [`Waiting::settle`]. Ask [`Waiting::has_room`] first.
+    /// Keeps the request `id` until [`Waiting::wake_all`]. Ask [`Waiting::has_room`] first.
     pub fn hold(&mut self, id: u32, client: C, stream: S) {
         self.take_place(client);
         self.waiting.push(Held { id, client, stream });
@@ -118,7 +118,7 @@ impl<C: Copy + Eq + Hash, S> Waiting<C, S> {
     }
 
     /// Whoever waits for documents need not do so any longer.
-    pub fn settle(&mut self) {
+    pub fn wake_all(&mut self) {
         self.due.extend(self.waiting.drain(..));
     }
 
@@ -199,7 +199,7 @@ mod tests {
             waiting.hold(id, "a", id);
         }
         assert_eq!(waiting.next_due(), None);
-        waiting.settle();
+        waiting.wake_all();
         waiting.forget(1);
         assert_eq!([waiting.next_due(), waiting.next_due(), waiting.next_due()], [Some(3), Some(2), None]);
         assert!(waiting.is_idle() && waiting.taken.is_empty());
@@ -220,7 +220,7 @@ mod tests {
         assert!(waiting.is_idle());
         waiting.hold(1, "a", 1);
         assert!(!waiting.is_idle(), "one waits");
-        waiting.settle();
+        waiting.wake_all();
         assert!(!waiting.is_idle(), "one is due");
         waiting.next_due();
         waiting.ask(CallToken(7), asker(), 2, "a", 2);
@@ -236,7 +236,7 @@ mod tests {
         waiting.forget(1);
         assert!(waiting.has_room("a") && !waiting.has_room("b"));
         assert_eq!(waiting.held(), 3);
-        waiting.settle();
+        waiting.wake_all();
         waiting.forget(3);
         assert!(waiting.has_room("b"));
         assert_eq!([waiting.next_due(), waiting.next_due(), waiting.next_due()], [Some(2), Some(4), None]);

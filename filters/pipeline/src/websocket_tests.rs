@@ -1,6 +1,6 @@
 //! Handshakes of WebSockets over HTTP/2, which have no key.
 
-use crate::lab::{Gateway, Told, forwarded, set};
+use crate::lab::{Gateway, StreamInfo, forwarded, set};
 use portcullis_edge_core::StreamFact;
 use serde_json::json;
 #[cfg(target_arch = "wasm32")]
@@ -38,7 +38,7 @@ fn a_handshake_without_a_key_is_given_one_where_its_protocol_has_none() {
         assert_eq!(key.map(str::len), is_given.then_some(24), "{case}");
         assert_eq!(version, is_given.then_some("13"), "{case}");
         // To a key that its client has not sent there is no answer.
-        let answer = gateway.answer(&mut facts, 101, &mut Told::by_service());
+        let answer = gateway.answer(&mut facts, 101, &mut StreamInfo::by_service());
         assert_eq!(answer.ops.remove.iter().any(|name| name == ACCEPT), is_given, "{case}");
     }
 }
@@ -56,6 +56,6 @@ fn each_handshake_has_a_key_of_its_own_and_the_version_that_its_client_named() {
 fn an_answer_that_opens_no_web_socket_is_left_as_it_is() {
     let mut gateway = gateway(b"HTTP/2");
     let (mut facts, _) = gateway.ask("GET", "/feed", &[UPGRADE]);
-    let answer = gateway.answer(&mut facts, 200, &mut Told::by_service());
+    let answer = gateway.answer(&mut facts, 200, &mut StreamInfo::by_service());
     assert!(!answer.ops.remove.iter().any(|name| name == ACCEPT));
 }

@@ -26,7 +26,7 @@ pub struct Cluster {
 pub struct ClusterTls {
     /// The name that it is asked for, and that its certificate must have.
     pub sni: String,
-    /// The proxy's file with the certificates that vouch for it; nothing for those that the system trusts.
+    /// The proxy's file with the CAs that sign its certificate; nothing for those that the system trusts.
     pub ca_file: Option<String>,
 }
 

@@ -52,7 +52,7 @@ impl RawGuards {
         self.abuse.tokens.is_some()
     }
 
-    /// The header by which the gateway vouches for a request, and the place of its name.
+    /// The header with which the gateway signs a request, and the place of its name.
     pub fn signature_header(&self) -> Option<(&str, Node)> {
         let name = self.source.signature_header().filter(|name| HeaderName::parse(name).is_ok())?;
         Some((name, Node::top().key("source").key("sign").key("header")))

@@ -1,7 +1,7 @@
 //! The policy file.
 //!
 //! Each stage owns the types of its section; this crate puts the sections together, adds what concerns several of them (routes
-//! name services), and compiles the whole: all of it or nothing, with every mistake told at once.
+//! name services), and compiles the whole: all of it or nothing, with every mistake reported at once.
 
 mod address;
 mod catalogue;

@@ -78,10 +78,10 @@ pub struct RawPolicy {
     /// Which web pages may call the gateway; left out: none.
     #[schemars(default, skip_serializing_if = "Option::is_none", with = "RawCors")]
     pub cors: Option<RawCors>,
-    /// What services are told about a request, and what only the gateway may say.
+    /// Request headers that services get from the gateway, and that a client can never set.
     #[schemars(default)]
     pub trust_headers: RawTrustHeaders,
-    /// What browsers are told about an answer, on every route.
+    /// Response headers for browsers, on every route.
     #[schemars(default)]
     pub browser_headers: Vec<RawBrowserHeader>,
     /// Business events that are seen in traffic, and counted.
@@ -219,7 +219,7 @@ fn default_health_path() -> String {
 pub struct RawProxy {
     /// The proxy appends the peer's address to `X-Forwarded-For` (Envoy: `use_remote_address: true`, and the machine's own
     /// address in the place of a loopback peer's). An Envoy that faces clients needs that setting in any case: without it,
-    /// it believes `X-Forwarded-For` itself, and whatever the filter is told of a client's address is the client's word.
+    /// it believes `X-Forwarded-For` itself, and every address that the filter gets is one that the client wrote.
     #[deserr(default)]
     #[schemars(default)]
     pub appends_peer: bool,

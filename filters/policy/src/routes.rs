@@ -100,7 +100,7 @@ impl Route {
                 RawEscapedSlashes::Keep => EscapedSlashes::Keep,
             },
             upgrades: raw.upgrades.clone(),
-            // An unknown service is told by `references`; the route still takes part in the search for duplicates.
+            // An unknown service is reported by `references`; the route still takes part in the search for duplicates.
             service: around.services.iter().position(|s| s.name == raw.service).unwrap_or(usize::MAX),
             upstream_path: None,
             timeout: raw.timeout.map(|t| t.0),
@@ -132,7 +132,7 @@ impl Route {
 fn template(raw: &RawRoute, prefix: &str, at: &Node) -> Result<Template, ConfigError> {
     let own = Template::parse(&raw.path)
         .map_err(|expected| at.key("path").error(format!("`{}`", raw.path.escape_debug()), expected))?;
-    // A bad prefix is told where it stands.
+    // A bad prefix is reported where it stands.
     Ok(Template::parse(&format!("{prefix}{}", raw.path)).unwrap_or(own))
 }
 

@@ -258,7 +258,7 @@ const SIGNED_SOURCE: &str = "x-source";
 /// The header that tells services whose certificate a client has shown: nobody else may say so.
 fn subject_header(gateway: &RawGateway) -> Option<&str> {
     let name = gateway.tls.as_ref()?.client_certificates.as_ref()?.subject_header.as_deref()?;
-    // A wrong name is told where it stands.
+    // A wrong name is reported where it stands.
     HeaderName::parse(name).is_ok().then_some(name)
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Section {
     raw: Option<RawJwt>,
     /// Whether there is one at all, and be it wrong.
     is_given: bool,
-    /// What other instances of the filter say, or are told, of bearers.
+    /// What other instances of the filter hand over, or are given, of bearers.
     handed: Handed,
     pub jwt: Option<Jwt>,
 }
@@ -124,7 +124,7 @@ fn rules(raw: &RawRoute, section: &Section, at: &Node) -> Result<Option<Rules>, 
     let rules = authz.compile(&at)?;
     let need = raw.auth.as_ref().map_or(RawNeed::None, |auth| auth.token);
     let has_subject = section.is_given && matches!(need, RawNeed::Optional | RawNeed::Required);
-    // Where `auth` is forgotten that is the mistake, told by itself.
+    // Where `auth` is forgotten that is the mistake, reported by itself.
     let is_forgotten = section.is_given && raw.auth.is_none();
     let is_handed = section.handed.may_meet(need);
     if rules.speak_of_subject() && !has_subject && !is_handed && !is_forgotten {

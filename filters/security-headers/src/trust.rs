@@ -10,7 +10,7 @@ use deserr::Deserr;
 use portcullis_edge_core::{ConfigError, ConfigErrors, HeaderName, Headers, Named, Node, spelt_alike};
 use schemars::JsonSchema;
 
-/// `trust_headers`: the headers that tell services who is asking and that the gateway has checked it.
+/// `trust_headers`: the request headers that name the user to services, and say that the gateway has checked the request.
 #[derive(Clone, Debug, Default, Deserr, JsonSchema)]
 #[deserr(error = ConfigErrors, deny_unknown_fields)]
 #[schemars(deny_unknown_fields)]
@@ -310,12 +310,12 @@ fn is_like_proxys(name: &[u8]) -> bool {
 }
 
 impl TrustHeaders {
-    /// What every service is told.
+    /// The headers that every service gets.
     pub fn to_set(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         self.set.iter().map(|(name, value)| (name, value.as_slice()))
     }
 
-    /// The headers that tell who a token's bearer is, where the policy has tokens.
+    /// The headers that name a token's bearer, where the policy has tokens.
     #[must_use]
     pub fn identity(&self) -> Option<&IdentityHeaders> {
         self.identity.as_ref()

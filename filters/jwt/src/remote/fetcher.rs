@@ -92,7 +92,7 @@ pub struct Step {
     /// The document is another than before: take [`Fetcher::get`] anew.
     pub changed: bool,
     /// Whatever requests wait for should be asked again: a fetch has ended, here or at another worker.
-    pub settled: bool,
+    pub wakes: bool,
     /// The fetch of this worker has brought the document.
     pub fetched: bool,
     /// The fetch of this worker has failed.
@@ -175,7 +175,7 @@ impl<D: Document> Fetcher<D> {
     /// A lease that has ended without news was a dead worker's: whoever waited for it must hear of that.
     fn watch(&mut self, now: Mono, step: &mut Step) {
         let is_elsewhere = self.is_elsewhere(now);
-        step.settled |= self.elsewhere && !is_elsewhere;
+        step.wakes |= self.elsewhere && !is_elsewhere;
         self.elsewhere = is_elsewhere;
     }
 
@@ -207,7 +207,7 @@ impl<D: Document> Fetcher<D> {
         let Shared { value, version } = host.shared(&self.status_key).ok().flatten()?;
         let shared = Status::read(&value).filter(|shared| shared.fingerprint == self.status.fingerprint);
         let Some(shared) = shared else { return Some(version) };
-        step.settled = shared.generation != self.status.generation || shared.failures != self.status.failures;
+        step.wakes = shared.generation != self.status.generation || shared.failures != self.status.failures;
         if shared.generation != self.status.generation {
             step.changed = self.adopt(host);
         }
@@ -339,7 +339,7 @@ impl<D: Document> Fetcher<D> {
         let next = now.plus(self.until_refresh());
         self.status = Status { lease_until: now, failures: 0, generation, next, ..self.status };
         publish(host, &self.status_key, &self.status.write());
-        Step { changed, settled: true, fetched: true, ..Step::default() }
+        Step { changed, wakes: true, fetched: true, ..Step::default() }
     }
 
     /// The policy's `refresh`, or what the document asks for if that is sooner; never sooner than the policy's `cooldown`.
@@ -355,7 +355,7 @@ impl<D: Document> Fetcher<D> {
         let next = now.plus(self.policy.backoff(failures));
         self.status = Status { lease_until: now, failures, next, ..self.status };
         publish(host, &self.status_key, &self.status.write());
-        Step { settled: true, failure: Some(failure), ..Step::default() }
+        Step { wakes: true, failure: Some(failure), ..Step::default() }
     }
 }
 

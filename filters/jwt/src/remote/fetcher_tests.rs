@@ -80,7 +80,7 @@ fn keys_are_fetched_at_once_and_again_when_they_are_due() {
     assert!(call.headers.contains(&(":authority", "idp".to_owned())));
     assert_eq!(worker.get().map(|_| ()), None);
     let step = worker.on_response(id, 200, SET, on(host, 1));
-    assert_eq!(step, Step { changed: true, settled: true, fetched: true, ..Step::default() });
+    assert_eq!(step, Step { changed: true, wakes: true, fetched: true, ..Step::default() });
     assert_eq!(kids(&worker), ["a"]);
     assert_eq!(worker.poll(on(host, 600)), Step::default());
     let id = start(&mut worker, 601, host);
@@ -115,7 +115,7 @@ fn one_worker_fetches_for_all() {
     }
     workers[0].on_response(calls[0].as_ref().unwrap().0, 200, SET, on(host, 2));
     for worker in &mut workers[1..] {
-        assert_eq!(worker.poll(on(host, 3)), Step { changed: true, settled: true, ..Step::default() });
+        assert_eq!(worker.poll(on(host, 3)), Step { changed: true, wakes: true, ..Step::default() });
         assert_eq!(kids(worker), ["a"]);
         assert_eq!(worker.facts(at(10)).age, Some(secs(8)), "the age is the keys', not the reading's");
     }
@@ -143,7 +143,7 @@ fn a_thousand_waiting_requests_make_one_fetch_and_each_failure_is_told_once() {
     assert_eq!(calls.len(), 1);
     let step = worker.on_failure(calls[0].0, CallError::Reset, on(host, 1));
     assert_eq!(step.failure, Some(FetchFailure::Reset));
-    assert!(step.settled);
+    assert!(step.wakes);
     assert!(!worker.may_wait(at(1), false), "until the next try nobody waits");
     assert!(worker.may_wait(at(3), false));
     let id = start(&mut worker, 3, host);
@@ -285,7 +285,7 @@ fn what_is_no_usable_set_is_a_failure_and_keeps_the_keys() {
         let mut worker = fetched(host);
         let id = start(&mut worker, 600, host);
         let step = worker.on_response(id, status, body, on(host, 600));
-        assert_eq!(step, Step { failure: Some(failure), settled: true, ..Step::default() });
+        assert_eq!(step, Step { failure: Some(failure), wakes: true, ..Step::default() });
         assert_eq!(kids(&worker), ["a"], "{failure:?}");
     }
 }
@@ -355,8 +355,8 @@ fn a_document_that_is_the_same_again_is_no_change_anywhere_but_it_is_young_again
     assert!(b.poll(on(host, 1)).changed);
     let id = start(&mut a, 600, host);
     let step = a.on_response(id, 200, SET, on(host, 600));
-    assert_eq!(step, Step { settled: true, fetched: true, ..Step::default() });
-    assert_eq!(b.poll(on(host, 601)), Step { settled: true, ..Step::default() });
+    assert_eq!(step, Step { wakes: true, fetched: true, ..Step::default() });
+    assert_eq!(b.poll(on(host, 601)), Step { wakes: true, ..Step::default() });
     assert_eq!([&a, &b].map(|worker| worker.facts(at(610)).age), [Some(secs(10)); 2]);
     let id = start(&mut a, 1200, host);
     assert!(a.on_response(id, 200, OTHER_SET, on(host, 1200)).changed);
@@ -376,7 +376,7 @@ fn whoever_waits_for_a_worker_that_dies_is_told_and_the_key_is_looked_for_later(
     assert!(b.may_wait(at(31), true), "the other one is asking");
     assert_eq!(b.poll(on(host, 41)), Step::default());
     let step = b.poll(on(host, 42));
-    assert!(step.settled, "the lease has ended without news");
+    assert!(step.wakes, "the lease has ended without news");
     assert!(!b.may_wait(at(42), true), "it is too early for another fetch");
     assert_eq!(b.poll(on(host, 43)), Step::default(), "told once");
     assert!(b.poll(on(host, 60)).call.is_some(), "nobody has to ask again");

@@ -46,7 +46,7 @@ pub(crate) struct Questions {
     flights: HashMap<TokenKey, Flight>,
     inactive: LruCache<TokenKey, Mono>,
     /// An answer has come since this was last asked.
-    settled: bool,
+    wakes: bool,
     hits: u64,
     evictions: u64,
 }
@@ -65,7 +65,7 @@ enum State {
 impl Default for Questions {
     fn default() -> Self {
         let (flights, inactive) = (HashMap::new(), LruCache::new(MAX_INACTIVE));
-        Self { flights, inactive, settled: false, hits: 0, evictions: 0 }
+        Self { flights, inactive, wakes: false, hits: 0, evictions: 0 }
     }
 }
 
@@ -110,7 +110,7 @@ impl Questions {
             return;
         }
         flight.state = State::Answered(verdict, now.plus(SHARED_FOR));
-        self.settled = true;
+        self.wakes = true;
     }
 
     /// Remembers that a token is inactive.
@@ -122,16 +122,16 @@ impl Questions {
 
     /// Whether those who wait should look again: an answer has come, or a question was given up.
     pub(crate) fn poll(&mut self, now: Mono) -> bool {
-        let mut settled = core::mem::take(&mut self.settled);
+        let mut wakes = core::mem::take(&mut self.wakes);
         self.flights.retain(|_, flight| match &flight.state {
             State::Asking(asker) if asker.strong_count() > 0 => true,
             State::Asking(_) => {
-                settled |= flight.waiting > 0;
+                wakes |= flight.waiting > 0;
                 false
             }
             State::Answered(_, until) => flight.waiting > 0 && now < *until,
         });
-        settled
+        wakes
     }
 
     /// How often a token was known to be inactive; only ever grows.

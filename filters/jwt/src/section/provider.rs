@@ -50,7 +50,7 @@ pub(crate) struct Signed<'t> {
     pub(crate) signature: &'t Vec<u8>,
 }
 
-const TOO_MANY_KEYS: &str = "none of the keys tried made this signature; there are more than may be tried for one token, and `kid` would tell which";
+const TOO_MANY_KEYS: &str = "none of the keys tried made this signature; there are more than may be tried for one token, and `kid` would say which";
 
 impl Provider {
     /// What is put before each of its roles.

@@ -65,7 +65,7 @@ pub struct Handed<'a> {
 }
 
 impl Identity {
-    /// The identity that another instance found out. No provider of this policy vouches for it, so it makes no claim headers; nothing
+    /// The identity that another instance found out. No provider of this policy has checked it, so it makes no claim headers; nothing
     /// where the claims are no JSON.
     #[must_use]
     pub fn handed(handed: Handed<'_>) -> Option<Self> {

@@ -44,7 +44,7 @@ fn requests_wait_for_the_first_keys_and_then_pass() {
     }
     let call = only_call(&mut worker, NOW);
     assert_eq!(worker.poll(NOW).calls, []);
-    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW).settled);
+    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW).wakes);
     assert_eq!(worker.token(&route, &token, NOW), user("alice"));
 }
 
@@ -58,7 +58,7 @@ fn when_the_fetch_fails_requests_get_503_at_once_until_a_later_one_succeeds() {
         let call = only_call(&mut worker, now);
         worker.host.set_now(moment(now));
         let polled = worker.tokens.on_failure(call, error, &worker.host);
-        assert!(polled.settled);
+        assert!(polled.wakes);
         assert_eq!(polled.ended[0].1, Some(FetchFailure::from(error)));
         assert_eq!(worker.tokens.fetched_at(polled.ended[0].0).unwrap().provider, "main");
         assert_eq!(worker.token(&route, &token, now), Outcome::Refused(TokenError::KeysPending));
@@ -387,7 +387,7 @@ fn an_unknown_key_id_empties_no_cache_where_the_fetch_brings_what_is_known() {
     let (hits, generation) = (worker.tokens.cache_counts().hits, worker.tokens.keys().generation());
     assert_eq!(worker.token(&route, &ed25519_token("junk"), NOW + 60), Outcome::Wait);
     let call = only_call(&mut worker, NOW + 60);
-    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW + 60).settled);
+    assert!(respond(&mut worker, call, 200, &ed25519_set("a"), NOW + 60).wakes);
     assert_eq!(
         worker.token(&route, &ed25519_token("junk"), NOW + 60),
         Outcome::Refused(TokenError::UnknownKey)
@@ -471,14 +471,14 @@ fn requests_with_one_token_ask_once_and_all_have_the_answer() {
             worker.tokens.fetches(),
             "whoever only asks is polled too: else those who wait never hear of it"
         );
-        assert!(!worker.poll(NOW).settled);
+        assert!(!worker.poll(NOW).wakes);
         worker.tokens.on_answer(
             *pending,
             Ok((200, br#"{"active":true,"sub":"a"}"#)),
             moment(NOW),
             &worker.host,
         );
-        assert!(worker.poll(NOW).settled);
+        assert!(worker.poll(NOW).wakes);
         for _ in 0..49 {
             assert_eq!(worker.token(&route, "opaque", NOW), user("a"), "cache {cache}");
         }
@@ -494,7 +494,7 @@ fn when_the_request_that_asked_leaves_another_asks() {
     let (pending, _) = ask(&mut worker, "opaque", NOW);
     assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Wait);
     drop(pending);
-    assert!(worker.poll(NOW).settled);
+    assert!(worker.poll(NOW).wakes);
     assert_eq!(worker.token(&route, "opaque", NOW), Outcome::Ask);
 }
 

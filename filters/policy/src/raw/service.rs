@@ -92,7 +92,7 @@ pub struct RawCluster {
     #[deserr(default)]
     #[schemars(default)]
     pub sni: Option<String>,
-    /// A file of the proxy's machine with the certificates that vouch for it, in PEM (default: those that the system
+    /// A file of the proxy's machine with the certificate authorities (CA) that sign its certificate, in PEM (default: those that the system
     /// trusts).
     #[deserr(default)]
     #[schemars(default)]

@@ -38,7 +38,7 @@ pub enum TlsVersion {
 #[deserr(error = ConfigErrors, rename_all = lowercase)]
 #[schemars(rename_all = "lowercase")]
 pub enum ClientCertificateMode {
-    /// Those that have one may; one that nobody vouches for ends the handshake even so.
+    /// Those that have one may; one of another authority ends the handshake even so.
     Optional,
     /// Without one there is no connection.
     #[default]
@@ -54,11 +54,11 @@ pub struct ClientCertificates {
     #[deserr(default)]
     #[schemars(default)]
     pub mode: ClientCertificateMode,
-    /// The certificates that vouch for clients, in PEM.
+    /// The certificate authorities (CA) that sign the certificates of clients, in PEM.
     #[schemars(example = &"/etc/gateway/clients-ca.pem")]
     pub ca_file: String,
-    /// The request header that tells services the subject of the client's certificate, as in RFC 2253. A client's own copy is
-    /// removed (default: services are not told).
+    /// The request header in which services get the subject of the client's certificate, as in RFC 2253. A client's own copy is
+    /// removed (default: services do not get it).
     #[deserr(default)]
     #[schemars(example = &"X-Client-Subject")]
     pub subject_header: Option<String>,

@@ -43,7 +43,7 @@ pub struct ServiceTls {
     #[deserr(default)]
     #[schemars(example = &"orders.internal")]
     pub sni: Option<String>,
-    /// A file of the proxy's machine with the certificates that vouch for it, in PEM (default: those that the system
+    /// A file of the proxy's machine with the certificate authorities (CA) that sign its certificate, in PEM (default: those that the system
     /// trusts).
     #[deserr(default)]
     #[schemars(example = &"/etc/gateway/services-ca.pem")]

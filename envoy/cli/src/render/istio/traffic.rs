@@ -134,7 +134,7 @@ fn retry_budget(thresholds: &Value) -> Option<Value> {
     }))
 }
 
-/// TLS to the service, with its certificate verified: Istio verifies none unless it is told who vouches for it.
+/// TLS to the service, with its certificate verified: Istio verifies none unless it has the certificate authority.
 fn tls(context: &Value) -> Option<Value> {
     let common = &context["common_tls_context"];
     let validation = common["validation_context"].as_object()?;
