@@ -98,15 +98,21 @@ fn places_of_a_worker_that_died_are_free_after_a_while() {
     drop(held);
 }
 
-#[test]
-fn a_place_that_could_not_be_given_back_is_given_back_later() {
+/// A gateway whose first worker could not give back the only place, which `caller` had.
+fn owing_a_place(caller: &Caller<'_>) -> Gateway {
     let mut gateway = Gateway::new(json!({ "c": { "key": ["ip"], "limit": 1 } }));
-    let none = Headers::default();
-    let ann = from("192.0.2.1", 0, &none);
-    let held = gateway.take(0, &ann);
+    let held = gateway.take(0, caller);
     gateway.host.conflict(u32::MAX);
     gateway.leave(0, held);
     gateway.host.conflict(0);
+    gateway
+}
+
+#[test]
+fn a_place_that_could_not_be_given_back_is_given_back_later() {
+    let none = Headers::default();
+    let ann = from("192.0.2.1", 0, &none);
+    let mut gateway = owing_a_place(&ann);
     assert!(gateway.take(0, &ann).denial.is_some());
     gateway.beat(6, &[0]);
     assert!(gateway.take(0, &ann).denial.is_none());
@@ -155,13 +161,9 @@ fn mistakes_are_told_all_at_once() {
 
 #[test]
 fn what_is_owed_is_given_back_every_five_seconds_and_not_on_every_tick() {
-    let mut gateway = Gateway::new(json!({ "c": { "key": ["ip"], "limit": 1 } }));
     let none = Headers::default();
     let ann = from("192.0.2.1", 0, &none);
-    let held = gateway.take(0, &ann);
-    gateway.host.conflict(u32::MAX);
-    gateway.leave(0, held);
-    gateway.host.conflict(0);
+    let mut gateway = owing_a_place(&ann);
     gateway.beat(4, &[0]);
     assert!(gateway.take(1, &ann).denial.is_some());
     gateway.beat(1, &[0]);

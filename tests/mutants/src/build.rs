@@ -48,55 +48,70 @@ impl Copy<'_> {
     /// # Errors
     /// When something does not compile for which no change is to blame.
     pub fn build(&self) -> Result<Built> {
+        let changed = self.copy()?;
         let mut refused = BTreeSet::new();
-        for verb in [&["check", "--tests", "--keep-going"][..], &["test", "--no-run"]] {
-            loop {
-                let switched = self.write(&refused)?;
-                let output = self.cargo(verb)?;
-                let messages = messages(&output.stdout);
-                if output.status.success() {
-                    if verb[0] == "test" {
-                        return Ok(Built { programs: programs(&messages), switched, refused });
-                    }
-                    break;
-                }
-                let found = self.culprits(&messages);
-                if found.is_empty() {
-                    bail!("{}\n{}", rendered(&messages), String::from_utf8_lossy(&output.stderr));
-                }
-                refused.extend(found);
-                eprintln!("mutants: {} of {} do not compile", refused.len(), self.mutants.len());
-            }
-        }
-        bail!("nothing was built")
+        // Checking is fast, and finds all but what only a whole build does.
+        self.compile(&["check", "--tests", "--keep-going"], &changed, &mut refused)?;
+        let (switched, messages) = self.compile(&["test", "--no-run"], &changed, &mut refused)?;
+        Ok(Built { programs: programs(&messages), switched, refused })
     }
 
-    /// Writes the copy: what git knows or would add, with a switch for each change that is not refused.
-    fn write(&self, refused: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
-        let mut by_file: BTreeMap<&str, Vec<(u32, &Mutant)>> = BTreeMap::new();
-        for (id, mutant) in (1..).zip(self.mutants) {
-            let place = by_file.entry(&mutant.file).or_default();
-            if !refused.contains(&id) {
-                place.push((id, mutant));
+    /// Lets cargo do this until nothing is left that does not compile: the changes that have a switch, and what cargo said.
+    fn compile(
+        &self,
+        verb: &[&str],
+        changed: &[String],
+        refused: &mut BTreeSet<u32>,
+    ) -> Result<(BTreeSet<u32>, Vec<Value>)> {
+        loop {
+            let switched = self.write(changed, refused)?;
+            let output = self.cargo(verb)?;
+            let messages = messages(&output.stdout);
+            if output.status.success() {
+                return Ok((switched, messages));
             }
+            let found = self.culprits(&messages);
+            if found.is_empty() {
+                bail!("{}\n{}", rendered(&messages), String::from_utf8_lossy(&output.stderr));
+            }
+            refused.extend(found);
+            eprintln!("mutants: {} of {} do not compile", refused.len(), self.mutants.len());
         }
-        let mut switched = BTreeSet::new();
+    }
+
+    /// Copies what git knows or would add, but for the files that get switches: those are returned.
+    fn copy(&self) -> Result<Vec<String>> {
         let files = self.files()?;
         self.remove_others(&files)?;
-        for file in files {
-            let bytes = fs::read(self.root.join(&file)).with_context(|| file.clone())?;
-            let bytes = match by_file.get(file.as_str()) {
-                Some(mutants) => {
-                    let done = switch::switch(std::str::from_utf8(&bytes)?, mutants.iter().copied());
-                    let done = done.with_context(|| file.clone())?;
-                    switched.extend(done.ids);
-                    done.text.into_bytes()
-                }
-                None => bytes,
-            };
-            let asks = self.is_root_of_a_changed_crate(&file);
-            let text = if asks { [FEATURES.as_bytes(), &bytes, ASKS.as_bytes()].concat() } else { bytes };
-            write_if_new(&self.tree.join(&file), &text)?;
+        let has_changes: BTreeSet<&str> = self.mutants.iter().map(|m| m.file.as_str()).collect();
+        let gets_switches =
+            |file: &String| has_changes.contains(file.as_str()) || self.is_root_of_a_changed_crate(file);
+        let (changed, others): (Vec<_>, Vec<_>) = files.into_iter().partition(gets_switches);
+        for file in others {
+            write_if_new(&self.tree.join(&file), &self.read(&file)?)?;
+        }
+        Ok(changed)
+    }
+
+    fn read(&self, file: &str) -> Result<Vec<u8>> {
+        fs::read(self.root.join(file)).with_context(|| file.to_owned())
+    }
+
+    /// Writes the files that get switches, with one for each change that is not refused.
+    fn write(&self, changed: &[String], refused: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
+        let mut by_file: BTreeMap<&str, Vec<(u32, &Mutant)>> = BTreeMap::new();
+        for (id, mutant) in (1..).zip(self.mutants).filter(|(id, _)| !refused.contains(id)) {
+            by_file.entry(&mutant.file).or_default().push((id, mutant));
+        }
+        let mut switched = BTreeSet::new();
+        for file in changed {
+            let mutants = by_file.get(file.as_str()).into_iter().flatten().copied();
+            let text = String::from_utf8(self.read(file)?).with_context(|| file.clone())?;
+            let done = switch::switch(&text, mutants).with_context(|| file.clone())?;
+            switched.extend(done.ids);
+            let (features, asks) =
+                if self.is_root_of_a_changed_crate(file) { (FEATURES, ASKS) } else { ("", "") };
+            write_if_new(&self.tree.join(file), [features, &done.text, asks].concat().as_bytes())?;
         }
         Ok(switched)
     }

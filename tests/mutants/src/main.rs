@@ -12,10 +12,11 @@ mod run;
 mod switch;
 
 use anyhow::{Context, Result, bail};
-use build::Copy;
+use build::{Built, Copy};
 use clap::Parser;
 use mutant::Mutant;
-use std::collections::BTreeSet;
+use run::Outcome;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,27 +46,18 @@ fn main() -> Result<()> {
     let root = std::env::current_dir()?;
     let output = root.join(&args.output);
     fs::create_dir_all(&output)?;
-    let judged =
-        fs::read_to_string(root.join("tests/mutants/judged.txt")).context("tests/mutants/judged.txt")?;
-    let judged = judged::read(&judged)?;
-    let all = mutant::list(&root)?;
-    let mutants: Vec<Mutant> = all.into_iter().filter(|m| args.has(m)).collect();
+    let list = "tests/mutants/judged.txt";
+    let judged = judged::read(&fs::read_to_string(root.join(list)).context(list)?)?;
+    let mutants: Vec<Mutant> = mutant::list(&root)?.into_iter().filter(|m| args.has(m)).collect();
     eprintln!("mutants: {} changes; building the tests with all of them", mutants.len());
     let (tree, target) = (output.join("tree"), output.join("target"));
     let copy = Copy { root: &root, tree, target, mutants: &mutants, packages: args.tested(&mutants) };
     let built = copy.build()?;
-    eprintln!("mutants: running each test once");
-    let tests = run::trace(&built.programs, &output.join("reached"))?;
-    let suite = run::Suite { programs: built.programs, tests };
-    let ids: Vec<u32> = built.switched.iter().copied().collect();
-    eprintln!("mutants: {} tests, {} changes to be tried", suite.tests.len(), ids.len());
-    let of = |id: u32| id.checked_sub(1).and_then(|at| mutants.get(usize::try_from(at).ok()?));
-    let folder = |id: u32| copy.tree.join("filters").join(of(id).map(Mutant::folder).unwrap_or_default());
-    let outcomes = suite.run(&ids, folder);
+    let rest = rest(&mutants, &built.switched, &built.refused);
+    let outcomes = outcomes(&copy, built, &output)?;
     let report = report::Report::new(&mutants, &outcomes, &judged);
     report.write(&output)?;
     print!("{report}");
-    let rest = rest(&mutants, &built.switched, &built.refused);
     println!("{} cannot stand behind a switch", rest.len());
     if args.rest {
         cargo_mutants(&root, &output, &rest)?;
@@ -74,6 +66,18 @@ fn main() -> Result<()> {
         bail!("{:.1} % were noticed, {} at least have to be", report.percent(), args.at_least);
     }
     Ok(())
+}
+
+/// Runs each test once, then the tests that pass through a change, for each change.
+fn outcomes(copy: &Copy<'_>, built: Built, output: &Path) -> Result<BTreeMap<u32, Outcome>> {
+    eprintln!("mutants: running each test once");
+    let tests = run::trace(&built.programs, &output.join("reached"))?;
+    let suite = run::Suite { programs: built.programs, tests };
+    let ids: Vec<u32> = built.switched.into_iter().collect();
+    eprintln!("mutants: {} tests, {} changes to be tried", suite.tests.len(), ids.len());
+    let of = |id: u32| id.checked_sub(1).and_then(|at| copy.mutants.get(usize::try_from(at).ok()?));
+    let folder = |id: u32| copy.tree.join("filters").join(of(id).map(Mutant::folder).unwrap_or_default());
+    Ok(suite.run(&ids, folder))
 }
 
 impl Args {
