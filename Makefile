@@ -174,7 +174,7 @@ test-monitor: build ## What watches: messages of attacks, an audit that adds up,
 	@$(TESTS) --features portcullis-monitoring-tests/logs \
 		--test messages --test ledger -- --nocapture
 
-# One crate alone: MUTANTS='--package jwt'. What no build can switch on and off is tried with MUTANTS=--rest, too, which takes an hour more.
+# One crate alone: MUTANTS='--package jwt'. What no build can switch on and off is tried with MUTANTS=--rest, too: a build for each change.
 mutants: rust ## Changes the filters' code in one place at a time, and lists what no test notices; fails below 90 % noticed
 	@$(TOOLS) cargo-mutants
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" cargo --locked run --quiet -p portcullis-mutants -- $(MUTANTS)
